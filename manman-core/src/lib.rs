@@ -1,1 +1,10 @@
-//! 
+//! Game servers on your own machines: the words, the seams, the decisions, and
+//! in-memory backends for all of them. No driver, no SQL and no server is in here.
+
+pub mod clock;
+pub mod console;
+pub mod error;
+pub mod id;
+pub mod model;
+pub mod retry;
+pub mod runtime;

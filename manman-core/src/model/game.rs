@@ -1,0 +1,44 @@
+//! Games.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Invalid, Labels, Name, text};
+use crate::{clock::Timestamp, id::GameId};
+
+/// A game that can be run, whatever its configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Game {
+    /// Its id.
+    pub id: GameId,
+    /// Its name, unique in the installation.
+    pub name: Name,
+    /// Its Steam application id, where it has one: digits.
+    pub steam_app_id: Option<String>,
+    /// Free metadata.
+    pub metadata: Labels,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+/// A game to be created.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGame {
+    /// See [`Game::name`].
+    pub name: Name,
+    /// See [`Game::steam_app_id`].
+    pub steam_app_id: Option<String>,
+    /// See [`Game::metadata`].
+    pub metadata: Labels,
+}
+
+impl NewGame {
+    /// Refuses a Steam id that is no number and metadata out of bounds.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if let Some(app) = &self.steam_app_id
+            && (app.is_empty() || app.len() > 20 || !app.bytes().all(|b| b.is_ascii_digit()))
+        {
+            return Err(Invalid::new("steam_app_id", "is not 1 to 20 digits"));
+        }
+        text::check_labels("metadata", &self.metadata)
+    }
+}
