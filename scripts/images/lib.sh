@@ -39,11 +39,14 @@ image_exists() {
 # Imports ROOT with these Dockerfile instructions. `docker import` of 20.10 takes
 # no STOPSIGNAL; that one is set when a container is created.
 image_end() {
-  local change args=()
+  local change old args=()
+  old=$(docker image inspect -f '{{.Id}}' "$IMAGE" 2>/dev/null || true)
   for change in "$@" "LABEL $LABEL=$RECIPE"; do args+=(--change "$change"); done
   # The same input gives the same layer, whoever builds it.
   tar -C "$ROOT" --sort=name --mtime=@1700000000 --owner=0 --group=0 --numeric-owner -c . |
     docker import "${args[@]}" - "$IMAGE" >/dev/null
+  # Its predecessor has lost its name; a container still made from it keeps it.
+  [ -z "$old" ] || docker image rm "$old" >/dev/null 2>&1 || true
   say "$IMAGE: $(docker image inspect -f '{{.Size}}' "$IMAGE" | awk '{printf "%.1f MB", $1/1e6}') in $((SECONDS - BEGUN)) s"
   echo "$IMAGE"
 }

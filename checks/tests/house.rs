@@ -1,0 +1,116 @@
+//! House rules that can be read off the sources.
+
+use std::path::Path;
+
+use manman_checks::layers::{modules_used, without_comments, without_tests};
+use manman_checks::{files, root};
+
+/// The layers of the core from the ground up. A module uses its own layer and
+/// those below; what is not named here (the in-memory backends, the testkit)
+/// uses all of them.
+const LAYERS: [&[&str]; 5] = [
+    &["id", "error", "clock", "retry"],
+    &["model"],
+    &["runtime", "console", "broker", "store", "blob", "uplink"],
+    &["wire"],
+    &["host", "control", "processor"],
+];
+
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|modules| modules.contains(&module))
+}
+
+/// `src/host/plan.rs` and `src/host.rs` are both of `host`.
+fn module_of(path: &Path, src: &Path) -> Option<String> {
+    let first = path.strip_prefix(src).ok()?.components().next()?;
+    Path::new(first.as_os_str())
+        .file_stem()?
+        .to_str()
+        .map(str::to_owned)
+}
+
+#[test]
+fn the_layers_of_the_core_are_used_from_above() {
+    let src = root().join("manman-core/src");
+    let mut wrong = Vec::new();
+    for path in files(&src, &[".rs"]).unwrap() {
+        let Some(user) = module_of(&path, &src) else {
+            continue;
+        };
+        let Some(height) = layer(&user) else { continue };
+        for used in modules_used(&std::fs::read_to_string(&path).unwrap()) {
+            // Host and control plane meet in messages, never in code.
+            let strangers =
+                (user == "host") != (used == "host") && layer(&used) == Some(4) && height == 4;
+            let above = layer(&used).is_some_and(|used| used > height);
+            let beside = matches!(used.as_str(), "memory" | "testkit");
+            if strangers || above || beside {
+                wrong.push(format!("{}: {user} uses {used}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn libraries_ask_neither_the_environment_nor_the_wall() {
+    let words = [
+        "env::var",
+        "SystemTime::now",
+        "OffsetDateTime::now",
+        "UtcDateTime::now",
+    ];
+    let mut found = Vec::new();
+    for library in [
+        "manman-core",
+        "manman-docker",
+        "manman-store",
+        "manman-broker",
+        "manman-process",
+    ] {
+        let src = root().join(library).join("src");
+        if !src.is_dir() {
+            continue;
+        }
+        for path in files(&src, &[".rs"]).unwrap() {
+            if path.ends_with("clock.rs")
+                || path.components().any(|part| part.as_os_str() == "testkit")
+            {
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap();
+            let code = without_comments(without_tests(&source));
+            found.extend(
+                words
+                    .iter()
+                    .filter(|word| code.contains(**word))
+                    .map(|word| format!("{}: {word}", path.display())),
+            );
+        }
+    }
+    assert!(
+        found.is_empty(),
+        "configuration and time are handed in:\n{}",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn nothing_is_left_unfinished_or_skipped() {
+    let words = ["TODO", "FIXME", "#[ignore"];
+    let mut found = Vec::new();
+    for path in files(&root(), &[".rs", ".sh", ".proto", ".sql"]).unwrap() {
+        // This file names what it looks for.
+        if path.ends_with("checks/tests/house.rs") {
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        found.extend(
+            words
+                .iter()
+                .filter(|word| source.contains(**word))
+                .map(|word| format!("{}: {word}", path.display())),
+        );
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
