@@ -8,6 +8,7 @@
 set -euo pipefail
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+SCRIPT=$(cd "$(dirname "$0")" && pwd)/${0##*/}
 STATE=${MANMAN_STATE:-/var/tmp/manman-services-$(id -u)}
 CACHE=${MANMAN_CACHE:-/var/tmp/manman-cache-$(id -u)}
 export DEBIAN_FRONTEND=noninteractive
@@ -15,6 +16,9 @@ export DEBIAN_FRONTEND=noninteractive
 # Everything said goes to stderr: stdout belongs to what a script answers.
 say() { printf '[%s] %s\n' "${0##*/}" "$*" >&2; }
 die() { say "$@"; exit 1; }
+
+# The comment at the head of the script that runs, without its first line.
+usage() { sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$SCRIPT"; }
 
 # Runs a command as root: directly, or through a sudo that asks nothing.
 as_root() {

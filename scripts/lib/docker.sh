@@ -28,7 +28,7 @@ docker_start_by_hand() {
   # A session of its own: neither Ctrl-C here nor the end of a terminal reaches
   # it. The shell in between writes the pid and becomes the daemon.
   as_root setsid sh -c 'echo $$ >"$0/dockerd.pid"; exec "$@" >>"$0/dockerd.log" 2>&1' "$STATE" \
-    dockerd --live-restore "${group[@]}" </dev/null >/dev/null 2>&1 9>&- &
+    dockerd --live-restore "${group[@]}" </dev/null >/dev/null 2>&1 7>&- 9>&- &
   if ! wait_until 60 docker_answers; then
     tail -n 20 "$STATE/dockerd.log" >&2
     die "dockerd did not answer within 60 s; the end of $STATE/dockerd.log stands above"

@@ -1,0 +1,18 @@
+# What a build needs of the machine. Sourced after packages.sh.
+
+machine_ready() {
+  rust_ready
+  install_missing "the build" cc=gcc git=git
+  # gcc only recommends the headers of the C library.
+  [ -e /usr/include/stdlib.h ] || install_missing "the build" headers-of-libc=libc6-dev
+}
+
+rust_ready() {
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' "$REPO/Cargo.toml")
+  command -v cargo >/dev/null 2>&1 ||
+    die "missing: Rust $wanted or later (https://rustup.rs; Debian's own is older)"
+  found=$(cd "$REPO" && rustc --version | awk '{print $2}')
+  [ "$(printf '%s\n%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+    die "Rust $found is too old: $wanted is needed (rustup update stable)"
+}
