@@ -22,9 +22,7 @@ pub fn modules_used(source: &str) -> BTreeSet<String> {
 
 /// The code before the unit tests, which stand at the end of a file.
 pub fn without_tests(source: &str) -> &str {
-    source
-        .find("#[cfg(test)]\nmod ")
-        .map_or(source, |at| &source[..at])
+    source.find("#[cfg(test)]\nmod ").map_or(source, |at| &source[..at])
 }
 
 /// Blanks line comments, doc comments among them.
@@ -60,9 +58,7 @@ fn heads(group: &str) -> Vec<String> {
 }
 
 fn identifier(text: &str) -> Option<String> {
-    let end = text
-        .find(|c: char| !c.is_alphanumeric() && c != '_')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
     (end > 0).then(|| text[..end].to_owned())
 }
 

@@ -61,9 +61,7 @@ impl Policy {
 
     /// One sentence for each thing in the tree that is not allowed.
     pub fn complaints(&self, tree: &Tree) -> Vec<String> {
-        tree.packages()
-            .flat_map(|package| self.about(package, tree))
-            .collect()
+        tree.packages().flat_map(|package| self.about(package, tree)).collect()
     }
 
     fn about(&self, package: &Package, tree: &Tree) -> Vec<String> {
@@ -73,25 +71,16 @@ impl Policy {
             found.push(format!("{package}: licence {licence:?} is not allowed"));
         }
         let known = |source: &String| {
-            self.sources
-                .allow_registry
-                .iter()
-                .any(|url| *source == format!("registry+{url}"))
+            self.sources.allow_registry.iter().any(|url| *source == format!("registry+{url}"))
         };
         if let Some(source) = package.source.as_ref().filter(|source| !known(source)) {
             found.push(format!("{package}: comes from {source}"));
         }
         for ban in self.bans.deny.iter().filter(|ban| ban.name == package.name) {
-            let users: Vec<&str> = tree
-                .dependents(package)
-                .filter(|user| !ban.wrappers.iter().any(|w| w == user))
-                .collect();
+            let users: Vec<&str> =
+                tree.dependents(package).filter(|user| !ban.wrappers.iter().any(|w| w == user)).collect();
             if !users.is_empty() || ban.wrappers.is_empty() {
-                found.push(format!(
-                    "{package}: banned ({}), wanted by {}",
-                    ban.reason,
-                    users.join(", ")
-                ));
+                found.push(format!("{package}: banned ({}), wanted by {}", ban.reason, users.join(", ")));
             }
         }
         found

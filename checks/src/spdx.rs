@@ -5,10 +5,7 @@
 ///
 /// What cannot be read is not satisfied.
 pub fn satisfied(expression: &str, allowed: &[String]) -> bool {
-    let spaced = expression
-        .replace('(', " ( ")
-        .replace(')', " ) ")
-        .replace('/', " OR ");
+    let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let mut words: Vec<&str> = spaced.split_whitespace().collect();
     words.reverse();
     any_of(&mut words, allowed) == Some(true) && words.is_empty()
@@ -55,9 +52,8 @@ mod tests {
 
     #[test]
     fn expressions_are_read_as_spdx_means_them() {
-        let allowed: Vec<String> = ["MIT", "Zlib", "Apache-2.0 WITH LLVM-exception"]
-            .map(str::to_owned)
-            .to_vec();
+        let allowed: Vec<String> =
+            ["MIT", "Zlib", "Apache-2.0 WITH LLVM-exception"].map(str::to_owned).to_vec();
         let cases = [
             ("MIT", true),
             ("GPL-3.0", false),

@@ -64,18 +64,8 @@ impl Tree {
     /// # Errors
     /// Cargo fails, or the lock file is not up to date.
     pub fn of_workspace(targets: &[String]) -> anyhow::Result<Self> {
-        let mut args = vec![
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--all-features",
-        ];
-        args.extend(
-            targets
-                .iter()
-                .flat_map(|target| ["--filter-platform", target]),
-        );
+        let mut args = vec!["metadata", "--format-version", "1", "--locked", "--all-features"];
+        args.extend(targets.iter().flat_map(|target| ["--filter-platform", target]));
         Self::parse(&cargo(&args)?)
     }
 
@@ -89,36 +79,20 @@ impl Tree {
 
     /// All packages that are really built, ours among them.
     pub fn packages(&self) -> impl Iterator<Item = &Package> {
-        let built: BTreeSet<&str> = self
-            .resolve
-            .nodes
-            .iter()
-            .map(|node| node.id.as_str())
-            .collect();
-        self.packages
-            .iter()
-            .filter(move |package| built.contains(package.id.as_str()))
+        let built: BTreeSet<&str> = self.resolve.nodes.iter().map(|node| node.id.as_str()).collect();
+        self.packages.iter().filter(move |package| built.contains(package.id.as_str()))
     }
 
     /// Our own packages.
     pub fn members(&self) -> impl Iterator<Item = &Package> {
-        self.packages
-            .iter()
-            .filter(|package| self.workspace_members.contains(&package.id))
+        self.packages.iter().filter(|package| self.workspace_members.contains(&package.id))
     }
 
     /// The names of the packages that depend on this one directly.
     pub fn dependents<'a>(&'a self, package: &'a Package) -> impl Iterator<Item = &'a str> {
-        let names: HashMap<&str, &str> = self
-            .packages
-            .iter()
-            .map(|p| (p.id.as_str(), p.name.as_str()))
-            .collect();
-        let users = self
-            .resolve
-            .nodes
-            .iter()
-            .filter(|node| node.dependencies.contains(&package.id));
+        let names: HashMap<&str, &str> =
+            self.packages.iter().map(|p| (p.id.as_str(), p.name.as_str())).collect();
+        let users = self.resolve.nodes.iter().filter(|node| node.dependencies.contains(&package.id));
         users.filter_map(move |node| names.get(node.id.as_str()).copied())
     }
 }
@@ -143,22 +117,14 @@ pub fn library_tree(package: &str) -> anyhow::Result<BTreeSet<String>> {
         "{p}",
     ];
     let printed = String::from_utf8(cargo(&args)?)?;
-    let names = printed
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    Ok(names
-        .filter(|name| *name != package)
-        .map(str::to_owned)
-        .collect())
+    let names = printed.lines().filter_map(|line| line.split_whitespace().next());
+    Ok(names.filter(|name| *name != package).map(str::to_owned).collect())
 }
 
 fn cargo(args: &[&str]) -> anyhow::Result<Vec<u8>> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(root())
-        .output()
-        .context("cargo does not start")?;
+    let output =
+        Command::new(program).args(args).current_dir(root()).output().context("cargo does not start")?;
     ensure!(
         output.status.success(),
         "cargo {} failed: {}",

@@ -23,10 +23,7 @@ fn layer(module: &str) -> Option<usize> {
 /// `src/host/plan.rs` and `src/host.rs` are both of `host`.
 fn module_of(path: &Path, src: &Path) -> Option<String> {
     let first = path.strip_prefix(src).ok()?.components().next()?;
-    Path::new(first.as_os_str())
-        .file_stem()?
-        .to_str()
-        .map(str::to_owned)
+    Path::new(first.as_os_str()).file_stem()?.to_str().map(str::to_owned)
 }
 
 #[test]
@@ -40,8 +37,7 @@ fn the_layers_of_the_core_are_used_from_above() {
         let Some(height) = layer(&user) else { continue };
         for used in modules_used(&std::fs::read_to_string(&path).unwrap()) {
             // Host and control plane meet in messages, never in code.
-            let strangers =
-                (user == "host") != (used == "host") && layer(&used) == Some(4) && height == 4;
+            let strangers = (user == "host") != (used == "host") && layer(&used) == Some(4) && height == 4;
             let above = layer(&used).is_some_and(|used| used > height);
             let beside = matches!(used.as_str(), "memory" | "testkit");
             if strangers || above || beside {
@@ -54,28 +50,15 @@ fn the_layers_of_the_core_are_used_from_above() {
 
 #[test]
 fn libraries_ask_neither_the_environment_nor_the_wall() {
-    let words = [
-        "env::var",
-        "SystemTime::now",
-        "OffsetDateTime::now",
-        "UtcDateTime::now",
-    ];
+    let words = ["env::var", "SystemTime::now", "OffsetDateTime::now", "UtcDateTime::now"];
     let mut found = Vec::new();
-    for library in [
-        "manman-core",
-        "manman-docker",
-        "manman-store",
-        "manman-broker",
-        "manman-process",
-    ] {
+    for library in ["manman-core", "manman-docker", "manman-store", "manman-broker", "manman-process"] {
         let src = root().join(library).join("src");
         if !src.is_dir() {
             continue;
         }
         for path in files(&src, &[".rs"]).unwrap() {
-            if path.ends_with("clock.rs")
-                || path.components().any(|part| part.as_os_str() == "testkit")
-            {
+            if path.ends_with("clock.rs") || path.components().any(|part| part.as_os_str() == "testkit") {
                 continue;
             }
             let source = std::fs::read_to_string(&path).unwrap();
@@ -88,11 +71,7 @@ fn libraries_ask_neither_the_environment_nor_the_wall() {
             );
         }
     }
-    assert!(
-        found.is_empty(),
-        "configuration and time are handed in:\n{}",
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "configuration and time are handed in:\n{}", found.join("\n"));
 }
 
 #[test]
