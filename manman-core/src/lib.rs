@@ -1,6 +1,7 @@
 //! Game servers on your own machines: the words, the seams, the decisions, and
 //! in-memory backends for all of them. No driver, no SQL and no server is in here.
 
+pub mod broker;
 pub mod clock;
 pub mod console;
 pub mod error;
@@ -8,3 +9,7 @@ pub mod id;
 pub mod model;
 pub mod retry;
 pub mod runtime;
+pub mod store;
+pub mod uplink;
+pub mod viewing;
+pub mod wire;

@@ -1,0 +1,332 @@
+//! What deeds take, return and refuse.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    broker::Message,
+    clock::Timestamp,
+    error::Error,
+    id::{AttemptId, ClusterId, Epoch, ServerId, SessionId, SgcId},
+    model::{Capacity, EnvironmentName, Invalid, Name, Port, Protocol, Session, State, session::Rejected},
+    wire::Outcome,
+};
+
+/// Who asks: shown in reasons and audits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Actor(pub String);
+
+impl Actor {
+    /// The control plane itself.
+    pub fn system() -> Self {
+        Self("manman".to_owned())
+    }
+}
+
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Makes a repeated request one deed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey {
+    /// The RPC that it was given for.
+    pub rpc: &'static str,
+    /// The caller's key, 1 to 255 bytes.
+    pub key: String,
+    /// A digest of the request, to tell a repetition from another request.
+    pub request: [u8; 32],
+}
+
+/// Who writes, and under which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Who asks.
+    pub actor: Actor,
+    /// Makes a repetition harmless, where the caller gave one.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+impl Write {
+    /// A write by `actor` without a key.
+    pub fn by(actor: Actor) -> Self {
+        Self { actor, idempotency: None }
+    }
+
+    /// How long a key is kept.
+    pub const KEY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+}
+
+/// A stretch of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Page<Id> {
+    /// After this one, in the list's order; from its beginning if absent.
+    pub after: Option<Id>,
+    /// At most so many; 1 to 200 at the API.
+    pub limit: usize,
+}
+
+impl<Id> Page<Id> {
+    /// The first `limit`.
+    pub fn first(limit: usize) -> Self {
+        Self { after: None, limit }
+    }
+}
+
+/// Which sessions a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    /// Of this deployment.
+    pub sgc: Option<SgcId>,
+    /// Of this server.
+    pub server: Option<ServerId>,
+    /// In one of these states; in any, if empty.
+    pub states: Vec<State>,
+}
+
+/// A host manager that comes to register.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registration {
+    /// The server's name.
+    pub name: Name,
+    /// The environment in its names.
+    pub environment: EnvironmentName,
+    /// The machine (`/etc/machine-id`).
+    pub machine_id: String,
+    /// The engine that it drives.
+    pub engine_id: String,
+    /// What the machine has.
+    pub capacity: Capacity,
+    /// Where players reach it.
+    pub public_address: Option<String>,
+    /// Take the name from another machine even though that is still heard.
+    pub take_over: bool,
+}
+
+/// What a registered host manager is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcomed {
+    /// The installation.
+    pub cluster: ClusterId,
+    /// The server.
+    pub server: ServerId,
+    /// The registration that is valid from now on.
+    pub epoch: Epoch,
+}
+
+/// Where a report comes from: the key that makes it one deed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The message.
+    pub message: Uuid,
+    /// The host, as the broker knows it.
+    pub server: ServerId,
+    /// Its registration.
+    pub epoch: Epoch,
+    /// Counts its messages.
+    pub sequence: i64,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Applied {
+    /// It changed something.
+    Changed,
+    /// It said what was known.
+    Same,
+    /// It was applied before.
+    Duplicate,
+    /// Its sender has been replaced.
+    Fenced,
+    /// The state table refuses it, or it is about nothing of its sender's.
+    Illegal(IllegalReport),
+}
+
+/// Why a report could not be applied. Counted and kept, never retried.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum IllegalReport {
+    /// The state table refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejected),
+    /// No such session on that server.
+    #[error("{server} has no session {session}")]
+    NoSession {
+        /// The sender.
+        server: ServerId,
+        /// The session it spoke of.
+        session: SessionId,
+    },
+}
+
+/// What a start made, or found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StartOutcome {
+    /// The session.
+    pub session: Session,
+    /// Whether a repetition of the same request found it.
+    pub repeated: bool,
+}
+
+/// Where a one-shot command is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommandState {
+    /// Nobody has answered for it.
+    Sent,
+    /// Somebody has.
+    Settled(Outcome),
+}
+
+/// A one-shot command on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandRecord {
+    /// Its id.
+    pub id: Uuid,
+    /// The attempt it is for.
+    pub run: AttemptId,
+    /// The machine.
+    pub server: ServerId,
+    /// Until when it may be done.
+    pub not_after: Timestamp,
+    /// What became of it.
+    pub state: CommandState,
+}
+
+/// A message that is to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxMessage {
+    /// What is to be published; its id is the row's.
+    pub message: Message,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// Why a deed was not done. The caller can act on each of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeedError {
+    /// The thing named does not exist.
+    #[error("there is no {noun} {id}")]
+    NotFound {
+        /// What kind of thing.
+        noun: &'static str,
+        /// Which one.
+        id: String,
+    },
+    /// The name is taken.
+    #[error("there is already a {noun} named {name}")]
+    NameTaken {
+        /// What kind of thing.
+        noun: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// Something still needs it.
+    #[error("{noun} {id} is in use by {by}")]
+    InUse {
+        /// What kind of thing.
+        noun: &'static str,
+        /// Which one.
+        id: String,
+        /// By what.
+        by: String,
+    },
+    /// The port is held.
+    #[error("port {port}/{protocol} on server {server} is taken by deployment {holder}")]
+    PortTaken {
+        /// The port.
+        port: Port,
+        /// Its protocol.
+        protocol: Protocol,
+        /// The machine.
+        server: ServerId,
+        /// Who holds it.
+        holder: SgcId,
+    },
+    /// No port of the range is free.
+    #[error("no port from {first} to {last} ({protocol}) is free on server {server}")]
+    NoPortFree {
+        /// The first of the range.
+        first: Port,
+        /// The last of the range.
+        last: Port,
+        /// The protocol.
+        protocol: Protocol,
+        /// The machine.
+        server: ServerId,
+    },
+    /// What is asked for is not what the config needs.
+    #[error("the ports asked for are not those that the config needs: {0}")]
+    PortsDiffer(String),
+    /// The slot is held.
+    #[error("session {session} of deployment {sgc} is {state}")]
+    SessionLive {
+        /// Who holds it.
+        session: SessionId,
+        /// The deployment.
+        sgc: SgcId,
+        /// Where that session is.
+        state: State,
+    },
+    /// It has ended.
+    #[error("session {session} has ended: it is {state}")]
+    SessionEnded {
+        /// The session.
+        session: SessionId,
+        /// Its end.
+        state: State,
+    },
+    /// It is to be stopped.
+    #[error("session {session} is to be stopped and cannot be restarted")]
+    SessionStopping {
+        /// The session.
+        session: SessionId,
+    },
+    /// Its game does not run.
+    #[error("session {session} is {state}, not running")]
+    NotRunning {
+        /// The session.
+        session: SessionId,
+        /// Where it is.
+        state: State,
+    },
+    /// The deployment takes no new session.
+    #[error("deployment {sgc} is {status}")]
+    NotActive {
+        /// The deployment.
+        sgc: SgcId,
+        /// Its status.
+        status: crate::model::DeploymentStatus,
+    },
+    /// Another machine holds the name and is heard.
+    #[error("server {name} is held by another machine that was heard {heard_secs} s ago")]
+    ServerTaken {
+        /// The name.
+        name: Name,
+        /// How long ago it was heard.
+        heard_secs: u64,
+    },
+    /// It is online.
+    #[error("server {server} is online")]
+    ServerOnline {
+        /// The machine.
+        server: ServerId,
+    },
+    /// The key was used for another request.
+    #[error("idempotency key {key:?} was used for another {rpc} request")]
+    IdempotencyMismatch {
+        /// The key.
+        key: String,
+        /// The RPC.
+        rpc: &'static str,
+    },
+    /// A value that cannot be.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The store failed; nothing was written.
+    #[error("the store failed")]
+    Store(#[from] Error),
+}

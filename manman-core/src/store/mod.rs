@@ -1,0 +1,313 @@
+//! The seam to whatever remembers what should be.
+//!
+//! Whole deeds, each atomic: all of it happens or nothing. Names are noun first, so
+//! that searching for a noun finds the family.
+
+mod deed;
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+pub use deed::{
+    Actor, Applied, CommandRecord, CommandState, DeedError, IdempotencyKey, OutboxMessage, Page,
+    Registration, SessionFilter, Source, StartOutcome, Welcomed, Write,
+};
+
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId},
+    model::{
+        ConsoleLine, Deployment, Game, GameConfig, Reason, Server, Session, Want,
+        config::NewConfig,
+        deployment::{NewDeployment, ServerPort},
+        game::NewGame,
+        session::TimelineEntry,
+    },
+    wire::{Beat, HostReport, Outcome, SessionReport},
+};
+
+/// The installation itself.
+#[async_trait]
+pub trait ClusterStore {
+    /// Who this installation is. Made with the store, never changed.
+    async fn cluster(&self) -> Result<ClusterId>;
+
+    /// The installation's secret: 32 random bytes, made with the store. Keys digests
+    /// that may be shown; never leaves the control plane.
+    async fn cluster_secret(&self) -> Result<Vec<u8>>;
+
+    /// The moment it is now, by the store's clock: what staleness is measured by.
+    async fn now(&self) -> Result<Timestamp>;
+}
+
+/// Machines.
+#[async_trait]
+pub trait ServerStore {
+    /// Registers a host manager: makes the server or takes it over, and counts its
+    /// epoch up, which fences whoever held it.
+    ///
+    /// # Errors
+    /// [`DeedError::ServerTaken`] if another machine holds the name, was heard within
+    /// `stale_after`, and `take_over` is not asked for.
+    async fn server_register(
+        &self,
+        hello: &Registration,
+        stale_after: Duration,
+    ) -> Result<Welcomed, DeedError>;
+
+    /// One server.
+    async fn server_get(&self, id: ServerId) -> Result<Option<Server>>;
+
+    /// One server by its name.
+    async fn server_by_name(&self, name: &str) -> Result<Option<Server>>;
+
+    /// Servers by id.
+    async fn server_list(&self, page: Page<ServerId>) -> Result<Vec<Server>>;
+
+    /// Notes a heartbeat: last_seen, capacity, and `online` if it was not, with the
+    /// external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    async fn server_beat(&self, source: Source, beat: &Beat) -> Result<Applied>;
+
+    /// Notes what a host says about itself, once per (epoch, sequence).
+    async fn server_report(&self, source: Source, report: &HostReport) -> Result<Applied>;
+
+    /// Marks online servers that were not heard since `cutoff` stale and their live
+    /// sessions lost, with the external events. Returns who fell silent.
+    ///
+    /// A server that said it goes away for a while is not silent before that while is over.
+    async fn server_sweep(&self, cutoff: Timestamp) -> Result<Vec<Server>>;
+
+    /// Ends all live sessions of a server that is not online as crashed, reason
+    /// abandoned: the only way for a machine that burned down.
+    ///
+    /// # Errors
+    /// [`DeedError::ServerOnline`] if it is online.
+    async fn server_abandon(&self, id: ServerId, write: &Write) -> Result<Vec<SessionId>, DeedError>;
+
+    /// The ports held on a server, by number.
+    async fn server_ports(&self, id: ServerId) -> Result<Vec<ServerPort>>;
+}
+
+/// Games and how to run them.
+#[async_trait]
+pub trait GameStore {
+    /// Creates a game. Its name is free.
+    async fn game_create(&self, new: &NewGame, write: &Write) -> Result<Game, DeedError>;
+
+    /// One game.
+    async fn game_get(&self, id: GameId) -> Result<Option<Game>>;
+
+    /// Games by id.
+    async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>>;
+
+    /// Deletes a game without configs.
+    ///
+    /// # Errors
+    /// [`DeedError::InUse`] while it has configs.
+    async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError>;
+
+    /// Creates a config. Its name is free within the game.
+    async fn config_create(&self, new: &NewConfig, write: &Write) -> Result<GameConfig, DeedError>;
+
+    /// One config.
+    async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>>;
+
+    /// Configs by id, of one game or all.
+    async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>>;
+
+    /// Deletes a config that nothing is deployed from.
+    ///
+    /// # Errors
+    /// [`DeedError::InUse`] while deployments use it.
+    async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError>;
+}
+
+/// Deployments and their ports.
+#[async_trait]
+pub trait DeploymentStore {
+    /// Creates a deployment and takes its ports: all or none.
+    ///
+    /// # Errors
+    /// [`DeedError::PortTaken`] names the port and its holder; [`DeedError::NoPortFree`] if
+    /// none of a range is free; [`DeedError::PortsDiffer`] if what is asked for does not
+    /// cover just what the config needs.
+    async fn deployment_create(&self, new: &NewDeployment, write: &Write) -> Result<Deployment, DeedError>;
+
+    /// One deployment that is not deleted.
+    async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>>;
+
+    /// Deployments by id, of one server or all.
+    async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>>;
+
+    /// Deletes a deployment and frees its ports. Its sessions stay on record, its files
+    /// stay on the machine.
+    ///
+    /// # Errors
+    /// [`DeedError::SessionLive`] while a session of it has not ended.
+    async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError>;
+}
+
+/// Sessions.
+#[async_trait]
+pub trait SessionStore {
+    /// Asks for a session: takes the deployment's one slot, writes the session and
+    /// queues the hint to its host.
+    ///
+    /// # Errors
+    /// [`DeedError::SessionLive`] names the session that holds the slot.
+    async fn session_start(
+        &self,
+        sgc: SgcId,
+        valid_for: Duration,
+        write: &Write,
+    ) -> Result<StartOutcome, DeedError>;
+
+    /// Changes what is wanted of a live session, with its generation, and queues the
+    /// hint. A pending one whose start never left is stopped here and now, and its hint
+    /// withdrawn. Wanting what is wanted already changes nothing; a kill overtakes a
+    /// graceful stop, never the other way round. A restart of one that is to be stopped
+    /// is refused.
+    ///
+    /// # Errors
+    /// [`DeedError::SessionEnded`] for a restart of one that has ended. A stop of one that
+    /// has ended succeeds and changes nothing.
+    async fn session_want(
+        &self,
+        id: SessionId,
+        change: WantChange,
+        write: &Write,
+    ) -> Result<Session, DeedError>;
+
+    /// One session.
+    async fn session_get(&self, id: SessionId) -> Result<Option<Session>>;
+
+    /// Sessions, newest first.
+    async fn session_list(&self, filter: SessionFilter, page: Page<SessionId>) -> Result<Vec<Session>>;
+
+    /// All sessions of a server that have not ended.
+    async fn session_live(&self, server: ServerId) -> Result<Vec<Session>>;
+
+    /// The latest session of a deployment.
+    async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>>;
+
+    /// What happened to a session, oldest first.
+    async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>>;
+
+    /// Applies a host's report through the state table, once per message id and per
+    /// (epoch, sequence), with its timeline entries and external events. What the table
+    /// refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
+    /// A report of a session of another server is [`Applied::Illegal`] too.
+    async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied>;
+
+    /// Fails pending sessions whose `not_after` passed `grace` ago or longer.
+    async fn session_expire(&self, grace: Duration) -> Result<Vec<SessionId>>;
+
+    /// Which of these attempts' sessions have an end on record.
+    async fn session_receipts(&self, server: ServerId, ends: &[AttemptId]) -> Result<Vec<AttemptId>>;
+
+    /// The highest session id ever given.
+    async fn session_high_water(&self) -> Result<i64>;
+}
+
+/// A change of what is wanted of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantChange {
+    /// This, as it is.
+    To(Want),
+    /// One restart more.
+    Restart,
+}
+
+/// One-shot commands.
+#[async_trait]
+pub trait CommandStore {
+    /// Writes an input for a running session's current attempt and queues it to its host.
+    ///
+    /// # Errors
+    /// [`DeedError::NotRunning`] if its game does not run.
+    async fn command_input(
+        &self,
+        session: SessionId,
+        line: &ConsoleLine,
+        valid_for: Duration,
+        write: &Write,
+    ) -> Result<CommandRecord, DeedError>;
+
+    /// One command.
+    async fn command_get(&self, id: Uuid) -> Result<Option<CommandRecord>>;
+
+    /// Notes what became of a command, once; the first word stands.
+    async fn command_settle(&self, id: Uuid, outcome: &Outcome) -> Result<()>;
+
+    /// Turns commands that nobody answered for, `grace` after their time, to unknown.
+    async fn command_expire(&self, grace: Duration) -> Result<Vec<Uuid>>;
+}
+
+/// What is to leave for the broker.
+#[async_trait]
+pub trait OutboxStore {
+    /// The oldest unsent messages, at most one per key (so that a key's order holds and a
+    /// failed one never blocks another key), whose next try is due.
+    async fn outbox_due(&self, limit: usize) -> Result<Vec<OutboxMessage>>;
+
+    /// These have left.
+    async fn outbox_sent(&self, ids: &[Uuid]) -> Result<()>;
+
+    /// This could not leave; it is due again after `delay`.
+    async fn outbox_failed(&self, id: Uuid, error: &str, delay: Duration) -> Result<()>;
+
+    /// Completes when something may be due. May complete without cause.
+    async fn outbox_wait(&self);
+}
+
+/// Remembers what should be.
+///
+/// # Contract
+/// - Each call is one deed: all of it happens, or none.
+/// - One live session per deployment, and each (server, port, protocol) held once, hold
+///   under any concurrency; by the store's own constraints, not by looking first.
+/// - A write whose idempotency key was used by the same caller for the same RPC returns
+///   what the first one returned, if the request is the same, and is
+///   [`DeedError::IdempotencyMismatch`] otherwise. Keys are kept 24 hours.
+/// - Each write leaves an audit entry in the same deed.
+/// - An end is never changed.
+/// - What was committed survives the death of the process.
+///
+/// `testkit::store` checks each of these against every implementation.
+pub trait Store:
+    ClusterStore
+    + ServerStore
+    + GameStore
+    + DeploymentStore
+    + SessionStore
+    + CommandStore
+    + OutboxStore
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<T> Store for T where
+    T: ClusterStore
+        + ServerStore
+        + GameStore
+        + DeploymentStore
+        + SessionStore
+        + CommandStore
+        + OutboxStore
+        + fmt::Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// The reason of a session that was just asked for by `actor`.
+pub fn asked_by(actor: &Actor) -> Reason {
+    Reason::new(crate::model::reason::ReasonCode::Asked, format!("asked by {actor}"))
+}

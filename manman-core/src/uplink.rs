@@ -1,0 +1,82 @@
+//! The seam from a host to its control plane, for what needs an answer: who am I, what
+//! is wanted of me, what exactly is to run, what has arrived.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::Timestamp,
+    error::Result,
+    id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
+    model::{SessionSpec, Want},
+    store::{Registration, Welcomed},
+};
+
+/// A registered host manager, in every call it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostIdentity {
+    /// The server.
+    pub server: ServerId,
+    /// Its registration.
+    pub epoch: Epoch,
+}
+
+/// What is wanted of one session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desired {
+    /// The session.
+    pub session: SessionId,
+    /// Its deployment.
+    pub sgc: SgcId,
+    /// What is wanted.
+    pub want: Want,
+    /// Counts the changes of `want`: an older one than was journaled is ignored.
+    pub generation: Generation,
+    /// Until when a first attempt may be created.
+    pub not_after: Timestamp,
+    /// The highest attempt on record; the next one is above it.
+    pub attempt: u32,
+}
+
+/// All that is wanted of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Every session of this host that has not ended.
+    pub wanted: Vec<Desired>,
+    /// Those of the sessions asked about that have ended on record, or that were given
+    /// out once and exist no more: what runs of them is to be stopped.
+    pub ended: Vec<SessionId>,
+    /// Those of the sessions asked about that the control plane cannot have given out:
+    /// its store was restored from an old copy. They are left alone, and said.
+    pub unknown: Vec<SessionId>,
+}
+
+/// What a host asks of its control plane.
+///
+/// # Contract
+/// - `register` may be repeated; each one makes a new epoch, and calls with an older one
+///   are `Fenced`.
+/// - Every query is limited to the calling host: a session of another one is `NotFound`.
+/// - A snapshot holds what was committed before it was asked for.
+/// - No call retries; every call answers or fails within ten seconds.
+///
+/// `testkit::uplink` checks each of these against every implementation.
+#[async_trait]
+pub trait Uplink: fmt::Debug + Send + Sync + 'static {
+    /// Says who we are and learns our identity.
+    ///
+    /// # Errors
+    /// `Conflict` if another machine holds the name and is heard.
+    async fn register(&self, hello: &Registration) -> Result<Welcomed>;
+
+    /// What is wanted, and what became of the sessions in `known`.
+    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot>;
+
+    /// What exactly a session runs.
+    async fn spec(&self, me: HostIdentity, session: SessionId) -> Result<SessionSpec>;
+
+    /// Which of these attempts' ends are on record, so that they need not be kept.
+    async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>>;
+}
