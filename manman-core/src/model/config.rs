@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn what_cannot_run_is_refused_with_its_field() {
-        let cases: Vec<(&str, Box<dyn Fn(&mut ConfigBody)>)> = vec![
+        type Spoil = Box<dyn Fn(&mut ConfigBody)>;
+        let cases: Vec<(&str, Spoil)> = vec![
             ("env_template[A=B]", Box::new(|b| drop(b.env_template.insert("A=B".into(), "x".into())))),
             (
                 "env_template[MANMAN_X]",
