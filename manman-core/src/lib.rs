@@ -5,6 +5,7 @@ pub mod broker;
 pub mod clock;
 pub mod console;
 pub mod error;
+pub mod host;
 pub mod id;
 pub mod model;
 pub mod retry;

@@ -1,0 +1,1 @@
+//! The host manager: runs the games of one machine, and never stands in their way.
