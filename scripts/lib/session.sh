@@ -20,6 +20,8 @@ engine_hold() {
 
 engine_release() {
   trap - EXIT
+  # Cleaning up is not interrupted half-way.
+  trap '' INT TERM HUP
   # Others at work keep their share of the lock; the last of them comes here too.
   if [ -e "$ENGINE_FOR_TESTS" ] && flock -n -x 7; then
     (docker_down --force) && rm -f "$ENGINE_FOR_TESTS"
