@@ -7,10 +7,13 @@ pub mod console;
 pub mod error;
 pub mod host;
 pub mod id;
+pub mod memory;
 pub mod model;
 pub mod retry;
 pub mod runtime;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 pub mod uplink;
 pub mod viewing;
 pub mod wire;

@@ -1,0 +1,2 @@
+//! Every seam in memory: for tests, for simulations under virtual time, and for
+//! whoever embeds manman without an engine, a broker or a database.

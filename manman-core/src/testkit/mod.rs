@@ -1,0 +1,2 @@
+//! The contract of every seam as a suite of cases, written once and run against every
+//! implementation, ours and yours.
