@@ -11,8 +11,10 @@ use crate::{
     error::Result,
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
     model::{SessionSpec, Want},
-    store::{Registration, Welcomed},
 };
+
+// The host never talks to the store; these words of it are the uplink's too.
+pub use crate::store::{Registration, Welcomed};
 
 /// A registered host manager, in every call it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
