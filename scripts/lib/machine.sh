@@ -2,9 +2,12 @@
 
 machine_ready() {
   rust_ready
-  install_missing "the build" cc=gcc git=git
-  # gcc only recommends the headers of the C library.
-  [ -e /usr/include/stdlib.h ] || install_missing "the build" headers-of-libc=libc6-dev
+  install_missing "the build" cc=gcc
+  # What has no command to look for: the C library's headers, and the authorities
+  # that cargo trusts.
+  [ -e /usr/include/stdlib.h ] || install_missing "the build" no-such-command=libc6-dev
+  [ -e "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ] ||
+    install_missing "downloads" no-such-command=ca-certificates
 }
 
 rust_ready() {
