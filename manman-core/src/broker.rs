@@ -234,7 +234,23 @@ pub trait Settle: fmt::Debug + Send {
     async fn dead(self: Box<Self>, reason: &str) -> Result<()>;
 }
 
+/// A message that nobody could deal with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The message, with its id.
+    pub message: Message,
+    /// The queue in which it was.
+    pub queue: String,
+    /// Why it is here.
+    pub reason: String,
+    /// How often it was handed out.
+    pub attempts: u32,
+}
+
 /// Takes messages from one queue.
+///
+/// A queue with a single consumer hands out the next message when the last one is
+/// settled. What a consumer leaves unsettled when it is dropped goes back to its queue.
 #[async_trait]
 pub trait Consumer: fmt::Debug + Send {
     /// The next message; waits for one.
@@ -281,6 +297,10 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
 
     /// Begins to take messages from a queue that exists.
     async fn consume(&self, queue: &str) -> Result<Box<dyn Consumer>>;
+
+    /// The newest dead letters, newest first. How many are kept, and for how long, is
+    /// the backend's to say.
+    async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
 
     /// Whether the broker answers.
     async fn probe(&self) -> Result<()>;

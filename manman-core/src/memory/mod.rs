@@ -1,2 +1,6 @@
 //! Every seam in memory: for tests, for simulations under virtual time, and for
 //! whoever embeds manman without an engine, a broker or a database.
+
+pub mod broker;
+
+pub use broker::MemoryBroker;
