@@ -29,10 +29,11 @@ can_be_root() {
   [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null
 }
 
+mkdir -p "$STATE" "$CACHE" || die "neither MANMAN_STATE ($STATE) nor MANMAN_CACHE ($CACHE) may be missing"
+
 # Takes the lock NAME until this shell ends, on descriptor 9. Daemons started
 # meanwhile have to close it (9>&-), or they would hold the lock for ever.
 take_lock() {
-  mkdir -p "$STATE"
   exec 9>"$STATE/$1.lock"
   flock 9
 }

@@ -6,7 +6,6 @@
 ENGINE_FOR_TESTS=$STATE/docker.for-tests
 
 engine_hold() {
-  mkdir -p "$STATE"
   exec 7>"$STATE/docker.users.lock"
   flock -s 7
   trap engine_release EXIT
