@@ -1,1 +1,6 @@
-//!
+//! manman's container runtime over the Docker Engine API.
+
+pub mod console;
+mod engine;
+
+pub use engine::Engine;
