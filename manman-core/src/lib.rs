@@ -4,6 +4,7 @@
 pub mod broker;
 pub mod clock;
 pub mod console;
+pub mod control;
 pub mod error;
 pub mod host;
 pub mod id;

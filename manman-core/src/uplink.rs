@@ -59,7 +59,9 @@ pub struct Snapshot {
 ///
 /// # Contract
 /// - `register` may be repeated; each one makes a new epoch, and calls with an older one
-///   are `Fenced`.
+///   are `Fenced`. One that was never given out is `NotFound`: the store was restored from
+///   an old copy, and registering again helps.
+/// - Once `register` has answered, commands for the host are kept for it.
 /// - Every query is limited to the calling host: a session of another one is `NotFound`.
 /// - A snapshot holds what was committed before it was asked for.
 /// - No call retries; every call answers or fails within ten seconds.

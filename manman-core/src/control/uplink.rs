@@ -1,0 +1,162 @@
+//! What hosts ask, answered from the store within this process.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::sync::OnceCell;
+
+use super::ControlConfig;
+use crate::{
+    broker::{Broker, Queue},
+    error::{Error, ErrorKind, Result},
+    id::{AttemptId, SessionId},
+    model::{Session, SessionSpec},
+    store::{DeedError, Registration, Store, Welcomed},
+    uplink::{Desired, HostIdentity, Snapshot, Uplink},
+};
+
+/// The control plane's end of the uplink: answers hosts from the store, and makes the
+/// queue of a host that registers. `manman up` hands it to the host manager as it is;
+/// remote hosts reach it through the API.
+pub struct ControlUplink {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+    config: ControlConfig,
+    secret: OnceCell<Vec<u8>>,
+}
+
+impl ControlUplink {
+    /// Answers from `store`; `broker` is where the queues of hosts are made.
+    pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
+        Self { store, broker, config, secret: OnceCell::new() }
+    }
+
+    async fn within<T>(&self, call: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
+        match tokio::time::timeout(self.config.uplink_deadline(), work).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(ErrorKind::Timeout, call, "the control plane took too long")),
+        }
+    }
+
+    /// Refuses whoever does not hold the valid registration.
+    async fn check(&self, call: &'static str, me: HostIdentity) -> Result<()> {
+        let Some(server) = self.store.server_get(me.server).await? else {
+            let message = format!("there is no server {}", me.server);
+            return Err(Error::new(ErrorKind::NotFound, call, message));
+        };
+        if me.epoch < server.epoch {
+            let message = format!("server {} was registered again: epoch {} is over", me.server, me.epoch);
+            return Err(Error::new(ErrorKind::Fenced, call, message));
+        }
+        if me.epoch > server.epoch {
+            // A store restored from an old copy does not know what it gave out after it was made.
+            let message = format!("server {} has no registration {}", me.server, me.epoch);
+            return Err(Error::new(ErrorKind::NotFound, call, message));
+        }
+        Ok(())
+    }
+
+    /// A session of the caller's; another one's is as good as none.
+    async fn session(&self, me: HostIdentity, id: SessionId) -> Result<Option<Session>> {
+        Ok(self.store.session_get(id).await?.filter(|session| session.server == me.server))
+    }
+}
+
+#[async_trait]
+impl Uplink for ControlUplink {
+    async fn register(&self, hello: &Registration) -> Result<Welcomed> {
+        self.within("register", async {
+            let welcomed = self
+                .store
+                .server_register(hello, self.config.stale_after())
+                .await
+                .map_err(|error| refused("register", error))?;
+            // Before the host can ask for anything, so that no command of its is unrouted.
+            self.broker.declare(&Queue::of_host(welcomed.server)).await?;
+            Ok(welcomed)
+        })
+        .await
+    }
+
+    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
+        self.within("snapshot", async {
+            self.check("snapshot", me).await?;
+            let mut snapshot = Snapshot {
+                wanted: self.store.session_live(me.server).await?.iter().map(desired).collect(),
+                ..Snapshot::default()
+            };
+            let mut high_water = None;
+            for &id in known {
+                if snapshot.wanted.iter().any(|wanted| wanted.session == id) {
+                    continue;
+                }
+                match self.store.session_get(id).await? {
+                    Some(session) if session.server != me.server => snapshot.unknown.push(id),
+                    Some(session) if session.state.is_end() => snapshot.ended.push(id),
+                    // Asked for since the list was read.
+                    Some(session) => snapshot.wanted.push(desired(&session)),
+                    None => {
+                        let highest = match high_water {
+                            Some(highest) => highest,
+                            None => *high_water.insert(self.store.session_high_water().await?),
+                        };
+                        let given_out = id.0 <= highest;
+                        if given_out { &mut snapshot.ended } else { &mut snapshot.unknown }.push(id);
+                    }
+                }
+            }
+            Ok(snapshot)
+        })
+        .await
+    }
+
+    async fn spec(&self, me: HostIdentity, session: SessionId) -> Result<SessionSpec> {
+        self.within("spec", async {
+            self.check("spec", me).await?;
+            let gone = || Error::new(ErrorKind::NotFound, "spec", format!("there is no session {session}"));
+            let session = self.session(me, session).await?.ok_or_else(gone)?;
+            let deployment = self.store.deployment_get(session.sgc).await?.ok_or_else(gone)?;
+            let config = self.store.config_get(deployment.config).await?.ok_or_else(gone)?;
+            let secret = self.secret.get_or_try_init(|| self.store.cluster_secret()).await?;
+            Ok(SessionSpec::render(session.id, &deployment, &config.body, secret))
+        })
+        .await
+    }
+
+    async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
+        self.within("receipts", async {
+            self.check("receipts", me).await?;
+            self.store.session_receipts(me.server, ends).await
+        })
+        .await
+    }
+}
+
+impl fmt::Debug for ControlUplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ControlUplink").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+fn desired(session: &Session) -> Desired {
+    Desired {
+        session: session.id,
+        sgc: session.sgc,
+        want: session.want,
+        generation: session.generation,
+        not_after: session.not_after,
+        attempt: session.attempt,
+    }
+}
+
+/// A refusal as the uplink's one error tells it.
+fn refused(call: &'static str, error: DeedError) -> Error {
+    let text = error.to_string();
+    let kind = match error {
+        DeedError::Store(error) => return error,
+        DeedError::NotFound { .. } => ErrorKind::NotFound,
+        DeedError::Invalid(_) => ErrorKind::Invalid,
+        _ => ErrorKind::Conflict,
+    };
+    Error::new(kind, call, text)
+}
