@@ -44,6 +44,9 @@ pub struct Capabilities {
 pub struct EngineInfo {
     /// Tells this engine from every other one.
     pub id: String,
+    /// Tells one run of this engine from the next one; empty where that cannot be told.
+    /// What ended between two of them ended with the engine, unless games outlive it.
+    pub boot: String,
     /// Product and version, for people.
     pub version: String,
     /// Whether games outlive a restart of the engine.
@@ -265,6 +268,9 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     fn owner(&self) -> &Owner;
 
     /// What drives the games, freshly asked: also the way to learn whether it answers.
+    ///
+    /// Asked over a connection of its own: an engine that is going down takes the games
+    /// with it while it still answers on the old ones.
     async fn engine(&self) -> Result<EngineInfo>;
 
     /// Brings the image here unless it is, and tells what it is.

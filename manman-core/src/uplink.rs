@@ -45,6 +45,8 @@ pub struct Desired {
 /// All that is wanted of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
+    /// When it was taken, by the control plane's clock: hosts read deadlines by that one.
+    pub taken_at: Timestamp,
     /// Every session of this host that has not ended.
     pub wanted: Vec<Desired>,
     /// Those of the sessions asked about that have ended on record, or that were given
