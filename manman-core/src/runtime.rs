@@ -247,7 +247,8 @@ pub struct Stats {
 ///   alive: a `create` while another attempt of the deployment exists unretired is a
 ///   `Conflict`.
 /// - Every call may be repeated: the second `create`, `start`, `stop`, `kill`,
-///   `retire` or `remove` with the same arguments succeeds and changes nothing.
+///   `retire` or `remove` with the same arguments succeeds and changes nothing; the last
+///   three do so too when there is no container (any more), the others are `NotFound`.
 /// - `create` of an attempt that exists with another spec hash is a `Conflict`; a
 ///   `start` of one that has ended is a `Conflict` too: an attempt runs once.
 /// - Every call but `pull`, `stop` and the streams answers within ten seconds, or fails
