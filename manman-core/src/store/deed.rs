@@ -138,9 +138,9 @@ pub enum Applied {
     Changed,
     /// It said what was known.
     Same,
-    /// It was applied before.
+    /// It was applied before, or a later one of its session was.
     Duplicate,
-    /// Its sender has been replaced.
+    /// Its sender has been replaced, or was never registered.
     Fenced,
     /// The state table refuses it, or it is about nothing of its sender's.
     Illegal(IllegalReport),
@@ -160,6 +160,50 @@ pub enum IllegalReport {
         /// The session it spoke of.
         session: SessionId,
     },
+}
+
+/// A report that could not be applied, as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedReport {
+    /// When it came.
+    pub at: Timestamp,
+    /// Where it came from.
+    pub source: Source,
+    /// The session it spoke of.
+    pub session: SessionId,
+    /// Why it was refused, for people.
+    pub why: String,
+    /// The report as JSON.
+    pub report: String,
+}
+
+/// The reports that could not be applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusedReports {
+    /// How many there were, since the store was made.
+    pub total: i64,
+    /// The latest of them, newest first; a store keeps at least [`RefusedReports::KEPT`].
+    pub latest: Vec<RefusedReport>,
+}
+
+impl RefusedReports {
+    /// How many are kept; older ones are only counted.
+    pub const KEPT: usize = 1000;
+}
+
+/// An entry of the audit: who wrote what.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditEntry {
+    /// Counts the entries.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// The deed (`session_start`).
+    pub deed: String,
+    /// What it was done to (`session 7`).
+    pub object: String,
 }
 
 /// What a start made, or found.

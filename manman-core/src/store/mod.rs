@@ -3,6 +3,7 @@
 //! Whole deeds, each atomic: all of it happens or nothing. Names are noun first, so
 //! that searching for a noun finds the family.
 
+pub mod decide;
 mod deed;
 
 use std::{fmt, time::Duration};
@@ -11,8 +12,9 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use deed::{
-    Actor, Applied, CommandRecord, CommandState, DeedError, IdempotencyKey, OutboxMessage, Page,
-    Registration, SessionFilter, Source, StartOutcome, Welcomed, Write,
+    Actor, Applied, AuditEntry, CommandRecord, CommandState, DeedError, IdempotencyKey, IllegalReport,
+    OutboxMessage, Page, RefusedReport, RefusedReports, Registration, SessionFilter, Source, StartOutcome,
+    Welcomed, Write,
 };
 
 use crate::{
@@ -47,7 +49,8 @@ pub trait ClusterStore {
 #[async_trait]
 pub trait ServerStore {
     /// Registers a host manager: makes the server or takes it over, and counts its
-    /// epoch up, which fences whoever held it.
+    /// epoch up, which fences whoever held it. Who registers is heard: the server is
+    /// online, with the external event if it was not.
     ///
     /// # Errors
     /// [`DeedError::ServerTaken`] if another machine holds the name, was heard within
@@ -69,6 +72,7 @@ pub trait ServerStore {
 
     /// Notes a heartbeat: last_seen, capacity, and `online` if it was not, with the
     /// external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    /// A beat that crosses the word that its host goes away does not take that back.
     async fn server_beat(&self, source: Source, beat: &Beat) -> Result<Applied>;
 
     /// Notes what a host says about itself, once per (epoch, sequence).
@@ -199,8 +203,13 @@ pub trait SessionStore {
     /// Applies a host's report through the state table, once per message id and per
     /// (epoch, sequence), with its timeline entries and external events. What the table
     /// refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
-    /// A report of a session of another server is [`Applied::Illegal`] too.
+    /// A report of a session of another server is [`Applied::Illegal`] too. The outcome of
+    /// a one-shot command settles that command.
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied>;
+
+    /// How many reports were illegal, and the latest `limit` of those that are kept,
+    /// newest first.
+    async fn session_refused(&self, limit: usize) -> Result<RefusedReports>;
 
     /// Fails pending sessions whose `not_after` passed `grace` ago or longer.
     async fn session_expire(&self, grace: Duration) -> Result<Vec<SessionId>>;
@@ -239,7 +248,8 @@ pub trait CommandStore {
     /// One command.
     async fn command_get(&self, id: Uuid) -> Result<Option<CommandRecord>>;
 
-    /// Notes what became of a command, once; the first word stands.
+    /// Notes what became of a command, once; the first word stands. One that is not on
+    /// record is nobody's, and no error.
     async fn command_settle(&self, id: Uuid, outcome: &Outcome) -> Result<()>;
 
     /// Turns commands that nobody answered for, `grace` after their time, to unknown.
@@ -250,7 +260,8 @@ pub trait CommandStore {
 #[async_trait]
 pub trait OutboxStore {
     /// The oldest unsent messages, at most one per key (so that a key's order holds and a
-    /// failed one never blocks another key), whose next try is due.
+    /// failed one never blocks another key), whose next try is due. From here on they
+    /// count as left: who was handed one may have published it. For one relay at a time.
     async fn outbox_due(&self, limit: usize) -> Result<Vec<OutboxMessage>>;
 
     /// These have left.
@@ -261,6 +272,13 @@ pub trait OutboxStore {
 
     /// Completes when something may be due. May complete without cause.
     async fn outbox_wait(&self);
+}
+
+/// Who did what.
+#[async_trait]
+pub trait AuditStore {
+    /// What was written, newest first.
+    async fn audit_list(&self, page: Page<i64>) -> Result<Vec<AuditEntry>>;
 }
 
 /// Remembers what should be.
@@ -285,6 +303,7 @@ pub trait Store:
     + SessionStore
     + CommandStore
     + OutboxStore
+    + AuditStore
     + fmt::Debug
     + Send
     + Sync
@@ -300,6 +319,7 @@ impl<T> Store for T where
         + SessionStore
         + CommandStore
         + OutboxStore
+        + AuditStore
         + fmt::Debug
         + Send
         + Sync
