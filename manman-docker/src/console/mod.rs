@@ -1,5 +1,9 @@
 //! Consoles of containers: exact, and never in the way of a game.
 
+mod demux;
+mod lines;
+mod newlines;
+
 use std::sync::Arc;
 
 use manman_core::{
@@ -8,6 +12,10 @@ use manman_core::{
     error::{Error, ErrorKind, Result},
 };
 
+pub use self::{
+    demux::{Demux, Desync},
+    lines::{Pieces, Scratch, Tally},
+};
 use crate::engine::Engine;
 
 /// Opens consoles of one engine's containers. All of them share one thread that
