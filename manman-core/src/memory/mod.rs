@@ -2,5 +2,7 @@
 //! whoever embeds manman without an engine, a broker or a database.
 
 pub mod broker;
+pub mod store;
 
 pub use broker::MemoryBroker;
+pub use store::MemoryStore;

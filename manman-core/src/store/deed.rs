@@ -42,6 +42,16 @@ pub struct IdempotencyKey {
     pub request: [u8; 32],
 }
 
+impl IdempotencyKey {
+    /// Refuses keys of other than 1 to 255 bytes and control characters.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        if self.key.is_empty() {
+            return Err(Invalid::new("idempotency_key", "is empty"));
+        }
+        crate::model::text::check("idempotency_key", &self.key, 255)
+    }
+}
+
 /// Who writes, and under which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Write {

@@ -1,4 +1,9 @@
 //! The contract of every seam as a suite of cases, written once and run against every
-//! implementation, ours and yours.
+//! implementation, ours and yours; a clock to turn by hand, and faults to inject.
 
+mod clock;
+mod faulty;
 pub mod runtime;
+
+pub use clock::ManualClock;
+pub use faulty::{Faults, Faulty};
