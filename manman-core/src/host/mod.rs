@@ -1,1 +1,4 @@
 //! The host manager: runs the games of one machine, and never stands in their way.
+
+pub mod console;
+pub mod spool;

@@ -1,0 +1,281 @@
+//! Consoles of the running games: from the runtime to the spool, and then to whoever
+//! watches.
+//!
+//! Each attempt has a task that takes what its runtime shows, gives it numbers, has it
+//! kept by the [spool](super::spool) and only then shows it. That task waits for
+//! nobody: a viewer reads at its own pace from what is kept, and a disk that stalls or
+//! is full lets output through unkept, to be kept later or to be a gap on record.
+
+mod attempt;
+mod config;
+mod input;
+mod recorder;
+mod ring;
+mod view;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+pub use config::ConsoleConfig;
+
+use attempt::Attempt;
+use recorder::Recorder;
+
+use super::spool::Spool;
+use crate::{
+    clock::{Clock, Timestamp},
+    error::Result,
+    id::{AttemptId, SessionId},
+    model::ConsoleLine,
+    runtime::Runtime,
+    wire::Outcome,
+};
+
+/// Called with an attempt whose output ended or broke: a hint to inspect it now.
+pub type EndHint = Box<dyn Fn(AttemptId) + Send + Sync>;
+
+/// The consoles of one host manager. Clones are the same; with the last one gone the
+/// consoles are let go, which no game notices.
+#[derive(Clone)]
+pub struct Consoles {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runtime: Arc<dyn Runtime>,
+    spool: Arc<dyn Spool>,
+    clock: Arc<dyn Clock>,
+    config: ConsoleConfig,
+    hint: Arc<EndHint>,
+    sessions: Mutex<HashMap<SessionId, Live>>,
+    /// Held while a session is opened, so that it has one keeper.
+    opening: tokio::sync::Mutex<()>,
+}
+
+/// A session that is being recorded, and its attempts.
+#[derive(Debug)]
+struct Live {
+    recorder: Arc<Recorder>,
+    attempts: HashMap<u32, Arc<Attempt>>,
+}
+
+impl Consoles {
+    /// Consoles of what `runtime` runs, kept in `spool`; `hint` is called when output ends.
+    pub fn new(
+        runtime: Arc<dyn Runtime>,
+        spool: Arc<dyn Spool>,
+        clock: Arc<dyn Clock>,
+        config: ConsoleConfig,
+        hint: EndHint,
+    ) -> Self {
+        let inner = Inner {
+            runtime,
+            spool,
+            clock,
+            config,
+            hint: Arc::new(hint),
+            sessions: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Opens the console of an attempt where it was left, or from its beginning, and
+    /// keeps it open until all is shown, whatever breaks. One that is open is given again.
+    ///
+    /// With `before_start` it returns when the runtime has opened it, so that a start
+    /// after it shows every byte as it comes; else at once, and the opening is tried until it
+    /// works.
+    ///
+    /// # Errors
+    /// What the spool says: `Busy` if the disk is full. With `before_start`, what the
+    /// runtime says; the console is closed then.
+    pub async fn open(&self, run: AttemptId, before_start: bool) -> Result<ConsoleHandle> {
+        let recorder = self.record(run.session).await?;
+        let attempt = {
+            let mut sessions = self.sessions();
+            let live = sessions
+                .entry(run.session)
+                .or_insert_with(|| Live { recorder: recorder.clone(), attempts: HashMap::new() });
+            let new = || {
+                let (runtime, hint) = (self.inner.runtime.clone(), self.inner.hint.clone());
+                Attempt::begin(runtime, live.recorder.clone(), run, hint, before_start)
+            };
+            live.attempts.entry(run.attempt).or_insert_with(new).clone()
+        };
+        if before_start && let Err(error) = attempt.opened().await {
+            self.close(run);
+            return Err(error);
+        }
+        Ok(ConsoleHandle { attempt })
+    }
+
+    /// The console of an attempt, if it is open or was drained.
+    pub fn get(&self, run: AttemptId) -> Option<ConsoleHandle> {
+        let sessions = self.sessions();
+        let attempt = sessions.get(&run.session)?.attempts.get(&run.attempt)?.clone();
+        Some(ConsoleHandle { attempt })
+    }
+
+    /// Lets go of the console of one attempt; what was shown stays.
+    pub fn close(&self, run: AttemptId) {
+        if let Some(live) = self.sessions().get_mut(&run.session) {
+            live.attempts.remove(&run.attempt);
+        }
+    }
+
+    /// A session has ended for good: its consoles are closed, those who follow it come to
+    /// their end, and what is kept can be seen until [`Consoles::sweep`] removes it.
+    ///
+    /// To be called after [`ConsoleHandle::drained`]; what comes later is lost.
+    pub async fn end(&self, session: SessionId) {
+        let live = self.sessions().remove(&session);
+        if let Some(live) = &live {
+            drop(live.attempts.values().map(|attempt| attempt.close()).collect::<Vec<_>>());
+            live.recorder.settle().await;
+            live.recorder.end();
+        }
+        let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
+        if let Err(error) = recorder::off(&*self.inner.spool, move || spool.end(session, now)).await {
+            tracing::warn!(session.id = %session, error = %crate::error::Chain(&error),
+                "the end of session {session} could not be noted beside its console");
+        }
+    }
+
+    /// Removes all that is kept of a session, at once.
+    ///
+    /// # Errors
+    /// What the spool says.
+    pub async fn forget(&self, session: SessionId) -> Result<()> {
+        if let Some(live) = self.sessions().remove(&session) {
+            drop(live.attempts.values().map(|attempt| attempt.close()).collect::<Vec<_>>());
+            live.recorder.settle().await;
+            live.recorder.end();
+        }
+        let spool = self.inner.spool.clone();
+        recorder::off(&*self.inner.spool, move || spool.remove(session)).await
+    }
+
+    /// Removes the consoles of sessions that ended too long ago, and of those that ended
+    /// first while all take too much. To be called now and then, after recovery.
+    ///
+    /// # Errors
+    /// What the spool says.
+    pub async fn sweep(&self) -> Result<Vec<SessionId>> {
+        let live: Vec<SessionId> = self.sessions().keys().copied().collect();
+        let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
+        let keep = self.inner.config.spool.clone();
+        recorder::off(&*self.inner.spool, move || sweep(&*spool, &keep, &live, now)).await
+    }
+
+    /// What is wrong with keeping consoles, for people; empty as a rule.
+    pub fn warnings(&self) -> Vec<String> {
+        self.sessions().values().filter_map(|live| live.recorder.warning()).collect()
+    }
+
+    /// Waits until all that was shown is kept, as far as the disk takes it, and lets go of
+    /// every console.
+    pub async fn shut_down(&self) {
+        let live: Vec<Live> = self.sessions().drain().map(|(_, live)| live).collect();
+        for live in live {
+            drop(live.attempts);
+            live.recorder.settle().await;
+        }
+    }
+
+    /// The recorder of a session, opened if it is not.
+    async fn record(&self, session: SessionId) -> Result<Arc<Recorder>> {
+        let _one_at_a_time = self.inner.opening.lock().await;
+        if let Some(live) = self.sessions().get(&session) {
+            return Ok(live.recorder.clone());
+        }
+        let spool = self.inner.spool.clone();
+        let keeper = recorder::off(&*self.inner.spool, move || spool.open(session)).await?;
+        let recorder = Recorder::new(
+            session,
+            self.inner.spool.clone(),
+            keeper,
+            self.inner.clock.clone(),
+            &self.inner.config,
+        );
+        let live = Live { recorder: recorder.clone(), attempts: HashMap::new() };
+        self.sessions().insert(session, live);
+        Ok(recorder)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
+        // The map is whole between any two statements.
+        self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Consoles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Consoles").field("sessions", &*self.sessions()).finish_non_exhaustive()
+    }
+}
+
+/// The console of one attempt. Dropping it closes nothing.
+#[derive(Clone, Debug)]
+pub struct ConsoleHandle {
+    attempt: Arc<Attempt>,
+}
+
+impl ConsoleHandle {
+    /// Whose console it is.
+    pub fn run(&self) -> AttemptId {
+        self.attempt.run()
+    }
+
+    /// Writes a line to the game's stdin, newline added. Lines are written in order, one
+    /// at a time; 64 may wait. `within` bounds the waiting, not the writing, which has a
+    /// deadline of its own.
+    pub async fn write_line(&self, line: &ConsoleLine, within: Duration) -> Outcome {
+        self.attempt.write_line(line, within).await
+    }
+
+    /// Waits until the attempt has ended and all that it printed is shown (and kept, as
+    /// far as the disk takes it).
+    pub async fn drained(&self) {
+        self.attempt.drained().await;
+    }
+
+    /// Whether the attempt has ended and all that it printed is shown.
+    pub fn is_drained(&self) -> bool {
+        self.attempt.is_drained()
+    }
+
+    /// The last lines that the attempt printed, oldest first: at most `lines` of at most
+    /// `bytes` bytes, lossily as UTF-8, without line ends.
+    pub async fn last_lines(&self, lines: usize, bytes: usize) -> Vec<String> {
+        self.attempt.last_lines(lines, bytes).await
+    }
+}
+
+fn sweep(
+    spool: &dyn Spool,
+    keep: &super::spool::SpoolConfig,
+    live: &[SessionId],
+    now: Timestamp,
+) -> Result<Vec<SessionId>> {
+    let oldest = now.minus(Duration::from_secs(u64::from(keep.keep_days) * 86_400));
+    let mut over: Vec<_> = spool.list()?.into_iter().filter(|held| !live.contains(&held.session)).collect();
+    // What never was seen to end is as old as its last line.
+    over.sort_by_key(|held| held.ended_at.unwrap_or(held.changed_at));
+    let mut total: u64 = over.iter().map(|held| held.bytes).sum();
+    let mut removed = Vec::new();
+    for held in over {
+        let too_old = held.ended_at.unwrap_or(held.changed_at) < oldest;
+        let too_much = total > keep.keep_bytes && held.ended_at.is_some();
+        if too_old || too_much {
+            spool.remove(held.session)?;
+            total -= held.bytes;
+            removed.push(held.session);
+        }
+    }
+    Ok(removed)
+}

@@ -1,0 +1,412 @@
+//! Gives numbers to what a session prints, has it kept, and then shows it.
+
+mod unkept;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ConsoleConfig, ring::Ring};
+use crate::{
+    clock::{Clock, Timestamp},
+    console::{Channel, Gap, Position, Resume},
+    error::{Chain, Error, ErrorKind, Result},
+    host::spool::{Entry, History, Keeper, Kept, Spool},
+    id::SessionId,
+};
+
+use unkept::Unkept;
+
+/// How long output waits for a disk that does not answer before it is shown unkept.
+const STALL: Duration = Duration::from_secs(1);
+
+/// How often a disk that refused is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The longest wait for the disk when a console is closed.
+const PARTING: Duration = Duration::from_secs(5);
+
+/// The most that is written at once.
+const WRITE: usize = 1 << 20;
+
+/// Does what may wait for a disk where that holds up nobody.
+pub(super) async fn off<T: Send + 'static>(
+    spool: &dyn Spool,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    if !spool.blocks() {
+        return work();
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "use the spool", "the process is ending")))
+}
+
+/// How far the showing is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// The number that is shown next.
+    pub(super) shown: u64,
+    /// Whether nothing follows.
+    pub(super) ended: bool,
+}
+
+/// Records one session.
+#[derive(Debug)]
+pub(super) struct Recorder {
+    session: SessionId,
+    spool: Arc<dyn Spool>,
+    clock: Arc<dyn Clock>,
+    lag_pieces: u64,
+    state: Mutex<State>,
+    ring: RwLock<Ring>,
+    progress: watch::Sender<Progress>,
+    kept: watch::Sender<u64>,
+    /// Wakes the task that looks after what is not kept yet.
+    unkept: Arc<Notify>,
+    upkeep: Mutex<Option<AbortOnDropHandle<()>>>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Absent while another thread writes with it.
+    keeper: Option<Box<dyn Keeper>>,
+    next: u64,
+    shown: u64,
+    unkept: Unkept,
+    trouble: Option<Trouble>,
+}
+
+/// The disk refuses.
+#[derive(Debug)]
+struct Trouble {
+    since: Timestamp,
+    error: String,
+    retry_at: Instant,
+    given_up: u64,
+}
+
+impl Recorder {
+    /// Goes on recording what `keeper` keeps.
+    pub(super) fn new(
+        session: SessionId,
+        spool: Arc<dyn Spool>,
+        keeper: Box<dyn Keeper>,
+        clock: Arc<dyn Clock>,
+        config: &ConsoleConfig,
+    ) -> Arc<Self> {
+        let next = keeper.span().next;
+        let state = State {
+            keeper: Some(keeper),
+            next,
+            shown: next,
+            unkept: Unkept::new(config.unkept_bytes),
+            trouble: None,
+        };
+        let recorder = Arc::new(Self {
+            session,
+            spool,
+            clock,
+            lag_pieces: config.lag_pieces,
+            state: Mutex::new(state),
+            ring: RwLock::new(Ring::new(config.recent_bytes)),
+            progress: watch::Sender::new(Progress { shown: next, ended: false }),
+            kept: watch::Sender::new(next),
+            unkept: Arc::new(Notify::new()),
+            upkeep: Mutex::new(None),
+        });
+        let (weak, unkept) = (Arc::downgrade(&recorder), recorder.unkept.clone());
+        let upkeep = tokio::spawn(async move {
+            loop {
+                unkept.notified().await;
+                loop {
+                    tokio::time::sleep(STALL / 4).await;
+                    match weak.upgrade() {
+                        None => return,
+                        Some(recorder) if recorder.look() => {}
+                        Some(_) => break,
+                    }
+                }
+            }
+        });
+        *locked(&recorder.upkeep) = Some(AbortOnDropHandle::new(upkeep));
+        recorder
+    }
+
+    /// Takes what an attempt printed, or what is missing of it. Waits for nothing.
+    pub(super) fn push(self: &Arc<Self>, attempt: u32, what: Kept) {
+        let numbers = match &what {
+            Kept::Output(batch) => batch.len() as u64,
+            Kept::Gap(..) => 1,
+        };
+        if numbers == 0 {
+            return;
+        }
+        let mut state = locked(&self.state);
+        let entry = Entry { first: state.next, numbers, attempt, what };
+        state.next = entry.next();
+        state.unkept.push(entry);
+        if state.trouble.is_none() {
+            self.write(&mut state);
+        }
+        if !state.unkept.is_empty() {
+            if state.trouble.is_some() || state.unkept.is_over() {
+                self.show(&mut state, u64::MAX);
+            }
+            let given_up = state.unkept.give_up();
+            if let Some(trouble) = &mut state.trouble {
+                trouble.given_up += given_up;
+            }
+            drop(state);
+            self.unkept.notify_one();
+        }
+    }
+
+    /// Takes a gap that was noticed here.
+    pub(super) fn push_gap(self: &Arc<Self>, attempt: u32, position: Position, reason: &str) {
+        let gap = Gap { channel: None, bytes: None, lines: None, uncertain: true, reason: reason.to_owned() };
+        self.push(attempt, Kept::Gap(gap, position, self.clock.now()));
+    }
+
+    /// When it is, for what has no time of its own.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Has what is not kept written, here or on a thread that may wait.
+    fn write(self: &Arc<Self>, state: &mut State) {
+        let Some(mut keeper) = state.keeper.take() else { return };
+        if self.spool.blocks() {
+            let recorder = self.clone();
+            tokio::task::spawn_blocking(move || recorder.write_on(keeper));
+            return;
+        }
+        let group = state.unkept.begin(usize::MAX);
+        let done = keeper.append(&group);
+        state.keeper = Some(keeper);
+        self.written(state, done);
+    }
+
+    /// Writes until nothing is left or the disk refuses.
+    fn write_on(self: Arc<Self>, mut keeper: Box<dyn Keeper>) {
+        let mut group = locked(&self.state).unkept.begin(WRITE);
+        loop {
+            let done = keeper.append(&group);
+            let mut state = locked(&self.state);
+            self.written(&mut state, done);
+            if state.trouble.is_some() || state.unkept.is_empty() {
+                state.keeper = Some(keeper);
+                return;
+            }
+            group = state.unkept.begin(WRITE);
+        }
+    }
+
+    /// Shows what was kept, or, if it was not, all the same.
+    fn written(&self, state: &mut State, done: Result<()>) {
+        match done {
+            Ok(()) => {
+                if let Some(trouble) = state.trouble.take() {
+                    tracing::info!(session.id = %self.session,
+                        "the console of session {} is kept again; given up: {}", self.session, trouble.given_up);
+                }
+                self.show(state, state.unkept.begun());
+                state.unkept.done();
+                self.kept.send_replace(state.unkept.first().unwrap_or(state.next));
+            }
+            Err(error) => {
+                state.unkept.failed();
+                self.show(state, u64::MAX);
+                let error = Chain(&error).to_string();
+                let retry_at = Instant::now() + RETRY;
+                match &mut state.trouble {
+                    Some(trouble) => (trouble.error, trouble.retry_at) = (error, retry_at),
+                    None => {
+                        tracing::warn!(session.id = %self.session, %error,
+                            "the console of session {} cannot be kept, it is shown all the same", self.session);
+                        let since = self.clock.now();
+                        state.trouble = Some(Trouble { since, error, retry_at, given_up: 0 });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows what has a number below `until` and was not shown yet.
+    fn show(&self, state: &mut State, until: u64) {
+        let from = state.shown;
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in state.unkept.entries().filter(|entry| entry.first >= from && entry.first < until) {
+            state.shown = entry.next();
+            ring.push(entry.clone());
+        }
+        drop(ring);
+        if state.shown > from {
+            let shown = state.shown;
+            self.progress.send_modify(|progress| progress.shown = shown);
+        }
+    }
+
+    /// Looks after what is not kept yet; `false` if there is no such thing.
+    fn look(self: &Arc<Self>) -> bool {
+        let mut state = locked(&self.state);
+        let now = Instant::now();
+        if state.unkept.oldest().is_some_and(|since| now >= since + STALL) {
+            self.show(&mut state, u64::MAX);
+        }
+        if state.trouble.as_ref().is_none_or(|trouble| now >= trouble.retry_at) && !state.unkept.is_empty() {
+            self.write(&mut state);
+        }
+        !state.unkept.is_empty()
+    }
+
+    /// Where to go on reading an attempt: after all that was taken, kept or not.
+    pub(super) async fn resume(&self, attempt: u32) -> Result<Option<Resume>> {
+        let (kept, unkept) = {
+            let state = locked(&self.state);
+            (state.unkept.first().unwrap_or(state.next), state.unkept.of(attempt))
+        };
+        let (spool, session) = (self.spool.clone(), self.session);
+        let resume = off(&*self.spool, move || spool.resume(session, attempt, kept)).await?;
+        Ok(Unkept::resume(attempt, resume, &unkept))
+    }
+
+    /// The last pieces of an attempt, at most `most`, oldest first.
+    pub(super) async fn last(&self, attempt: u32, most: u64) -> Result<Vec<(Channel, Vec<u8>)>> {
+        let (next, kept, unkept) = {
+            let state = locked(&self.state);
+            (state.next, state.unkept.first().unwrap_or(state.next), state.unkept.of(attempt))
+        };
+        let (spool, session, from) = (self.spool.clone(), self.session, next.saturating_sub(most));
+        let mut entries = off(&*self.spool, move || match spool.read(session)? {
+            Some(mut history) if from < kept => history.read(from, kept, usize::MAX),
+            _ => Ok(Vec::new()),
+        })
+        .await?;
+        entries.extend(unkept);
+        let mut pieces = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.attempt == attempt) {
+            if let Kept::Output(batch) = &entry.what {
+                let skip = usize::try_from(from.saturating_sub(entry.first)).unwrap_or(usize::MAX);
+                pieces.extend(batch.pieces().skip(skip).map(|(channel, piece)| (channel, piece.to_vec())));
+            }
+        }
+        Ok(pieces)
+    }
+
+    /// Some entries from the one that holds `from` on, all of them shown; empty only if
+    /// there is nothing to be had of what is kept there.
+    pub(super) async fn fetch(
+        &self,
+        from: u64,
+        history: &mut Option<Box<dyn History>>,
+    ) -> Result<Vec<Entry>> {
+        const BATCHES: usize = 256;
+        const BYTES: usize = 256 << 10;
+        let held = self.ring.read().unwrap_or_else(PoisonError::into_inner).from(from, BATCHES);
+        if !held.is_empty() {
+            return Ok(held);
+        }
+        let kept = {
+            let state = locked(&self.state);
+            let kept = state.unkept.first().unwrap_or(state.next);
+            if from >= kept {
+                let unkept = state.unkept.entries().filter(|entry| entry.next() > from);
+                return Ok(unkept
+                    .filter(|entry| entry.next() <= state.shown)
+                    .take(BATCHES)
+                    .cloned()
+                    .collect());
+            }
+            kept
+        };
+        let (spool, session, open) = (self.spool.clone(), self.session, history.take());
+        let (read, open) = off(&*self.spool, move || {
+            let Some(mut open) = open.map_or_else(|| spool.read(session), |open| Ok(Some(open)))? else {
+                return Ok((Vec::new(), None));
+            };
+            Ok((open.read(from, kept, BYTES)?, Some(open)))
+        })
+        .await?;
+        *history = open;
+        Ok(read)
+    }
+
+    /// The first number that is kept, and the one that is shown next.
+    pub(super) async fn span(&self) -> Result<(u64, u64)> {
+        let (spool, session) = (self.spool.clone(), self.session);
+        let first = off(&*self.spool, move || {
+            Ok(spool
+                .read(session)?
+                .map(|mut history| history.span())
+                .transpose()?
+                .map_or(1, |span| span.first))
+        });
+        Ok((first.await?, self.progress.borrow().shown))
+    }
+
+    /// Tells how far the showing is, from now on.
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// The oldest number that is held for viewers, or the one that is shown next.
+    pub(super) fn newest(&self) -> u64 {
+        let held = self.ring.read().unwrap_or_else(PoisonError::into_inner).first();
+        held.unwrap_or_else(|| self.progress.borrow().shown)
+    }
+
+    /// How far a viewer may fall behind.
+    pub(super) fn lag_pieces(&self) -> u64 {
+        self.lag_pieces
+    }
+
+    /// From now on the newest output is held for one viewer more, or less.
+    pub(super) fn watched(&self, joins: bool) {
+        let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
+        if joins { ring.join() } else { ring.leave() }
+    }
+
+    /// Waits until all that was taken so far is shown.
+    pub(super) async fn shown(&self) {
+        let next = locked(&self.state).next;
+        // The sender lives as long as we do.
+        let _ = self.progress().wait_for(|progress| progress.shown >= next).await;
+    }
+
+    /// Waits until all that was taken so far is kept, or the disk has refused for a while.
+    pub(super) async fn settle(&self) {
+        let next = locked(&self.state).next;
+        let _ = timeout(PARTING, self.kept.subscribe().wait_for(|kept| *kept >= next)).await;
+    }
+
+    /// Nothing follows: whoever follows comes to an end.
+    pub(super) fn end(&self) {
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+
+    /// What is wrong with keeping this console, for people.
+    pub(super) fn warning(&self) -> Option<String> {
+        let state = locked(&self.state);
+        let trouble = state.trouble.as_ref()?;
+        let lost = match trouble.given_up {
+            0 => "nothing is lost yet".to_owned(),
+            lost => format!("{lost} lines were shown and not kept"),
+        };
+        Some(format!(
+            "the console of session {} cannot be kept since {}: {}; {lost}",
+            self.session, trouble.since, trouble.error
+        ))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing that can panic runs half-way through a change.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

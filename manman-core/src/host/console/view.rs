@@ -1,0 +1,239 @@
+//! Consoles as viewers see them.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::{
+    Consoles,
+    recorder::{self, Recorder},
+};
+use crate::{
+    error::{Chain, Error, ErrorKind, Result},
+    host::spool::{Entry, History, Kept, Spool},
+    id::SessionId,
+    viewing::{Begin, Shown, Viewing},
+};
+
+#[async_trait]
+impl Viewing for Consoles {
+    async fn view(
+        &self,
+        session: SessionId,
+        begin: Begin,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Shown>> {
+        let live = self.sessions().get(&session).map(|live| live.recorder.clone());
+        if let Some(recorder) = live {
+            return Ok(watch(recorder, begin, follow).await?.boxed());
+        }
+        let spool = self.inner.spool.clone();
+        let (history, ended) = recorder::off(&*self.inner.spool, move || {
+            let Some(mut history) = spool.read(session)? else { return Ok((None, true)) };
+            let span = history.span()?;
+            Ok((Some((history, span)), spool.ended(session)?.is_some()))
+        })
+        .await?;
+        let Some((history, span)) = history else {
+            let message = format!("nothing is kept of session {session} here");
+            return Err(Error::new(ErrorKind::NotFound, "view a console", message));
+        };
+        if follow && !ended {
+            // Its game may be taken up again at any moment.
+            return Ok(watch(self.record(session).await?, begin, true).await?.boxed());
+        }
+        let cursor = start(begin, span.first, span.next);
+        let reader = Past { spool: self.inner.spool.clone(), history, cursor, until: span.next };
+        Ok(reader.shown().boxed())
+    }
+}
+
+/// The number at which a viewer begins.
+fn start(begin: Begin, first: u64, next: u64) -> u64 {
+    match begin {
+        Begin::At(number) => number.max(first),
+        Begin::Last(pieces) => next.saturating_sub(pieces).max(first),
+    }
+}
+
+/// What a viewer at `cursor` is shown of an entry.
+fn shown(entry: Entry, cursor: u64) -> Shown {
+    let skip = cursor.saturating_sub(entry.first);
+    match entry.what {
+        Kept::Output(batch) => Shown::Output {
+            first: entry.first + skip,
+            skip: usize::try_from(skip).unwrap_or(usize::MAX),
+            attempt: entry.attempt,
+            batch,
+        },
+        Kept::Gap(gap, ..) => Shown::Gap { sequence: entry.first + skip, attempt: entry.attempt, gap },
+    }
+}
+
+/// Somebody who reads a session that nobody records.
+struct Past {
+    spool: Arc<dyn Spool>,
+    history: Box<dyn History>,
+    cursor: u64,
+    until: u64,
+}
+
+impl Past {
+    fn shown(self) -> impl futures::Stream<Item = Shown> {
+        stream::unfold(self, async |mut this| {
+            if this.cursor >= this.until {
+                return None;
+            }
+            let (cursor, until, mut history) = (this.cursor, this.until, this.history);
+            let spool = this.spool.clone();
+            let read = recorder::off(&*spool, move || {
+                let read = history.read(cursor, until, 256 << 10)?;
+                Ok((read, history))
+            });
+            let (read, history) = match read.await {
+                Ok(done) => done,
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "a kept console cannot be read");
+                    return None;
+                }
+            };
+            this.history = history;
+            let items = this.take(read);
+            Some((stream::iter(items), this))
+        })
+        .flatten()
+    }
+
+    fn take(&mut self, read: Vec<Entry>) -> Vec<Shown> {
+        let mut cursor = self.cursor;
+        let mut items = Vec::with_capacity(read.len());
+        for entry in read {
+            let next = entry.next();
+            items.push(shown(entry, cursor));
+            cursor = next;
+        }
+        if items.is_empty() {
+            // What should be there cannot be read.
+            items.push(Shown::Lagged(self.until - cursor));
+            cursor = self.until;
+        }
+        self.cursor = cursor;
+        items
+    }
+}
+
+/// Somebody who watches a session that is recorded.
+struct Viewer {
+    recorder: Arc<Recorder>,
+    history: Option<Box<dyn History>>,
+    progress: tokio::sync::watch::Receiver<recorder::Progress>,
+    cursor: u64,
+    /// What had been shown when it came: up to there it reads what is past, and falls
+    /// behind nobody.
+    began: u64,
+    follow: bool,
+    _watching: Watching,
+}
+
+/// Has the newest output held for a viewer while it lives.
+struct Watching(Arc<Recorder>);
+
+impl Watching {
+    fn new(recorder: &Arc<Recorder>) -> Self {
+        recorder.watched(true);
+        Self(recorder.clone())
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.watched(false);
+    }
+}
+
+async fn watch(
+    recorder: Arc<Recorder>,
+    begin: Begin,
+    follow: bool,
+) -> Result<impl futures::Stream<Item = Shown>> {
+    let watching = Watching::new(&recorder);
+    let progress = recorder.progress();
+    let (first, next) = recorder.span().await?;
+    let viewer = Viewer {
+        recorder,
+        history: None,
+        progress,
+        cursor: start(begin, first, next),
+        began: next,
+        follow,
+        _watching: watching,
+    };
+    Ok(stream::unfold(viewer, async |mut viewer| {
+        let items = viewer.next().await?;
+        Some((stream::iter(items), viewer))
+    })
+    .flatten())
+}
+
+impl Viewer {
+    /// What comes next, or `None` at the end.
+    async fn next(&mut self) -> Option<Vec<Shown>> {
+        loop {
+            let shown_so_far = self.progress.borrow_and_update().shown;
+            if self.follow && self.cursor >= self.began {
+                let behind = shown_so_far.saturating_sub(self.cursor);
+                if behind > self.recorder.lag_pieces() {
+                    let newest = self.recorder.newest().max(self.cursor);
+                    let passed = newest - self.cursor;
+                    self.cursor = newest;
+                    return Some(vec![Shown::Lagged(passed)]);
+                }
+            }
+            let end = if self.follow { shown_so_far } else { self.began };
+            if self.cursor < end {
+                return Some(self.take(end).await);
+            }
+            if !self.follow || self.progress.borrow().ended {
+                // What was shown last came before the end was said.
+                if self.cursor >= self.progress.borrow().shown || !self.follow {
+                    return None;
+                }
+                continue;
+            }
+            self.progress.changed().await.ok()?;
+        }
+    }
+
+    async fn take(&mut self, end: u64) -> Vec<Shown> {
+        let read = match self.recorder.fetch(self.cursor, &mut self.history).await {
+            Ok(read) => read,
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "a console cannot be read back for a viewer");
+                Vec::new()
+            }
+        };
+        let mut items = Vec::with_capacity(read.len());
+        for entry in read {
+            if entry.next() <= self.cursor || (!self.follow && entry.first >= end) {
+                continue;
+            }
+            let next = entry.next();
+            // What was let go of since it was asked for is passed over.
+            if entry.first > self.cursor {
+                items.push(Shown::Lagged(entry.first - self.cursor));
+                self.cursor = entry.first;
+            }
+            items.push(shown(entry, self.cursor));
+            self.cursor = next;
+        }
+        if items.is_empty() {
+            // What should be there cannot be read: on to what can.
+            let newest = self.recorder.newest().clamp(self.cursor, end.max(self.cursor));
+            let next = if newest > self.cursor { newest } else { end };
+            items.push(Shown::Lagged(next - self.cursor));
+            self.cursor = next;
+        }
+        items
+    }
+}
