@@ -15,6 +15,17 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// The sources below `src` that end up in the library: unit tests in files of
+/// their own (`tests.rs`, `…_tests.rs`) are left out.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn library_sources(src: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = files(src, &[".rs"])?;
+    found.retain(|path| !path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")));
+    Ok(found)
+}
+
 /// Every file below `dir` whose name ends in one of `endings`, in order.
 ///
 /// Directories that are built or hidden are left out.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use manman_checks::layers::{modules_used, without_comments, without_tests};
-use manman_checks::{files, root};
+use manman_checks::{files, library_sources, root};
 
 /// The layers of the core from the ground up. A module uses its own layer and
 /// those below; what is not named here (the in-memory backends, the testkit)
@@ -43,7 +43,7 @@ fn module_of(path: &Path, src: &Path) -> Option<String> {
 fn the_layers_of_the_core_are_used_from_above() {
     let src = root().join("manman-core/src");
     let mut wrong = Vec::new();
-    for path in files(&src, &[".rs"]).unwrap() {
+    for path in library_sources(&src).unwrap() {
         let Some(user) = module_of(&path, &src) else {
             continue;
         };
@@ -66,7 +66,7 @@ fn libraries_ask_neither_the_environment_nor_the_wall() {
         if !src.is_dir() {
             continue;
         }
-        for path in files(&src, &[".rs"]).unwrap() {
+        for path in library_sources(&src).unwrap() {
             if path.ends_with("clock.rs") || path.components().any(|part| part.as_os_str() == "testkit") {
                 continue;
             }
