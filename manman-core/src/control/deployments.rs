@@ -1,0 +1,173 @@
+//! Deployments: a config put on a server, with its ports.
+
+use super::{Control, check_page, found};
+use crate::{
+    id::{ConfigId, ServerId, SgcId},
+    model::{
+        Deployment, Invalid, Labels, Name, PortAsk, PortNeed,
+        deployment::{NewDeployment, PortRequest},
+        port::MAX_PORTS,
+    },
+    store::{DeedError, Page, Write},
+};
+
+/// A deployment as somebody asks for it; what is left out has a default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeployRequest {
+    /// How it runs.
+    pub config: ConfigId,
+    /// Its name; the config's if absent.
+    pub name: Option<Name>,
+    /// The machine; the only one there is, if absent.
+    pub server: Option<ServerId>,
+    /// Which ports of the machine to take. A port that the config needs and that is not
+    /// named here is asked for by the number it has inside.
+    pub ports: Vec<PortRequest>,
+    /// Free labels.
+    pub labels: Labels,
+}
+
+impl DeployRequest {
+    /// `config` with every default.
+    pub fn of(config: ConfigId) -> Self {
+        Self { config, name: None, server: None, ports: Vec::new(), labels: Labels::new() }
+    }
+}
+
+impl Control {
+    /// Puts a config on a server and takes its ports, all or none.
+    ///
+    /// # Errors
+    /// [`DeedError::PortTaken`], [`DeedError::NoPortFree`], [`DeedError::PortsDiffer`],
+    /// [`DeedError::NameTaken`], [`DeedError::NotFound`], [`DeedError::Invalid`].
+    pub async fn deployment_create(
+        &self,
+        request: &DeployRequest,
+        write: &Write,
+    ) -> Result<Deployment, DeedError> {
+        let config = self.config_get(request.config).await?;
+        let new = NewDeployment {
+            name: request.name.clone().unwrap_or(config.name),
+            server: match request.server {
+                Some(server) => server,
+                None => self.only_server().await?,
+            },
+            config: request.config,
+            ports: cover(&config.body.ports, &request.ports)?,
+            labels: request.labels.clone(),
+        };
+        self.store.deployment_create(&new, write).await
+    }
+
+    /// One deployment.
+    pub async fn deployment_get(&self, id: SgcId) -> Result<Deployment, DeedError> {
+        found("deployment", id, self.store.deployment_get(id).await?)
+    }
+
+    /// Deployments by id, of one server or all.
+    pub async fn deployment_list(
+        &self,
+        server: Option<ServerId>,
+        page: Page<SgcId>,
+    ) -> Result<Vec<Deployment>, DeedError> {
+        check_page(&page)?;
+        Ok(self.store.deployment_list(server, page).await?)
+    }
+
+    /// Deletes a deployment and frees its ports; its files stay on the machine.
+    ///
+    /// # Errors
+    /// [`DeedError::SessionLive`] while a session of it has not ended.
+    pub async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {
+        self.store.deployment_delete(id, write).await
+    }
+
+    async fn only_server(&self) -> Result<ServerId, DeedError> {
+        match self.store.server_list(Page::first(2)).await?.as_slice() {
+            [only] => Ok(only.id),
+            [] => Err(Invalid::new("server", "no server has registered yet").into()),
+            _ => Err(Invalid::new("server", "there are several: say which one").into()),
+        }
+    }
+}
+
+/// What is asked for, so completed that it covers just what is needed.
+fn cover(needs: &[PortNeed], asks: &[PortRequest]) -> Result<Vec<PortRequest>, DeedError> {
+    if asks.len() > MAX_PORTS {
+        return Err(
+            Invalid::new("ports", format!("has {} entries, {MAX_PORTS} are allowed", asks.len())).into()
+        );
+    }
+    for (index, ask) in asks.iter().enumerate() {
+        if let PortAsk::AnyOf(first, last) = ask.ask
+            && first > last
+        {
+            let problem = format!("the range {first} to {last} is reversed");
+            return Err(Invalid::new(format!("ports[{index}]"), problem).into());
+        }
+        let need = PortNeed { container_port: ask.container_port, protocol: ask.protocol };
+        let named = format!("{}/{}", need.container_port, need.protocol);
+        if !needs.contains(&need) {
+            return Err(DeedError::PortsDiffer(format!("{named} is not among them")));
+        }
+        let same = |other: &PortRequest| {
+            (other.container_port, other.protocol) == (need.container_port, need.protocol)
+        };
+        if asks[..index].iter().any(same) {
+            return Err(DeedError::PortsDiffer(format!("{named} is asked for twice")));
+        }
+    }
+    let complete = needs.iter().map(|need| {
+        let own = PortRequest {
+            container_port: need.container_port,
+            protocol: need.protocol,
+            ask: PortAsk::Number(need.container_port),
+        };
+        let asked = asks
+            .iter()
+            .find(|ask| (ask.container_port, ask.protocol) == (need.container_port, need.protocol));
+        asked.copied().unwrap_or(own)
+    });
+    Ok(complete.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Port, Protocol};
+
+    fn port(number: i64) -> Port {
+        Port::try_from(number).unwrap()
+    }
+
+    fn ask(inside: i64, ask: PortAsk) -> PortRequest {
+        PortRequest { container_port: port(inside), protocol: Protocol::Udp, ask }
+    }
+
+    fn needs() -> Vec<PortNeed> {
+        [100, 200].map(|number| PortNeed { container_port: port(number), protocol: Protocol::Udp }).into()
+    }
+
+    #[test]
+    fn what_is_not_asked_for_is_taken_by_its_own_number() {
+        let range = PortAsk::AnyOf(port(1000), port(1010));
+        let covered = cover(&needs(), &[ask(200, range)]).unwrap();
+        assert_eq!(covered, [ask(100, PortAsk::Number(port(100))), ask(200, range)]);
+    }
+
+    #[test]
+    fn what_is_not_needed_doubled_or_reversed_is_refused() {
+        let number = PortAsk::Number(port(1));
+        assert!(matches!(cover(&needs(), &[ask(300, number)]), Err(DeedError::PortsDiffer(_))));
+        assert!(matches!(
+            cover(&needs(), &[ask(100, number), ask(100, number)]),
+            Err(DeedError::PortsDiffer(_))
+        ));
+        let reversed = PortAsk::AnyOf(port(2), port(1));
+        let Err(DeedError::Invalid(invalid)) = cover(&needs(), &[ask(100, reversed)]) else {
+            panic!("a reversed range is taken");
+        };
+        assert_eq!(invalid.field, "ports[0]");
+        assert!(matches!(cover(&needs(), &[ask(100, number); 65]), Err(DeedError::Invalid(_))));
+    }
+}

@@ -1,0 +1,83 @@
+//! Things by what people call them: a name or an id. No name is all digits, so the two
+//! cannot be mistaken.
+
+use std::str::FromStr;
+
+use super::{Control, found};
+use crate::{
+    model::{Deployment, Game, GameConfig, Invalid, Server},
+    store::{DeedError, Page},
+};
+
+/// The id that `text` is, if it is one.
+fn id<Id: FromStr>(text: &str) -> Option<Id> {
+    text.parse().ok()
+}
+
+/// Looks through a list, page by page, for all that `wanted` takes.
+macro_rules! search {
+    ($list:expr, $wanted:expr) => {{
+        let mut hits = Vec::new();
+        let mut page = Page::first(Control::PAGE_MOST);
+        loop {
+            let some = $list(page).await?;
+            let Some(last) = some.last().map(|it| it.id).filter(|_| some.len() == page.limit) else {
+                hits.extend(some.into_iter().filter($wanted));
+                break hits;
+            };
+            hits.extend(some.into_iter().filter($wanted));
+            page.after = Some(last);
+        }
+    }};
+}
+
+impl Control {
+    /// A server by name or id.
+    pub async fn server_find(&self, text: &str) -> Result<Server, DeedError> {
+        match id(text) {
+            Some(id) => self.server_get(id).await,
+            None => found("server", text, self.store.server_by_name(text).await?),
+        }
+    }
+
+    /// A game by name or id.
+    pub async fn game_find(&self, text: &str) -> Result<Game, DeedError> {
+        if let Some(id) = id(text) {
+            return self.game_get(id).await;
+        }
+        let hits = search!(|page| self.store.game_list(page), |game| game.name.as_str() == text);
+        found("game", text, hits.into_iter().next())
+    }
+
+    /// A config by id, by `game/config`, or by its name where only one game has it.
+    ///
+    /// # Errors
+    /// [`DeedError::Invalid`] if several games have a config of that name.
+    pub async fn config_find(&self, text: &str) -> Result<GameConfig, DeedError> {
+        if let Some(id) = id(text) {
+            return self.config_get(id).await;
+        }
+        let (game, name) = match text.split_once('/') {
+            Some((game, name)) => (Some(self.game_find(game).await?.id), name),
+            None => (None, text),
+        };
+        let hits = search!(|page| self.store.config_list(game, page), |config| config.name.as_str() == name);
+        if hits.len() > 1 {
+            let problem =
+                format!("{} games have a config named {name}: say game/{name} or its id", hits.len());
+            return Err(Invalid::new("config", problem).into());
+        }
+        found("config", text, hits.into_iter().next())
+    }
+
+    /// A deployment by name or id.
+    pub async fn deployment_find(&self, text: &str) -> Result<Deployment, DeedError> {
+        if let Some(id) = id(text) {
+            return self.deployment_get(id).await;
+        }
+        let hits =
+            search!(|page| self.store.deployment_list(None, page), |deployment| deployment.name.as_str()
+                == text);
+        found("deployment", text, hits.into_iter().next())
+    }
+}

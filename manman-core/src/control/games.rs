@@ -1,0 +1,70 @@
+//! Games and how to run them.
+
+use super::{Control, check_page, found};
+use crate::{
+    id::{ConfigId, GameId},
+    model::{Game, GameConfig, config::NewConfig, game::NewGame},
+    store::{DeedError, Page, Write},
+};
+
+impl Control {
+    /// Creates a game.
+    ///
+    /// # Errors
+    /// [`DeedError::NameTaken`].
+    pub async fn game_create(&self, new: &NewGame, write: &Write) -> Result<Game, DeedError> {
+        self.store.game_create(new, write).await
+    }
+
+    /// One game.
+    pub async fn game_get(&self, id: GameId) -> Result<Game, DeedError> {
+        found("game", id, self.store.game_get(id).await?)
+    }
+
+    /// Games by id.
+    pub async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>, DeedError> {
+        check_page(&page)?;
+        Ok(self.store.game_list(page).await?)
+    }
+
+    /// Deletes a game without configs.
+    ///
+    /// # Errors
+    /// [`DeedError::InUse`] while it has configs.
+    pub async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
+        self.store.game_delete(id, write).await
+    }
+
+    /// Creates a config of a game.
+    ///
+    /// # Errors
+    /// [`DeedError::Invalid`] names the field of a body that could not run;
+    /// [`DeedError::NameTaken`].
+    pub async fn config_create(&self, new: &NewConfig, write: &Write) -> Result<GameConfig, DeedError> {
+        new.body.validate()?;
+        self.store.config_create(new, write).await
+    }
+
+    /// One config.
+    pub async fn config_get(&self, id: ConfigId) -> Result<GameConfig, DeedError> {
+        found("config", id, self.store.config_get(id).await?)
+    }
+
+    /// Configs by id, of one game or all.
+    pub async fn config_list(
+        &self,
+        game: Option<GameId>,
+        page: Page<ConfigId>,
+    ) -> Result<Vec<GameConfig>, DeedError> {
+        check_page(&page)?;
+        Ok(self.store.config_list(game, page).await?)
+    }
+
+    /// Deletes a config that nothing is deployed from.
+    ///
+    /// # Errors
+    /// [`DeedError::InUse`] while deployments use it.
+    pub async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {
+        self.store.config_delete(id, write).await
+    }
+}
