@@ -68,6 +68,17 @@ impl RoutingKey {
         Self(format!("reply.{server}.{}", command.simple()))
     }
 
+    /// The probe by which a replica of the control plane learns whether what hosts report
+    /// arrives.
+    pub fn probe(replica: Uuid) -> Self {
+        Self(format!("probe.{}", replica.simple()))
+    }
+
+    /// What becomes of that replica's probe.
+    pub fn echo(replica: Uuid) -> Self {
+        Self(format!("echo.{}", replica.simple()))
+    }
+
     /// The key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -185,15 +196,30 @@ impl Queue {
         }
     }
 
-    /// All reports and heartbeats, for the event processors.
+    /// All reports and heartbeats, for the event processors; and their own probes, which
+    /// tell them that nothing older is still waiting.
     pub fn of_processor() -> Self {
         Self {
             name: "processor".to_owned(),
-            bindings: ["status.#", "health.#"].map(|text| (Exchange::Internal, Pattern::new(text))).into(),
+            bindings: ["status.#", "health.#", "probe.#"]
+                .map(|text| (Exchange::Internal, Pattern::new(text)))
+                .into(),
             durable: true,
             single_consumer: false,
             max_messages: 100_000,
             max_deliveries: 20,
+        }
+    }
+
+    /// Echoes of one replica's probes; lives as long as it.
+    pub fn of_echoes(replica: Uuid) -> Self {
+        Self {
+            name: format!("echoes-{}", replica.simple()),
+            bindings: vec![(Exchange::Internal, Pattern::new(RoutingKey::echo(replica).as_str()))],
+            durable: false,
+            single_consumer: true,
+            max_messages: 100,
+            max_deliveries: 1,
         }
     }
 

@@ -10,6 +10,7 @@ pub mod host;
 pub mod id;
 pub mod memory;
 pub mod model;
+pub mod processor;
 pub mod retry;
 pub mod runtime;
 pub mod store;

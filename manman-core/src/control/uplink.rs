@@ -71,7 +71,8 @@ impl Uplink for ControlUplink {
                 .server_register(hello, self.config.stale_after())
                 .await
                 .map_err(|error| refused("register", error))?;
-            // Before the host can ask for anything, so that no command of its is unrouted.
+            // Before the host can say or be told anything, so that nothing is unrouted.
+            self.broker.declare(&Queue::of_processor()).await?;
             self.broker.declare(&Queue::of_host(welcomed.server)).await?;
             Ok(welcomed)
         })
@@ -81,6 +82,9 @@ impl Uplink for ControlUplink {
     async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
         self.within("snapshot", async {
             self.check("snapshot", me).await?;
+            // A queue that somebody deleted is back with the next look; a broker that is
+            // away is no reason to withhold what is wanted.
+            let _ = self.broker.declare(&Queue::of_host(me.server)).await;
             let mut snapshot = Snapshot {
                 wanted: self.store.session_live(me.server).await?.iter().map(desired).collect(),
                 ..Snapshot::default()

@@ -1,0 +1,190 @@
+//! Reports of hosts, applied to the store.
+
+use std::sync::Arc;
+
+use futures::future;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::{Stats, probe};
+use crate::{
+    broker::{Broker, Consumer, Delivery, Message, Queue},
+    control::ControlConfig,
+    error::{Chain, Error, Result},
+    store::{Applied, Source, Store},
+    wire::{Envelope, Report, SessionReport},
+};
+
+/// Takes reports from the queue `processor` and applies them through the store's deeds.
+///
+/// Who sent a report is read from its routing key, which the broker vouches for; a body
+/// that says otherwise is a dead letter. So is whatever cannot be read. What the store
+/// refuses for good is counted and done with; while the store is away nothing is taken.
+#[derive(Debug)]
+pub struct Consume {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+    config: ControlConfig,
+    stats: Stats,
+}
+
+/// What is to become of a message.
+enum Verdict {
+    Done,
+    Dead(String),
+    Later(Error),
+}
+
+impl Consume {
+    /// Applies what comes through `broker` to `store`.
+    pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig, stats: Stats) -> Self {
+        Self { store, broker, config, stats }
+    }
+
+    /// Runs until `shutdown`; what is being applied then is finished first.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let consumers = (0..self.config.consumers.max(1)).map(|_| self.consume(&shutdown));
+        future::join_all(consumers).await;
+    }
+
+    async fn consume(&self, shutdown: &CancellationToken) {
+        let mut backoff = self.config.backoff();
+        while !shutdown.is_cancelled() {
+            let error = match self.subscribe().await {
+                Ok(mut consumer) => {
+                    backoff.reset();
+                    match self.take(&mut *consumer, shutdown).await {
+                        Ok(()) => return,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            let wait = backoff.delay();
+            warn!(error = %Chain(&error), "no reports from the broker for now, will retry in {wait:?}");
+            pause(wait, shutdown).await;
+        }
+    }
+
+    async fn subscribe(&self) -> Result<Box<dyn Consumer>> {
+        let queue = Queue::of_processor();
+        self.broker.declare(&queue).await?;
+        self.broker.consume(&queue.name).await
+    }
+
+    async fn take(&self, consumer: &mut dyn Consumer, shutdown: &CancellationToken) -> Result<()> {
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                delivery = consumer.next() => delivery?,
+            };
+            self.settle(delivery, shutdown).await?;
+        }
+    }
+
+    async fn settle(&self, delivery: Delivery, shutdown: &CancellationToken) -> Result<()> {
+        let Delivery { message, attempt, handle } = delivery;
+        match self.judge(&message).await {
+            Verdict::Done => handle.ack().await,
+            Verdict::Dead(reason) => {
+                warn!(message.id = %message.id, message.key = %message.key, "a dead letter: {reason}");
+                self.stats.dead(1);
+                handle.dead(&reason).await
+            }
+            Verdict::Later(error) => {
+                self.stats.given_back(1);
+                let wait = self.config.delay_after(attempt.saturating_sub(1));
+                warn!(error = %Chain(&error), message.key = %message.key, "a report cannot be applied for now, will retry in {wait:?}");
+                handle.nack(wait).await?;
+                self.store_back(shutdown).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until the store answers, so that reports do not use up their deliveries on
+    /// a store that is away.
+    async fn store_back(&self, shutdown: &CancellationToken) {
+        let mut backoff = self.config.backoff();
+        while !shutdown.is_cancelled() && self.store.now().await.is_err() {
+            pause(backoff.delay(), shutdown).await;
+        }
+    }
+
+    async fn judge(&self, message: &Message) -> Verdict {
+        if let Some(echo) = probe::echo(message) {
+            // A lost echo is a probe that did not return, which its sender counts.
+            let _ = self.broker.publish(echo).await;
+            return Verdict::Done;
+        }
+        let Some(server) = message.key.server() else {
+            return Verdict::Dead(format!("unknown_key: {} names no host", message.key));
+        };
+        let envelope = match Envelope::<Report>::decode(&message.body) {
+            Ok(envelope) => envelope,
+            Err(unreadable) => return Verdict::Dead(unreadable.to_string()),
+        };
+        if envelope.server != server {
+            let body = envelope.server;
+            return Verdict::Dead(format!(
+                "identity_mismatch: sent by server {server}, in the name of {body}"
+            ));
+        }
+        let source =
+            Source { message: envelope.id, server, epoch: envelope.epoch, sequence: envelope.sequence };
+        let beat = matches!(envelope.body, Report::Beat(_));
+        match self.apply(source, &envelope.body).await {
+            Ok(applied) => {
+                self.count(source, applied);
+                Verdict::Done
+            }
+            Err(error) if error.is_temporary() => Verdict::Later(error),
+            Err(error) if beat => {
+                debug!(error = %Chain(&error), server.id = %server, "a beat is refused");
+                self.stats.beats_refused(1);
+                Verdict::Done
+            }
+            Err(error) => Verdict::Dead(format!("refused: {}", Chain(&error))),
+        }
+    }
+
+    async fn apply(&self, source: Source, report: &Report) -> Result<Option<Applied>> {
+        match report {
+            Report::Beat(beat) => self.store.server_beat(source, beat).await.map(Some),
+            Report::Host(report) => self.store.server_report(source, report).await.map(Some),
+            Report::Session(SessionReport::Outcome { command, outcome, .. }) => {
+                // True whatever the sender's epoch: it tells what was done.
+                let theirs = self.store.command_get(*command).await?.filter(|it| it.server == source.server);
+                if theirs.is_some() {
+                    self.store.command_settle(*command, outcome).await?;
+                    self.stats.settled(1);
+                }
+                Ok(None)
+            }
+            Report::Session(report) => self.store.session_report(source, report).await.map(Some),
+        }
+    }
+
+    fn count(&self, source: Source, applied: Option<Applied>) {
+        match applied {
+            None => {}
+            Some(Applied::Changed) => self.stats.changed(1),
+            Some(Applied::Same) => self.stats.same(1),
+            Some(Applied::Duplicate) => self.stats.duplicate(1),
+            Some(Applied::Fenced) => self.stats.fenced(1),
+            Some(Applied::Illegal(why)) => {
+                debug!(server.id = %source.server, "a report cannot be: {why}");
+                self.stats.illegal(1);
+            }
+        }
+    }
+}
+
+/// Waits, but not beyond `shutdown`.
+pub(super) async fn pause(wait: std::time::Duration, shutdown: &CancellationToken) {
+    tokio::select! {
+        () = shutdown.cancelled() => {}
+        () = tokio::time::sleep(wait) => {}
+    }
+}

@@ -1,0 +1,158 @@
+//! Messages that are to leave, carried from the store's outbox to the broker.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::stream::{self, StreamExt};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{Stats, consume::pause};
+use crate::{
+    broker::{Broker, Class, Message, Queue},
+    control::ControlConfig,
+    error::{Chain, Error, ErrorKind, Result},
+    store::{OutboxMessage, Store},
+};
+
+/// Carries messages from the outbox to the broker, each key's in its order. It may be
+/// killed anywhere: what is published and not yet marked is published again.
+#[derive(Debug)]
+pub struct Relay {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+    config: ControlConfig,
+    stats: Stats,
+}
+
+/// How many messages are on their way to the broker at once, each of another key.
+const AT_ONCE: usize = 16;
+
+/// The longest time between two looks into the outbox: a wake-up may be missed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// What a round came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// There may be more at once.
+    More,
+    /// Nothing is due before that.
+    Idle(Duration),
+    /// The broker does not answer.
+    Away,
+}
+
+/// What became of one message.
+enum Sent {
+    Yes(Uuid),
+    No(Duration),
+    NotTried,
+}
+
+impl Relay {
+    /// Carries from `store` to `broker`.
+    pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig, stats: Stats) -> Self {
+        Self { store, broker, config, stats }
+    }
+
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut backoff = self.config.backoff();
+        while !shutdown.is_cancelled() {
+            match self.round().await {
+                Ok(Round::More) => backoff.reset(),
+                Ok(Round::Idle(wait)) => {
+                    backoff.reset();
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        () = self.store.outbox_wait() => {}
+                        () = tokio::time::sleep(wait) => {}
+                    }
+                }
+                Ok(Round::Away) => pause(backoff.delay(), &shutdown).await,
+                Err(error) => {
+                    let wait = backoff.delay();
+                    warn!(error = %Chain(&error), "the outbox cannot be used for now, will retry in {wait:?}");
+                    pause(wait, &shutdown).await;
+                }
+            }
+        }
+    }
+
+    /// Carries what is due, one message of each key.
+    async fn round(&self) -> Result<Round> {
+        let due = self.store.outbox_due(self.config.relay_batch as usize).await?;
+        if due.is_empty() {
+            return Ok(Round::Idle(LOOK_EVERY));
+        }
+        let away = AtomicBool::new(false);
+        let results: Vec<_> =
+            stream::iter(due).map(|row| self.send(row, &away)).buffer_unordered(AT_ONCE).collect().await;
+        let mut sent = Vec::new();
+        let mut next = LOOK_EVERY;
+        for result in results {
+            match result {
+                Ok(Sent::Yes(id)) => sent.push(id),
+                Ok(Sent::No(delay)) => next = next.min(delay),
+                Ok(Sent::NotTried) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.store.outbox_sent(&sent).await?;
+        self.stats.sent(sent.len());
+        if away.into_inner() {
+            return Ok(Round::Away);
+        }
+        Ok(if sent.is_empty() { Round::Idle(next) } else { Round::More })
+    }
+
+    async fn send(&self, row: OutboxMessage, away: &AtomicBool) -> Result<Sent> {
+        if away.load(Ordering::Relaxed) {
+            return Ok(Sent::NotTried);
+        }
+        let (id, key) = (row.message.id, row.message.key.clone());
+        let Err(error) = self.publish(row.message).await else {
+            return Ok(Sent::Yes(id));
+        };
+        // A broker that is away would take its time for each of the others as well.
+        if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
+            away.store(true, Ordering::Relaxed);
+        }
+        let delay = self.config.delay_after(row.tries);
+        warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
+        self.stats.send_failed(1);
+        self.store.outbox_failed(id, &Chain(&error).to_string(), delay).await?;
+        Ok(Sent::No(delay))
+    }
+
+    async fn publish(&self, message: Message) -> Result<()> {
+        let longest = self.config.publish_timeout();
+        let publish = |message| async {
+            match tokio::time::timeout(longest, self.broker.publish(message)).await {
+                Ok(result) => result,
+                Err(_) => {
+                    let text = format!("the broker did not confirm within {longest:?}");
+                    Err(Error::new(ErrorKind::Timeout, "publish", text))
+                }
+            }
+        };
+        match (message.class, message.key.server()) {
+            (Class::Command, Some(server)) => match publish(message.clone()).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    // A host that has registered has a queue: somebody deleted it.
+                    info!(server.id = %server, "the queue of a host is gone and is made again");
+                    self.broker.declare(&Queue::of_host(server)).await?;
+                    publish(message).await
+                }
+                result => result,
+            },
+            _ => publish(message).await,
+        }
+    }
+}

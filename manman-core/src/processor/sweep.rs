@@ -1,0 +1,142 @@
+//! Time that passes: hosts that fell silent, starts and commands that expired.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Stats, probe::Probe};
+use crate::{broker::Broker, control::ControlConfig, error::Chain, error::Result, store::Store};
+
+/// Looks for what is overdue.
+///
+/// Silence proves nothing while nobody could be heard: it counts only once a probe of our
+/// own has come back through the processors' queue, look after look, for the whole time
+/// that a host has. That holds after a start, an outage, and a process that was stopped.
+#[derive(Debug)]
+pub struct Sweep {
+    store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
+    config: ControlConfig,
+    stats: Stats,
+}
+
+/// Since when everything that was said has been heard.
+#[derive(Debug, Default)]
+struct Hearing {
+    since: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Hearing {
+    /// A look at which the probe came back; longer than `gap` after the last one it is
+    /// as good as the first.
+    fn heard(&mut self, now: Instant, gap: Duration) {
+        if self.last.is_none_or(|last| now - last > gap) {
+            self.since = None;
+        }
+        self.last = Some(now);
+        self.since.get_or_insert(now);
+    }
+
+    fn deaf(&mut self) {
+        *self = Self::default();
+    }
+
+    fn lasts(&self, window: Duration, now: Instant) -> bool {
+        self.since.is_some_and(|since| now - since >= window)
+    }
+}
+
+impl Sweep {
+    /// Looks for what is overdue in `store`, and listens to itself through `broker`.
+    pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig, stats: Stats) -> Self {
+        Self { store, broker, config, stats }
+    }
+
+    /// Runs until `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let mut probe = Probe::new(self.broker.clone(), self.config.probe_timeout());
+        let mut hearing = Hearing::default();
+        let mut looks = interval(self.config.sweep_every());
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                _ = looks.tick() => {}
+            }
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = self.look(&mut probe, &mut hearing) => {}
+            }
+        }
+    }
+
+    async fn look(&self, probe: &mut Probe, hearing: &mut Hearing) {
+        match probe.returns().await {
+            Ok(()) => hearing.heard(Instant::now(), self.config.sweep_every() + self.config.probe_timeout()),
+            Err(error) => {
+                if hearing.last.is_some() {
+                    warn!(error = %Chain(&error), "our own probe does not return: nobody's silence counts");
+                }
+                hearing.deaf();
+            }
+        }
+        let judged = hearing.lasts(self.config.stale_after(), Instant::now());
+        if !judged {
+            self.stats.not_judged(1);
+        }
+        if let Err(error) = self.sweep(judged).await {
+            warn!(error = %Chain(&error), "what is overdue cannot be looked for");
+            // Beats are not noted either by a store that does not answer.
+            hearing.deaf();
+        }
+    }
+
+    async fn sweep(&self, judged: bool) -> Result<()> {
+        if judged {
+            let cutoff = self.store.now().await?.minus(self.config.stale_after());
+            let silent = self.store.server_sweep(cutoff).await?;
+            for server in &silent {
+                warn!(server.id = %server.id, "server {} fell silent", server.name);
+            }
+            self.stats.stale(silent.len());
+            // A start that a host has taken up may be told by a report that waited with it.
+            let expired = self.store.session_expire(self.config.start_grace()).await?;
+            for session in &expired {
+                info!(session.id = %session, "the start of session {session} expired");
+            }
+            self.stats.starts_expired(expired.len());
+        }
+        let expired = self.store.command_expire(self.config.command_grace()).await?;
+        self.stats.commands_expired(expired.len());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn hearing_counts_from_the_last_gap() {
+        let (window, gap) = (Duration::from_secs(10), Duration::from_secs(3));
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let mut hearing = Hearing::default();
+        for secs in 0..=9 {
+            hearing.heard(at(secs), gap);
+            assert!(!hearing.lasts(window, at(secs)), "{secs}");
+        }
+        hearing.heard(at(10), gap);
+        assert!(hearing.lasts(window, at(10)));
+        // Stopped for a minute: as good as just started.
+        hearing.heard(at(70), gap);
+        assert!(!hearing.lasts(window, at(70)));
+        hearing.deaf();
+        assert!(!hearing.lasts(window, at(100)));
+    }
+}
