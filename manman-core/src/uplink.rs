@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
-    model::{SessionSpec, Want},
+    model::{SessionSpec, State, Want},
 };
 
 // The host never talks to the store; these words of it are the uplink's too.
@@ -40,6 +40,9 @@ pub struct Desired {
     pub not_after: Timestamp,
     /// The highest attempt on record; the next one is above it.
     pub attempt: u32,
+    /// Where it is on record. A host that sees it elsewhere (what is `lost` and runs, above
+    /// all) says so again.
+    pub state: State,
 }
 
 /// All that is wanted of a host.

@@ -86,6 +86,7 @@ impl Uplink for ControlUplink {
             // away is no reason to withhold what is wanted.
             let _ = self.broker.declare(&Queue::of_host(me.server)).await;
             let mut snapshot = Snapshot {
+                taken_at: self.store.now().await?,
                 wanted: self.store.session_live(me.server).await?.iter().map(desired).collect(),
                 ..Snapshot::default()
             };
@@ -150,6 +151,7 @@ fn desired(session: &Session) -> Desired {
         generation: session.generation,
         not_after: session.not_after,
         attempt: session.attempt,
+        state: session.state,
     }
 }
 

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use futures::future;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
+use uuid::Uuid;
 
 use super::{Stats, probe};
 use crate::{
-    broker::{Broker, Consumer, Delivery, Message, Queue},
+    broker::{Broker, Class, Consumer, Delivery, Exchange, Message, Queue, RoutingKey},
     control::ControlConfig,
     error::{Chain, Error, Result},
+    id::Generation,
     store::{Applied, Source, Store},
-    wire::{Envelope, Report, SessionReport},
+    wire::{Command, Envelope, Report, SessionReport, VERSION},
 };
 
 /// Takes reports from the queue `processor` and applies them through the store's deeds.
@@ -149,31 +151,65 @@ impl Consume {
         }
     }
 
-    async fn apply(&self, source: Source, report: &Report) -> Result<Option<Applied>> {
+    async fn apply(&self, source: Source, report: &Report) -> Result<Applied> {
         match report {
-            Report::Beat(beat) => self.store.server_beat(source, beat).await.map(Some),
-            Report::Host(report) => self.store.server_report(source, report).await.map(Some),
-            Report::Session(SessionReport::Outcome { command, outcome, .. }) => {
-                // True whatever the sender's epoch: it tells what was done.
-                let theirs = self.store.command_get(*command).await?.filter(|it| it.server == source.server);
-                if theirs.is_some() {
-                    self.store.command_settle(*command, outcome).await?;
+            Report::Beat(beat) => {
+                let applied = self.store.server_beat(source, beat).await?;
+                if applied == Applied::Changed {
+                    self.ask_again(source).await;
+                }
+                Ok(applied)
+            }
+            Report::Host(report) => self.store.server_report(source, report).await,
+            Report::Session(report) => {
+                let applied = self.store.session_report(source, report).await?;
+                if applied == Applied::Changed && matches!(report, SessionReport::Outcome { .. }) {
                     self.stats.settled(1);
                 }
-                Ok(None)
+                Ok(applied)
             }
-            Report::Session(report) => self.store.session_report(source, report).await.map(Some),
         }
     }
 
-    fn count(&self, source: Source, applied: Option<Applied>) {
+    /// A host that is heard again may not know that it was missed, and that its sessions
+    /// are on record as lost: it is told to look. Only a hint; it looks by itself as well.
+    async fn ask_again(&self, source: Source) {
+        let issued_at = match self.store.now().await {
+            Ok(now) => now,
+            Err(_) => return,
+        };
+        let envelope = Envelope {
+            version: VERSION,
+            id: Uuid::now_v7(),
+            issued_at,
+            not_after: None,
+            server: source.server,
+            epoch: source.epoch,
+            generation: Generation::default(),
+            sequence: 0,
+            trace: None,
+            body: Command::Snapshot {},
+        };
+        let Ok(body) = envelope.encode() else { return };
+        let hint = Message {
+            id: envelope.id,
+            exchange: Exchange::Internal,
+            key: RoutingKey::command(source.server),
+            class: Class::Command,
+            body,
+        };
+        if let Err(error) = self.broker.publish(hint).await {
+            debug!(error = %Chain(&error), server.id = %source.server, "a host could not be told to look");
+        }
+    }
+
+    fn count(&self, source: Source, applied: Applied) {
         match applied {
-            None => {}
-            Some(Applied::Changed) => self.stats.changed(1),
-            Some(Applied::Same) => self.stats.same(1),
-            Some(Applied::Duplicate) => self.stats.duplicate(1),
-            Some(Applied::Fenced) => self.stats.fenced(1),
-            Some(Applied::Illegal(why)) => {
+            Applied::Changed => self.stats.changed(1),
+            Applied::Same => self.stats.same(1),
+            Applied::Duplicate => self.stats.duplicate(1),
+            Applied::Fenced => self.stats.fenced(1),
+            Applied::Illegal(why) => {
                 debug!(server.id = %source.server, "a report cannot be: {why}");
                 self.stats.illegal(1);
             }

@@ -1,13 +1,10 @@
 //! Control plane to other systems: the exchange `external`.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{Envelope, Unreadable, VERSION};
 use crate::{
-    broker::{Class, Exchange, Message, RoutingKey},
-    clock::Timestamp,
-    id::{Epoch, Generation, ServerId, SessionId, SgcId},
+    broker::RoutingKey,
+    id::{ServerId, SessionId, SgcId},
     model::Reason,
 };
 
@@ -96,36 +93,4 @@ pub enum ExternalEvent {
         /// Why.
         reason: Reason,
     },
-}
-
-impl ExternalEvent {
-    /// What happened.
-    pub fn kind(&self) -> ExternalKind {
-        match self {
-            Self::Host { event, .. } | Self::Session { event, .. } => *event,
-        }
-    }
-
-    /// The message by which it leaves, in the usual envelope; `server` is the host it is
-    /// about, in the registration `epoch`.
-    ///
-    /// # Errors
-    /// [`Unreadable::TooLarge`], which bounded reasons and names never come to.
-    pub fn message(self, server: ServerId, epoch: Epoch, at: Timestamp) -> Result<Message, Unreadable> {
-        let (id, key) = (Uuid::now_v7(), self.kind().routing_key());
-        let envelope = Envelope {
-            version: VERSION,
-            id,
-            issued_at: at,
-            not_after: None,
-            server,
-            epoch,
-            generation: Generation::default(),
-            sequence: 0,
-            trace: None,
-            body: self,
-        };
-        let body = envelope.encode()?;
-        Ok(Message { id, exchange: Exchange::External, key, class: Class::Event, body })
-    }
 }
