@@ -1,4 +1,5 @@
 //! The host manager: runs the games of one machine, and never stands in their way.
 
 pub mod console;
+pub mod plan;
 pub mod spool;

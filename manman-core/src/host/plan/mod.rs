@@ -1,0 +1,479 @@
+//! What to do next about a session: a pure function of what is wanted, what is, what is
+//! remembered and the time.
+//!
+//! First start, recovery, restart by hand, stop, kill, expiry and clearing away are one
+//! road. Whoever follows it does the steps in order as far as they succeed, looks again,
+//! and asks again; doing only some of them, or dying between two, is no special case.
+
+mod memory;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::{collections::BTreeMap, time::Duration};
+
+pub use memory::{Attempt, Cause, Ended, Memory, Stage, StopProgress};
+pub use verdict::{StartPart, attempt_ended, because, ended, ended_at, start_failure, verdict};
+
+use crate::{
+    clock::Timestamp,
+    model::{ConsoleLine, NetworkMode, Reason, StopMode, Want, reason::ReasonCode},
+    runtime::{AttemptState, Exit},
+    uplink::Desired,
+};
+
+/// How long a kill may take before it is sent again.
+pub const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// One thing to do about a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Let go of what is being done: it is not wanted any more.
+    Cancel,
+    /// Ask the control plane what exactly it runs.
+    FetchSpec,
+    /// Take the number of the next attempt, on record before anything is made.
+    Begin {
+        /// The number.
+        attempt: u32,
+        /// How many restarts it answers.
+        restarts: u32,
+        /// Whether nothing was ever begun before it.
+        first: bool,
+    },
+    /// Note that an attempt that is not started yet answers these restarts too.
+    Serve {
+        /// The attempt.
+        attempt: u32,
+        /// How many restarts it answers.
+        restarts: u32,
+    },
+    /// Bring the image here.
+    Pull,
+    /// Make the directories.
+    Prepare,
+    /// Make the container.
+    Create {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Open its console and start its process, noting the try before.
+    Start {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Note that it was seen running.
+    NoteRunning {
+        /// The attempt.
+        attempt: u32,
+        /// When it was started, by the engine's clock.
+        started_at: Option<Timestamp>,
+    },
+    /// Note `progress`, then write a command of the stop plan to its stdin.
+    Say {
+        /// The attempt.
+        attempt: u32,
+        /// The command.
+        line: ConsoleLine,
+        /// What to note.
+        progress: StopProgress,
+    },
+    /// Note `progress`, then ask it to end by its signal, and kill it after `grace`.
+    Signal {
+        /// The attempt.
+        attempt: u32,
+        /// The time it has.
+        grace: Duration,
+        /// What to note; nothing where no end is awaited any more.
+        progress: Option<StopProgress>,
+    },
+    /// Kill it.
+    Kill {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Note that it has ended and that another one follows.
+    Over {
+        /// The attempt.
+        attempt: u32,
+        /// Why it is no more.
+        cause: Cause,
+    },
+    /// Note that the session has ended.
+    End {
+        /// Its last attempt; 0 if there was none.
+        attempt: u32,
+        /// Why that is no more.
+        cause: Cause,
+    },
+    /// Take the deployment's name from its container.
+    Retire {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Remove its container.
+    Remove {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Remove the session's own network.
+    RemoveNetwork,
+    /// Forget the session: nothing of it is left.
+    Forget,
+}
+
+impl Step {
+    /// Whether it is the same deed, with other figures perhaps.
+    fn is_again(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
+    /// Whether it may be let go of halfway.
+    fn can_be_cancelled(&self) -> bool {
+        matches!(self, Self::FetchSpec | Self::Pull)
+    }
+}
+
+/// What is, as far as was looked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Actual {
+    /// The session's containers by attempt; `None` if the engine did not answer.
+    pub seen: Option<BTreeMap<u32, AttemptState>>,
+    /// What this process is at, or found out, about it.
+    pub work: Work,
+}
+
+/// What a process is at, or found out, about a session; gone with the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// What is being done.
+    pub busy: Option<Step>,
+    /// A step that failed in a way that may pass, and when to do it again.
+    pub held: Option<(Step, Timestamp)>,
+    /// The current attempt was begun by this process, in time.
+    pub begun: bool,
+    /// Its image is here.
+    pub image: bool,
+    /// Its directories are made.
+    pub prepared: bool,
+    /// Why its start cannot become what was asked.
+    pub failure: Option<Reason>,
+    /// The control plane could not say what it runs.
+    pub spec_refused: bool,
+    /// When it was last killed.
+    pub killed_at: Option<Timestamp>,
+}
+
+/// What to do about a session, in order, and when to look again if nothing happens before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What to do.
+    pub steps: Vec<Step>,
+    /// When to plan again.
+    pub wake_at: Option<Timestamp>,
+}
+
+impl Plan {
+    fn of(steps: impl Into<Vec<Step>>) -> Self {
+        Self { steps: steps.into(), wake_at: None }
+    }
+
+    fn at(wake_at: Timestamp) -> Self {
+        Self { steps: Vec::new(), wake_at: Some(wake_at) }
+    }
+}
+
+/// The steps that bring `actual` closer to `desired`, and when to look again. No I/O; the
+/// same input, the same plan.
+pub fn plan(desired: &Desired, actual: &Actual, memory: &Memory, now: Timestamp) -> Plan {
+    let wanted = match &actual.seen {
+        Some(seen) => decide(desired, seen, &actual.work, memory, now),
+        None => blind(desired, &actual.work, memory, now),
+    };
+    within(wanted, &actual.work, now)
+}
+
+/// What is still to be done while the engine does not answer: nothing is concluded from
+/// its silence, but a kill is tried all the same.
+fn blind(desired: &Desired, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
+    match (memory.want(desired), memory.current()) {
+        (Want::Stop(StopMode::Kill), Some((number, attempt)))
+            if memory.end.is_none() && matches!(attempt.stage, Stage::Starting | Stage::Running) =>
+        {
+            stop::kill(number, work, now)
+        }
+        _ => Plan::default(),
+    }
+}
+
+/// Fits a plan to what is being done and what failed a moment ago.
+fn within(plan: Plan, work: &Work, now: Timestamp) -> Plan {
+    if let Some(busy) = &work.busy {
+        let kill = plan.steps.iter().find(|step| matches!(step, Step::Kill { .. }));
+        return match kill {
+            Some(kill) if kill != busy => Plan::of([kill.clone()]),
+            _ if busy.can_be_cancelled() && !plan.steps.contains(busy) => {
+                Plan { steps: [vec![Step::Cancel], plan.steps].concat(), ..plan }
+            }
+            _ => Plan { steps: Vec::new(), ..plan },
+        };
+    }
+    match &work.held {
+        Some((step, until)) if now < *until && plan.steps.first().is_some_and(|first| first.is_again(step)) => {
+            Plan::at(*until)
+        }
+        _ => plan,
+    }
+}
+
+fn decide(
+    desired: &Desired,
+    seen: &BTreeMap<u32, AttemptState>,
+    work: &Work,
+    memory: &Memory,
+    now: Timestamp,
+) -> Plan {
+    if let Some(end) = &memory.end {
+        return after_end(end, seen, memory);
+    }
+    let older = Older::of(seen, memory);
+    if older.alive.is_some() || !older.named.is_empty() {
+        return match older.alive {
+            Some(attempt) => stop::kill(attempt, work, now),
+            None => Plan::of(older.named),
+        };
+    }
+    let want = memory.want(desired);
+    let mut plan = match memory.current() {
+        None => without_attempt(desired, want, work, memory, now),
+        Some((number, attempt)) => {
+            let road = Road { desired, want, work, memory, now, number, attempt };
+            road.plan(seen.get(&number))
+        }
+    };
+    // Last, so that one that cannot be removed holds nothing up.
+    plan.steps.extend(older.rest);
+    plan
+}
+
+/// Nothing was begun, or nothing of it is remembered.
+fn without_attempt(desired: &Desired, want: Want, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
+    let attempt = memory.highest.max(desired.attempt);
+    let restarts = match want {
+        Want::Stop(_) => return Plan::of([Step::End { attempt, cause: Cause::NotStarted }]),
+        Want::Run { restarts } => restarts,
+    };
+    if let Some(reason) = &work.failure {
+        return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
+    }
+    if memory.highest == 0 && now > desired.not_after {
+        let cause = match desired.attempt {
+            0 => expired(),
+            // It was begun once, and neither the journal nor the engine knows of it any more.
+            _ => Cause::Gone,
+        };
+        return Plan::of([Step::End { attempt, cause }]);
+    }
+    begin(attempt, restarts, memory)
+}
+
+fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
+    if memory.spec.is_none() {
+        return Plan::of([Step::FetchSpec]);
+    }
+    Plan::of([Step::Begin { attempt: attempt.saturating_add(1), restarts, first: attempt == 0 }])
+}
+
+fn expired() -> Cause {
+    Cause::Never(Reason::new(ReasonCode::Expired, "the start was not begun in time, so it was not begun at all"))
+}
+
+/// The road of an attempt from its beginning to its end.
+struct Road<'a> {
+    desired: &'a Desired,
+    want: Want,
+    work: &'a Work,
+    memory: &'a Memory,
+    now: Timestamp,
+    number: u32,
+    attempt: &'a Attempt,
+}
+
+impl Road<'_> {
+    fn plan(&self, seen: Option<&AttemptState>) -> Plan {
+        match (&self.attempt.stage, seen) {
+            (Stage::Over { cause, .. }, Some(AttemptState::Running { .. })) => {
+                // Taken for gone, and yet here: it must not run beside the next one.
+                match cause {
+                    Cause::Gone => self.stop(StopMode::Graceful),
+                    _ => self.stop(StopMode::Kill),
+                }
+            }
+            (Stage::Over { cause, .. }, seen) => self.after(cause, seen),
+            (Stage::Running, Some(AttemptState::Running { .. })) => self.alive(),
+            (_, Some(AttemptState::Running { started_at, .. })) => {
+                Plan::of([Step::NoteRunning { attempt: self.number, started_at: *started_at }])
+            }
+            (_, Some(AttemptState::Exited(exit))) => self.exited(exit),
+            (Stage::Running, Some(AttemptState::Created | AttemptState::Removing) | None) => self.gone(),
+            (Stage::Starting, Some(AttemptState::Removing) | None) => self.gone(),
+            (Stage::Begun, Some(AttemptState::Removing)) => self.gone(),
+            (Stage::Starting, Some(AttemptState::Created)) => self.unstarted(true),
+            (Stage::Begun, Some(AttemptState::Created)) => self.unstarted(true),
+            (Stage::Begun, None) => self.unstarted(false),
+        }
+    }
+
+    /// Its game lives.
+    fn alive(&self) -> Plan {
+        match self.want {
+            Want::Stop(mode) => self.stop(mode),
+            Want::Run { restarts } if restarts > self.attempt.restarts => self.stop(StopMode::Graceful),
+            Want::Run { .. } => Plan::default(),
+        }
+    }
+
+    /// Its game has not been started yet.
+    fn unstarted(&self, created: bool) -> Plan {
+        let attempt = self.number;
+        let restarts = match self.want {
+            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: Cause::NotStarted }]),
+            Want::Run { restarts } => restarts,
+        };
+        if let Some(reason) = &self.work.failure {
+            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
+        }
+        if restarts > self.attempt.restarts {
+            return Plan::of([Step::Serve { attempt, restarts }]);
+        }
+        if created {
+            return Plan::of([Step::Start { attempt }]);
+        }
+        if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
+            return Plan::of([Step::End { attempt, cause: expired() }]);
+        }
+        if self.memory.spec.is_none() {
+            return Plan::of([Step::FetchSpec]);
+        }
+        let mut steps = Vec::with_capacity(4);
+        if !self.work.image {
+            steps.push(Step::Pull);
+        }
+        if !self.work.prepared {
+            steps.push(Step::Prepare);
+        }
+        steps.extend([Step::Create { attempt }, Step::Start { attempt }]);
+        Plan::of(steps)
+    }
+
+    fn exited(&self, exit: &Exit) -> Plan {
+        self.no_more(match self.attempt.engine_lost {
+            true => Cause::EngineRestart(Some(exit.clone())),
+            false => Cause::Exited(exit.clone()),
+        })
+    }
+
+    fn gone(&self) -> Plan {
+        self.no_more(match self.attempt.engine_lost {
+            true => Cause::EngineRestart(None),
+            false => Cause::Gone,
+        })
+    }
+
+    fn no_more(&self, cause: Cause) -> Plan {
+        let attempt = self.number;
+        match self.want {
+            Want::Run { restarts } if restarts > self.attempt.restarts => {
+                Plan::of([Step::Over { attempt, cause }])
+            }
+            _ => Plan::of([Step::End { attempt, cause }]),
+        }
+    }
+
+    /// It has ended and another one is to follow.
+    fn after(&self, cause: &Cause, seen: Option<&AttemptState>) -> Plan {
+        let attempt = self.number;
+        let restarts = match self.want {
+            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: cause.clone() }]),
+            Want::Run { restarts } => restarts,
+        };
+        if let Some(reason) = &self.work.failure {
+            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
+        }
+        match seen {
+            Some(AttemptState::Exited(_)) if !self.attempt.retired => Plan::of([Step::Retire { attempt }]),
+            Some(AttemptState::Created) => Plan::of([Step::Remove { attempt }]),
+            _ => begin(attempt.max(self.desired.attempt), restarts, self.memory),
+        }
+    }
+
+    fn stop(&self, mode: StopMode) -> Plan {
+        match mode {
+            StopMode::Kill => stop::kill(self.number, self.work, self.now),
+            StopMode::Graceful => {
+                stop::graceful(self.number, self.attempt.stop, self.memory, self.work, self.now)
+            }
+        }
+    }
+}
+
+/// The attempts below the current one that are still here.
+#[derive(Default)]
+struct Older {
+    /// One that lives: it must not do so beside the current one.
+    alive: Option<u32>,
+    /// What takes the deployment's name from them.
+    named: Vec<Step>,
+    /// What removes those that were reported.
+    rest: Vec<Step>,
+}
+
+impl Older {
+    fn of(seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Self {
+        let mut older = Self::default();
+        for (&attempt, state) in seen.range(..memory.highest) {
+            let known = memory.attempts.get(&attempt);
+            let said = known.is_none_or(|known| !matches!(known.stage, Stage::Over { said: false, .. }));
+            let retired = known.is_some_and(|known| known.retired);
+            match state {
+                AttemptState::Running { .. } => older.alive = Some(attempt),
+                AttemptState::Created => older.named.push(Step::Remove { attempt }),
+                AttemptState::Exited(_) if !retired => older.named.push(Step::Retire { attempt }),
+                AttemptState::Exited(_) if said => older.rest.push(Step::Remove { attempt }),
+                AttemptState::Exited(_) | AttemptState::Removing => {}
+            }
+        }
+        older
+    }
+}
+
+/// Clears away an ended session: its name at once, so that the next one can have it; the
+/// rest when the end is on record.
+fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Plan {
+    let mut steps = Vec::new();
+    for (&attempt, state) in seen {
+        let retired = memory.attempts.get(&attempt).is_some_and(|known| known.retired);
+        match state {
+            // A call whose outcome was not known worked after all.
+            AttemptState::Running { .. } => {
+                let grace = memory.spec.as_ref().map_or(Duration::from_secs(30), |spec| spec.stop.grace());
+                steps.push(Step::Signal { attempt, grace, progress: None });
+            }
+            AttemptState::Created => steps.push(Step::Remove { attempt }),
+            AttemptState::Exited(_) | AttemptState::Removing if end.receipted => {
+                steps.push(Step::Remove { attempt });
+            }
+            AttemptState::Exited(_) if !retired => steps.push(Step::Retire { attempt }),
+            AttemptState::Exited(_) | AttemptState::Removing => {}
+        }
+    }
+    if end.receipted && seen.is_empty() {
+        let own = memory.spec.as_ref().is_none_or(|spec| spec.network == NetworkMode::Session);
+        if own {
+            steps.push(Step::RemoveNetwork);
+        }
+        steps.push(Step::Forget);
+    }
+    Plan::of(steps)
+}
