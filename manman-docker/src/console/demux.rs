@@ -10,7 +10,7 @@ use std::fmt;
 
 use manman_core::console::Channel;
 
-use super::lines::{Lines, Pieces, Scratch};
+use super::lines::{Lines, Pieces, Scratch, Waiting};
 
 const HEADER: usize = 8;
 
@@ -159,10 +159,19 @@ impl Demux {
         cut.finish(scratch)
     }
 
-    /// Hands out unfinished lines as they are: for a prompt that has waited long enough,
-    /// and at the end of the stream.
+    /// Hands out all unfinished lines as they are, at the end of the stream.
     pub fn flush(&mut self, scratch: &mut Scratch) -> Option<Pieces> {
-        self.lines.flush(scratch)
+        self.lines.flush(self.lines.waiting(), scratch)
+    }
+
+    /// Hands out those of `which` that still wait, as prompts do.
+    pub fn flush_waiting(&mut self, which: Waiting, scratch: &mut Scratch) -> Option<Pieces> {
+        self.lines.flush(which, scratch)
+    }
+
+    /// Which lines wait for their newline.
+    pub fn waiting(&self) -> Waiting {
+        self.lines.waiting()
     }
 
     /// Whether an unfinished line waits for its newline.

@@ -63,7 +63,12 @@ pub struct Scratch {
 #[derive(Debug, Default)]
 pub struct Lines {
     carry: [Vec<u8>; 2],
+    /// Counts the unfinished lines of each channel, so that one can be told from the next.
+    turn: [u32; 2],
 }
+
+/// Which unfinished lines wait: of each channel the how-manieth, or none.
+pub type Waiting = [Option<u32>; 2];
 
 impl Lines {
     /// Begins a buffer that will take up to `expected` bytes.
@@ -76,13 +81,25 @@ impl Lines {
         self.carry.iter().any(|carry| !carry.is_empty())
     }
 
-    /// Hands out unfinished lines as they are.
-    pub fn flush(&mut self, scratch: &mut Scratch) -> Option<Pieces> {
+    /// Which lines wait for their newline.
+    pub fn waiting(&self) -> Waiting {
+        let wait = |channel: Channel| {
+            let at = channel.index();
+            (!self.carry[at].is_empty()).then_some(self.turn[at])
+        };
+        Channel::BOTH.map(wait)
+    }
+
+    /// Hands out those of `which` that still wait, as they are.
+    pub fn flush(&mut self, which: Waiting, scratch: &mut Scratch) -> Option<Pieces> {
+        let waiting = self.waiting();
         let mut text = Vec::new();
         let mut runs = Vec::new();
         for channel in Channel::BOTH {
-            let carry = std::mem::take(&mut self.carry[channel.index()]);
-            if !carry.is_empty() {
+            let at = channel.index();
+            if waiting[at].is_some() && waiting[at] == which[at] {
+                self.turn[at] = self.turn[at].wrapping_add(1);
+                let carry = std::mem::take(&mut self.carry[at]);
                 text.extend_from_slice(&carry);
                 runs.push(Run { end: text.len() as u32, channel });
             }
@@ -127,6 +144,8 @@ impl Cut<'_> {
             return;
         }
         let carry = std::mem::take(carry);
+        let turn = &mut self.lines.turn[channel.index()];
+        *turn = turn.wrapping_add(1);
         self.close();
         if self.text.capacity() == 0 {
             let carried = self.lines.retained() + carry.len();

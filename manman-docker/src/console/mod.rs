@@ -1,8 +1,14 @@
 //! Consoles of containers: exact, and never in the way of a game.
 
+mod attach;
 mod demux;
+mod feed;
+mod form;
+mod input;
 mod lines;
 mod newlines;
+mod position;
+mod reader;
 
 use std::sync::Arc;
 
@@ -14,7 +20,7 @@ use manman_core::{
 
 pub use self::{
     demux::{Demux, Desync},
-    lines::{Pieces, Scratch, Tally},
+    lines::{Pieces, Scratch, Tally, Waiting},
 };
 use crate::engine::Engine;
 
