@@ -1,0 +1,150 @@
+//! Making a container exist: its network, its name, and what to do about whoever
+//! holds the name already.
+
+use bollard::query_parameters::CreateContainerOptionsBuilder;
+use manman_core::{
+    error::{Error, ErrorKind, Result},
+    runtime::{AttemptState, ContainerSpec},
+};
+use tracing::warn;
+
+use crate::{
+    backend::DockerRuntime,
+    labels::GameLabels,
+    map::{self, Place},
+    names,
+    network::Ensured,
+    translate::{is_name_taken, translate},
+};
+
+const OPERATION: &str = "create container";
+
+/// How many dead containers of one deployment may cling to their names.
+const SUFFIXES: u32 = 9;
+
+/// Whether a name can be had from its holder.
+enum Holder {
+    /// It is the container that is asked for.
+    Same,
+    /// It is dead and clings to the name: take another.
+    Stuck,
+    /// It went in the meantime: try again.
+    Gone,
+}
+
+impl DockerRuntime {
+    pub(crate) async fn create_container(&self, spec: &ContainerSpec) -> Result<()> {
+        let wanted = spec.clone();
+        let places = self.on_disk(OPERATION, move |data| data.places(&wanted)).await?;
+        let _alone = self.lane(spec.run.session).await;
+        for listed in self.containers.of_deployment(OPERATION, spec.sgc).await? {
+            let holder =
+                self.judge(spec, &listed.name, &listed.labels, &listed.state, listed.is_retired())?;
+            if matches!(holder, Holder::Same) {
+                self.containers.remember(spec.run, &listed.id);
+                return Ok(());
+            }
+        }
+        let host = self.host.data_dir(spec.image.as_str()).await?;
+        let sources = places.iter().map(|place| host.join(place).to_string_lossy().into_owned()).collect();
+        let network = self.networks.ensure(spec.run.session, &spec.network).await?;
+        let created = self.create_in(spec, &network, sources).await;
+        match &created {
+            // Whether a container was made by a call that got no answer is not known.
+            Err(error) if network.created && error.kind() != ErrorKind::Timeout => {
+                if let Err(error) = self.networks.remove_one(OPERATION, &network.id).await {
+                    warn!(%error, "the network of {} stays behind, to be swept", spec.run);
+                }
+            }
+            _ => {}
+        }
+        created
+    }
+
+    async fn create_in(&self, spec: &ContainerSpec, network: &Ensured, sources: Vec<String>) -> Result<()> {
+        let docker = self.client.docker(OPERATION).await?;
+        let place =
+            Place { owner: &self.owner, network: &network.id, sources, publish: self.config.publish_address };
+        let body = map::create_body(spec, &place);
+        let mut suffix = 1;
+        while suffix <= SUFFIXES {
+            let name = names::container(&self.owner, spec.sgc, suffix);
+            let options = CreateContainerOptionsBuilder::new().name(&name).build();
+            match docker.create_container(Some(options), body.clone()).await {
+                Ok(created) => {
+                    self.containers.remember(spec.run, &created.id);
+                    return Ok(());
+                }
+                Err(error) if is_name_taken(&error) => match self.holder(spec, &name).await? {
+                    Holder::Same => return Ok(()),
+                    Holder::Stuck => suffix += 1,
+                    Holder::Gone => {}
+                },
+                Err(error) => return Err(translate(OPERATION, error)),
+            }
+        }
+        let message = format!("{SUFFIXES} dead containers of deployment {} cling to their names", spec.sgc);
+        Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+    }
+
+    /// Who holds a name that is taken: the one way to learn of a create whose answer was lost.
+    async fn holder(&self, spec: &ContainerSpec, name: &str) -> Result<Holder> {
+        match self.containers.look(OPERATION, name).await? {
+            None => Ok(Holder::Gone),
+            Some(Ok(held)) => {
+                let holder = self.judge(spec, &held.name, &held.labels, &held.state, false)?;
+                if matches!(holder, Holder::Same) {
+                    self.containers.remember(spec.run, &held.id);
+                }
+                Ok(holder)
+            }
+            Some(Err(why)) => {
+                let message = format!("the name {name} is held by a container that {why}");
+                Err(Error::new(ErrorKind::Conflict, OPERATION, message))
+            }
+        }
+    }
+
+    /// What a container of the deployment means for the one that is to be made.
+    fn judge(
+        &self,
+        spec: &ContainerSpec,
+        name: &str,
+        labels: &GameLabels,
+        state: &AttemptState,
+        retired: bool,
+    ) -> Result<Holder> {
+        let conflict = |message: String| Err(Error::new(ErrorKind::Conflict, OPERATION, message));
+        if labels.run == spec.run {
+            return match state {
+                AttemptState::Removing => conflict(format!("attempt {} is being removed", spec.run)),
+                _ if labels.spec_hash != spec.spec_hash => {
+                    conflict(format!("attempt {} exists and was made from another spec", spec.run))
+                }
+                _ => Ok(Holder::Same),
+            };
+        }
+        match state {
+            AttemptState::Removing => Ok(Holder::Stuck),
+            AttemptState::Created | AttemptState::Exited(_) if retired => Ok(Holder::Gone),
+            AttemptState::Created | AttemptState::Exited(_) if self.stuck.why(labels.run).is_some() => {
+                Ok(Holder::Stuck)
+            }
+            _ => conflict(format!(
+                "attempt {} of deployment {} is still there: {name} {}",
+                labels.run,
+                labels.sgc,
+                word(state)
+            )),
+        }
+    }
+}
+
+fn word(state: &AttemptState) -> &'static str {
+    match state {
+        AttemptState::Created => "was created",
+        AttemptState::Running { .. } => "is running",
+        AttemptState::Exited(_) => "has ended and was not retired",
+        AttemptState::Removing => "is being removed",
+    }
+}

@@ -1,0 +1,245 @@
+//! What we see of ourselves through the engine: whether we run in one of its
+//! containers, and where it sees the data directory.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bollard::{
+    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType},
+    query_parameters::{
+        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
+    },
+};
+use manman_core::{
+    error::{Error, ErrorKind, Result},
+    runtime::Owner,
+};
+use tokio::sync::OnceCell;
+
+use crate::{
+    client::Client,
+    data::DataDir,
+    labels,
+    translate::{is_absent, translate},
+};
+
+const OPERATION: &str = "find the data directory";
+
+/// Where the engine sees the data directory. Asked once, then known.
+#[derive(Debug)]
+pub(crate) struct HostView {
+    client: Arc<Client>,
+    owner: Owner,
+    data: DataDir,
+    configured: Option<PathBuf>,
+    own: OnceCell<Option<OwnContainer>>,
+    proven: OnceCell<PathBuf>,
+}
+
+/// The container that we run in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OwnContainer {
+    host_network: bool,
+    /// Where the engine sees what is mounted where for us.
+    mounts: Vec<(PathBuf, PathBuf)>,
+}
+
+impl HostView {
+    pub(crate) fn new(client: Arc<Client>, owner: Owner, data: DataDir, configured: Option<PathBuf>) -> Self {
+        Self { client, owner, data, configured, own: OnceCell::new(), proven: OnceCell::new() }
+    }
+
+    /// Whether ports of the machine are ports of ours.
+    pub(crate) async fn shares_network(&self) -> Result<bool> {
+        Ok(self.own().await?.as_ref().is_none_or(|own| own.host_network))
+    }
+
+    /// The data directory as the engine sees it, proven by an engine that accepts a
+    /// directory of an unguessable name in it for a mount. `image` is one that is here;
+    /// the container made from it is never started.
+    pub(crate) async fn data_dir(&self, image: &str) -> Result<&Path> {
+        let find = || async {
+            let dir = self.resolve().await?;
+            self.prove(&dir, image).await?;
+            Ok::<_, Error>(dir)
+        };
+        Ok(self.proven.get_or_try_init(find).await?)
+    }
+
+    async fn resolve(&self) -> Result<PathBuf> {
+        if let Some(dir) = &self.configured {
+            return Ok(dir.clone());
+        }
+        // Links on our side mean nothing on the engine's.
+        let ours = fs::canonicalize(self.data.root()).unwrap_or_else(|_| self.data.root().to_owned());
+        let Some(own) = self.own().await? else { return Ok(ours) };
+        source_of(&own.mounts, &ours).ok_or_else(|| {
+            let ours = ours.display();
+            let message = format!(
+                "{ours} is not mounted into the manager's container, so games cannot have directories in it: add the \
+                 volume `/srv/manman:{ours}` to the manager"
+            );
+            Error::new(ErrorKind::Config, OPERATION, message)
+        })
+    }
+
+    async fn own(&self) -> Result<&Option<OwnContainer>> {
+        let look = || async {
+            let Some(id) = own_container_id() else { return Ok(None) };
+            let docker = self.client.docker(OPERATION).await?;
+            match docker.inspect_container(&id, None).await {
+                Ok(container) => Ok(Some(own_container(&container))),
+                // A container of another engine than the one we drive.
+                Err(error) if is_absent(&error) => Ok(None),
+                Err(error) => Err(translate(OPERATION, error)),
+            }
+        };
+        self.own.get_or_try_init(look).await
+    }
+
+    async fn prove(&self, dir: &Path, image: &str) -> Result<()> {
+        let docker = self.client.docker(OPERATION).await?;
+        self.remove_old_probes().await?;
+        let data = self.data.clone();
+        let nonce = tokio::task::spawn_blocking(move || data.nonce()).await.map_err(|error| {
+            Error::new(ErrorKind::Unexpected, OPERATION, "the probe broke off").because(error)
+        })??;
+        let source = dir.join(&nonce.name);
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            // Never run; but an image without a command would be refused.
+            entrypoint: Some(vec!["manman-probe".to_owned()]),
+            labels: Some(labels::probe(&self.owner)),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                mounts: Some(vec![Mount {
+                    typ: Some(MountType::BIND),
+                    source: Some(source.to_string_lossy().into_owned()),
+                    target: Some("/manman-probe".to_owned()),
+                    read_only: Some(true),
+                    ..Default::default()
+                }]),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let name = format!("manman{}", nonce.name.replace('.', "-"));
+        let options = CreateContainerOptionsBuilder::new().name(&name).build();
+        match docker.create_container(Some(options), body).await {
+            Ok(probe) => {
+                let options = RemoveContainerOptionsBuilder::new().v(true).build();
+                let removed = docker.remove_container(&probe.id, Some(options)).await;
+                removed.map_err(|error| translate(OPERATION, error))
+            }
+            Err(error) => {
+                let error = translate(OPERATION, error);
+                if error.kind() != ErrorKind::Invalid {
+                    return Err(error);
+                }
+                let (ours, theirs) = (self.data.root().display(), dir.display());
+                let message = format!(
+                    "the engine does not see the data directory {ours} as {theirs}: set HOST_DATA_DIR to the directory \
+                     of the machine that is mounted at {ours}"
+                );
+                Err(Error::new(ErrorKind::Config, OPERATION, message).because(error))
+            }
+        }
+    }
+
+    /// Removes what a crash left between creating a probe and removing it.
+    async fn remove_old_probes(&self) -> Result<()> {
+        let docker = self.client.docker(OPERATION).await?;
+        let filters = labels::filter(&self.owner, &[(labels::TYPE, &labels::PROBE)]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let probes =
+            docker.list_containers(Some(options)).await.map_err(|error| translate(OPERATION, error))?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        for probe in probes {
+            // Younger ones may be at work: those of another call, or of a manager beside us.
+            let old =
+                probe.created.and_then(|at| u64::try_from(at).ok()).is_some_and(|at| at + 60 < now.as_secs());
+            if let Some(id) = probe.id.filter(|_| old) {
+                let options = RemoveContainerOptionsBuilder::new().v(true).build();
+                match docker.remove_container(&id, Some(options)).await {
+                    Err(error) if !is_absent(&error) => return Err(translate(OPERATION, error)),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn own_container(container: &ContainerInspectResponse) -> OwnContainer {
+    let mode = container.host_config.as_ref().and_then(|host| host.network_mode.as_deref());
+    let mounts = container.mounts.iter().flatten();
+    OwnContainer {
+        host_network: mode == Some("host"),
+        mounts: mounts
+            .filter_map(|mount| Some((mount.destination.clone()?.into(), mount.source.clone()?.into())))
+            .collect(),
+    }
+}
+
+/// Where the engine sees `path`, by the innermost mount that holds it.
+fn source_of(mounts: &[(PathBuf, PathBuf)], path: &Path) -> Option<PathBuf> {
+    let holding =
+        mounts.iter().filter_map(|(target, source)| Some((target, source, path.strip_prefix(target).ok()?)));
+    let (_, source, rest) = holding.max_by_key(|(target, ..)| target.components().count())?;
+    Some(if rest.as_os_str().is_empty() { source.clone() } else { source.join(rest) })
+}
+
+/// The engine's id of the container that we run in, as the kernel shows it.
+fn own_container_id() -> Option<String> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    id_in_mounts(&mounts)
+}
+
+/// Docker mounts `/etc/hostname` and its like from the container's own directory
+/// (mountinfo in proc(5): column 4 is the source within its file system, column 5 the
+/// place). Control groups do not tell: in a namespace of their own they all read `/`.
+fn id_in_mounts(mountinfo: &str) -> Option<String> {
+    mountinfo.lines().find_map(|line| {
+        let mut columns = line.split(' ').skip(3);
+        let (source, place) = (columns.next()?, columns.next()?);
+        if !["/etc/hostname", "/etc/hosts", "/etc/resolv.conf"].contains(&place) {
+            return None;
+        }
+        let id = source.split_once("/containers/")?.1.split('/').next()?;
+        (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_knows_itself_by_its_mounts() {
+        let id = "4f".repeat(32);
+        let inside = format!(
+            "612 611 0:52 / / rw,relatime - overlay overlay rw\n\
+             640 612 254:0 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/vda rw\n"
+        );
+        assert_eq!(id_in_mounts(&inside), Some(id.clone()));
+        // The engine's own machine shows the directories of all its containers.
+        let outside = format!(
+            "70 25 0:44 / /var/lib/docker/containers/{id}/mounts/shm rw - tmpfs shm rw\n25 0 254:0 / / rw - ext4 /dev/vda rw\n"
+        );
+        assert_eq!(id_in_mounts(&outside), None);
+    }
+
+    #[test]
+    fn the_innermost_mount_tells_where_a_directory_is() {
+        let mounts = [("/data", "/srv/manman"), ("/data/fast", "/mnt/ssd"), ("/database", "/x")]
+            .map(|(target, source)| (PathBuf::from(target), PathBuf::from(source)));
+        let find = |path: &str| source_of(&mounts, Path::new(path));
+        assert_eq!(find("/data"), Some("/srv/manman".into()));
+        assert_eq!(find("/data/a/b"), Some("/srv/manman/a/b".into()));
+        assert_eq!(find("/data/fast/a"), Some("/mnt/ssd/a".into()));
+        assert_eq!(find("/var/lib/manman"), None);
+    }
+}

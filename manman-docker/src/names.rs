@@ -1,0 +1,64 @@
+//! The names of containers and networks.
+
+use manman_core::{
+    id::{AttemptId, ClusterId, SessionId, SgcId},
+    model::EnvironmentName,
+    runtime::Owner,
+};
+
+/// The host name and network alias of a deployment, and the name of its directory:
+/// `gsc-prod-3`. The same for each of its containers.
+pub(crate) fn deployment(environment: &EnvironmentName, sgc: SgcId) -> String {
+    format!("gsc-{environment}-{sgc}")
+}
+
+/// The name that the live container of a deployment holds, and that locks out a
+/// second one: `gsc-prod-3-0f3a91c2`.
+///
+/// `suffix` above 1 is for when a dead container cannot be made to give the name up.
+pub(crate) fn container(owner: &Owner, sgc: SgcId, suffix: u32) -> String {
+    let name = format!("{}-{}", deployment(&owner.environment, sgc), owner.cluster.short());
+    if suffix > 1 { format!("{name}-{suffix}") } else { name }
+}
+
+/// The name of an ended container that gave up `name`: `gsc-prod-3-0f3a91c2-ended-7-2`.
+pub(crate) fn ended(name: &str, run: AttemptId) -> String {
+    format!("{name}{}", ended_mark(run))
+}
+
+/// Whether a container of this name has given up the deployment's name.
+pub(crate) fn is_ended(name: &str, run: AttemptId) -> bool {
+    name.ends_with(&ended_mark(run))
+}
+
+fn ended_mark(run: AttemptId) -> String {
+    format!("-ended-{}-{}", run.session, run.attempt)
+}
+
+/// The name of a session's own network.
+pub(crate) fn network(session: SessionId) -> String {
+    format!("session-{session}")
+}
+
+/// Its name where another installation on the same engine holds the plain one.
+pub(crate) fn network_of(session: SessionId, cluster: ClusterId) -> String {
+    format!("session-{session}-{}", cluster.short())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::tests::owner;
+
+    #[test]
+    fn names_are_those_of_the_design() {
+        let run = AttemptId::new(SessionId(7), 2);
+        let live = container(&owner(), SgcId(3), 1);
+        assert_eq!(live, "gsc-prod-3-0f3a91c2");
+        assert_eq!(container(&owner(), SgcId(3), 2), "gsc-prod-3-0f3a91c2-2");
+        assert_eq!(ended(&live, run), "gsc-prod-3-0f3a91c2-ended-7-2");
+        assert!(is_ended(&ended(&live, run), run) && !is_ended(&live, run));
+        assert_eq!(deployment(&owner().environment, SgcId(3)), "gsc-prod-3");
+        assert_eq!(network(SessionId(7)), "session-7");
+    }
+}

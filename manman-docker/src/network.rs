@@ -1,0 +1,368 @@
+//! Networks: one of its own for each session, found by label, addressed by id, cut
+//! from our own pool; and shared ones by name.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use bollard::{
+    models::{Ipam, IpamConfig, Network, NetworkDisconnectRequest},
+    query_parameters::ListNetworksOptionsBuilder,
+};
+use manman_core::{
+    clock::{Clock, SystemClock},
+    error::{Error, ErrorKind, Result},
+    id::SessionId,
+    model::Name,
+    runtime::{NetworkSpec, Owner},
+};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::{
+    client::Client,
+    config::DockerConfig,
+    labels::{self, Reading},
+    names,
+    subnet::Subnet,
+    translate::{is_absent, translate},
+};
+
+/// How many subnets are tried when the engine says that one overlaps with something
+/// that its list of networks does not show.
+const TRIES: usize = 16;
+
+/// A network that is there.
+#[derive(Debug)]
+pub(crate) struct Ensured {
+    /// The engine's id of it.
+    pub id: String,
+    /// Whether it was not there before.
+    pub created: bool,
+}
+
+/// The networks of one owner.
+#[derive(Debug)]
+pub(crate) struct Networks {
+    client: Arc<Client>,
+    owner: Owner,
+    pool: Subnet,
+    session_prefix: u8,
+    shared_prefix: u8,
+    /// Subnets that creates in flight have chosen, so that several at once choose apart.
+    chosen: Mutex<BTreeSet<Subnet>>,
+}
+
+impl Networks {
+    pub(crate) fn new(client: Arc<Client>, owner: Owner, config: &DockerConfig) -> Self {
+        Self {
+            client,
+            owner,
+            pool: config.address_pool,
+            session_prefix: config.session_prefix,
+            shared_prefix: config.shared_prefix,
+            chosen: Mutex::default(),
+        }
+    }
+
+    /// The network that a container of `session` is put into, made if it is not there.
+    pub(crate) async fn ensure(&self, session: SessionId, spec: &NetworkSpec) -> Result<Ensured> {
+        let all = self.all("find network").await?;
+        match spec {
+            NetworkSpec::Session => self.ensure_own(session, &all).await,
+            NetworkSpec::Shared(name) => self.ensure_shared(name, &all).await,
+        }
+    }
+
+    async fn ensure_own(&self, session: SessionId, all: &[Network]) -> Result<Ensured> {
+        if let Some(id) = self.of_session(session, all).next() {
+            return Ok(Ensured { id: id.to_owned(), created: false });
+        }
+        let labels = labels::network(&self.owner, Some(session), SystemClock.now());
+        let mut name = names::network(session);
+        // Another installation on this engine may have a session of the same number.
+        if all.iter().any(|network| network.name.as_ref() == Some(&name)) {
+            name = names::network_of(session, self.owner.cluster);
+        }
+        // Spread by the session's number, so that a subnet rests before it is used again
+        // and late packets to its last holder find nobody.
+        let first = u32::try_from(session.0.rem_euclid(1 << 31)).unwrap_or_default();
+        match self.create(NewNetwork::session(name, labels), self.session_prefix, first, all).await {
+            // Another manager of ours was faster.
+            Err(error) if error.kind() == ErrorKind::Conflict => {
+                let all = self.ours("find network").await?;
+                let id = self.of_session(session, &all).next().map(str::to_owned);
+                id.map(|id| Ensured { id, created: false }).ok_or(error)
+            }
+            created => created,
+        }
+    }
+
+    async fn ensure_shared(&self, name: &Name, all: &[Network]) -> Result<Ensured> {
+        let mut named = all.iter().filter(|network| network.name.as_deref() == Some(name.as_str()));
+        let denied = |why: &str| {
+            Err(Error::new(
+                ErrorKind::Denied,
+                "find network",
+                format!("the network {name} cannot be shared: {why}"),
+            ))
+        };
+        let Some(network) = named.next() else {
+            let labels = labels::network(&self.owner, None, SystemClock.now());
+            // From the end of the pool, where networks of sessions come last.
+            let last = self.pool.count(self.shared_prefix).saturating_sub(1);
+            return self
+                .create(NewNetwork::shared(name.to_string(), labels), self.shared_prefix, last, all)
+                .await;
+        };
+        if named.next().is_some() {
+            let message = format!("there are several networks named {name}");
+            return Err(Error::new(ErrorKind::Conflict, "find network", message));
+        }
+        if matches!(network.driver.as_deref(), Some("host" | "null")) {
+            return denied("it is not a network but the machine's own");
+        }
+        match labels::read(&self.owner, network.labels.as_ref().unwrap_or(&HashMap::new())) {
+            Reading::Unmarked | Reading::Network(None) => {}
+            Reading::Foreign(why) => return denied(&format!("it {why}")),
+            _ => return denied("it belongs to a session"),
+        }
+        Ok(Ensured { id: network.id.clone().unwrap_or_default(), created: false })
+    }
+
+    async fn create(&self, mut new: NewNetwork, prefix: u8, first: u32, all: &[Network]) -> Result<Ensured> {
+        let operation = "create network";
+        let mut taken = subnets(all);
+        for _ in 0..TRIES {
+            let Some(chosen) = self.choose(prefix, first, &taken) else {
+                let message = format!(
+                    "there is no free /{prefix} left in {}: {} networks are there; give the manager a larger pool",
+                    self.pool,
+                    all.len()
+                );
+                return Err(Error::new(ErrorKind::Busy, operation, message));
+            };
+            let subnet = chosen.subnet;
+            new.ipam = Ipam {
+                config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
+                ..Default::default()
+            };
+            match self.client.post::<Created>(operation, "/networks/create", &new).await {
+                Ok(created) => return Ok(Ensured { id: created.id, created: true }),
+                Err(error) if overlaps(&error) => taken.push(subnet),
+                Err(error) => return Err(error),
+            }
+        }
+        let message = format!("{TRIES} subnets of {} overlap with something on this machine", self.pool);
+        Err(Error::new(ErrorKind::Conflict, operation, message))
+    }
+
+    /// The first free subnet from the `first`-th on, held until the result is dropped.
+    fn choose(&self, prefix: u8, first: u32, taken: &[Subnet]) -> Option<Chosen<'_>> {
+        let mut chosen = self.chosen();
+        let count = self.pool.count(prefix);
+        let free = |subnet: &Subnet| !taken.iter().chain(chosen.iter()).any(|other| other.overlaps(subnet));
+        let candidates = (0..count).filter_map(|step| self.pool.part(prefix, (first % count + step) % count));
+        let subnet = candidates.into_iter().find(free)?;
+        let ours = taken.iter().filter(|other| other.overlaps(&self.pool)).count();
+        if u64::try_from(ours).unwrap_or(u64::MAX) * 5 >= u64::from(count) * 4 {
+            warn!("{ours} of {count} subnets of the pool {} are in use", self.pool);
+        }
+        chosen.insert(subnet);
+        Some(Chosen { networks: self, subnet })
+    }
+
+    fn chosen(&self) -> MutexGuard<'_, BTreeSet<Subnet>> {
+        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Removes the session's own network; also a second one that a race has left.
+    pub(crate) async fn remove(&self, session: SessionId) -> Result<()> {
+        let operation = "remove network";
+        let all = self.ours(operation).await?;
+        for id in self.of_session(session, &all) {
+            self.remove_one(operation, id).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes a network by its id.
+    pub(crate) async fn remove_one(&self, operation: &'static str, id: &str) -> Result<()> {
+        match self.try_remove(operation, id).await {
+            Err(error) if error.kind() == ErrorKind::Conflict && self.evict_dead(operation, id).await? => {
+                self.try_remove(operation, id).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_remove(&self, operation: &'static str, id: &str) -> Result<()> {
+        match self.client.docker(operation).await?.remove_network(id).await {
+            Err(error) if !is_absent(&error) => Err(translate(operation, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes endpoints out that a crash of the engine has left of containers that are
+    /// not there any more; `false` if somebody is still in.
+    async fn evict_dead(&self, operation: &'static str, id: &str) -> Result<bool> {
+        let docker = self.client.docker(operation).await?;
+        let network = match docker.inspect_network(id, None).await {
+            Ok(network) => network,
+            Err(error) if is_absent(&error) => return Ok(true),
+            Err(error) => return Err(translate(operation, error)),
+        };
+        for container in network.containers.unwrap_or_default().into_keys() {
+            match docker.inspect_container(&container, None).await {
+                Err(error) if is_absent(&error) => {}
+                Ok(_) => return Ok(false),
+                Err(error) => return Err(translate(operation, error)),
+            }
+            let request = NetworkDisconnectRequest { container, force: Some(true) };
+            docker.disconnect_network(id, request).await.map_err(|error| translate(operation, error))?;
+        }
+        Ok(true)
+    }
+
+    /// The networks that carry this owner's mark.
+    pub(crate) async fn ours(&self, operation: &'static str) -> Result<Vec<Network>> {
+        self.list(operation, Some(labels::filter(&self.owner, &[(labels::TYPE, &labels::NETWORK)]))).await
+    }
+
+    /// Those that carry our mark, whoever's they are.
+    pub(crate) async fn marked(&self, operation: &'static str) -> Result<Vec<Network>> {
+        let filters = HashMap::from([("label".to_owned(), vec![labels::TYPE.to_owned()])]);
+        self.list(operation, Some(filters)).await
+    }
+
+    async fn all(&self, operation: &'static str) -> Result<Vec<Network>> {
+        self.list(operation, None).await
+    }
+
+    async fn list(
+        &self,
+        operation: &'static str,
+        filters: Option<HashMap<String, Vec<String>>>,
+    ) -> Result<Vec<Network>> {
+        let options = filters.map(|filters| ListNetworksOptionsBuilder::new().filters(&filters).build());
+        let docker = self.client.docker(operation).await?;
+        docker.list_networks(options).await.map_err(|error| translate(operation, error))
+    }
+
+    /// The ids of the session's own networks: one, unless two managers raced.
+    fn of_session<'a>(&self, session: SessionId, all: &'a [Network]) -> impl Iterator<Item = &'a str> {
+        let mut own: Vec<_> = all
+            .iter()
+            .filter(|network| {
+                let labels = network.labels.as_ref();
+                labels.is_some_and(|labels| {
+                    labels::read(&self.owner, labels) == Reading::Network(Some(session))
+                })
+            })
+            .collect();
+        own.sort_by_key(|network| network.created.as_ref());
+        own.into_iter().filter_map(|network| network.id.as_deref())
+    }
+}
+
+/// A subnet that a create in flight has chosen.
+struct Chosen<'a> {
+    networks: &'a Networks,
+    subnet: Subnet,
+}
+
+impl Drop for Chosen<'_> {
+    fn drop(&mut self) {
+        self.networks.chosen().remove(&self.subnet);
+    }
+}
+
+fn overlaps(error: &Error) -> bool {
+    error.kind() == ErrorKind::Conflict && error.message().contains("overlap")
+}
+
+/// The IPv4 subnets in use.
+fn subnets(networks: &[Network]) -> Vec<Subnet> {
+    let configs = networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten();
+    configs.filter_map(|config| config.subnet.as_ref()?.parse().ok()).collect()
+}
+
+/// `POST /networks/create`. Bollard's type for it leaves `CheckDuplicate` out, without
+/// which engines before 25 make a second network of the same name.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NewNetwork {
+    name: String,
+    check_duplicate: bool,
+    driver: &'static str,
+    #[serde(rename = "IPAM")]
+    ipam: Ipam,
+    options: HashMap<&'static str, &'static str>,
+    labels: HashMap<String, String>,
+}
+
+impl NewNetwork {
+    /// Without traffic between the containers in it.
+    fn session(name: String, labels: HashMap<String, String>) -> Self {
+        let options = HashMap::from([("com.docker.network.bridge.enable_icc", "false")]);
+        Self { options, ..Self::shared(name, labels) }
+    }
+
+    fn shared(name: String, labels: HashMap<String, String>) -> Self {
+        let (ipam, options) = (Ipam::default(), HashMap::new());
+        Self { name, check_duplicate: true, driver: "bridge", ipam, options, labels }
+    }
+}
+
+#[derive(Deserialize)]
+struct Created {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::labels::tests::owner;
+
+    fn networks(pool: &str) -> Networks {
+        let config = DockerConfig { address_pool: pool.parse().unwrap(), ..DockerConfig::default() };
+        Networks::new(Arc::new(Client::new(&config).unwrap()), owner(), &config)
+    }
+
+    fn subnet(text: &str) -> Subnet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_free_subnet_is_chosen_from_the_sessions_place_on() {
+        let networks = networks("10.213.0.0/16");
+        let taken = [subnet("10.213.0.112/28"), subnet("172.17.0.0/16")];
+        let first = networks.choose(28, 7, &taken).unwrap();
+        assert_eq!(first.subnet, subnet("10.213.0.128/28"));
+        let second = networks.choose(28, 7, &taken).unwrap();
+        assert_eq!(second.subnet, subnet("10.213.0.144/28"), "two creates at once choose apart");
+        drop(first);
+        assert_eq!(networks.choose(28, 7, &taken).unwrap().subnet, subnet("10.213.0.128/28"));
+        assert_eq!(networks.choose(28, 4095, &[]).unwrap().subnet, subnet("10.213.255.240/28"));
+        assert_eq!(networks.choose(28, 4096, &[]).unwrap().subnet, subnet("10.213.0.0/28"), "round the pool");
+    }
+
+    #[test]
+    fn an_exhausted_pool_has_nothing_to_choose() {
+        let networks = networks("10.213.0.0/27");
+        let taken = [subnet("10.213.0.0/28"), subnet("10.213.0.16/28")];
+        assert!(networks.choose(28, 0, &taken).is_none());
+        assert!(networks.choose(28, 0, &[subnet("10.0.0.0/8")]).is_none());
+    }
+
+    #[test]
+    fn the_engine_is_asked_to_refuse_a_second_network_of_the_name() {
+        let new = NewNetwork::session("session-7".into(), HashMap::new());
+        let body = serde_json::to_value(new).unwrap();
+        assert_eq!(body["CheckDuplicate"], true);
+        assert_eq!(body["Options"]["com.docker.network.bridge.enable_icc"], "false");
+        assert!(body["IPAM"].is_object());
+    }
+}

@@ -1,0 +1,437 @@
+//! From the engine's errors to ours: the one place that reads status codes and
+//! messages. What they say is that of Docker 20.10, and of later ones where known.
+
+use std::io;
+
+use bollard::errors::Error as DockerError;
+use manman_core::error::{Error, ErrorKind};
+
+/// What `error` means for whoever asked for `operation`.
+pub(crate) fn translate(operation: &'static str, error: DockerError) -> Error {
+    let (kind, message) = judge(&error, |_| None);
+    Error::new(kind, operation, message).because(error)
+}
+
+/// The same for a pull, of which a registry has its say too.
+pub(crate) fn translate_pull(operation: &'static str, error: DockerError) -> Error {
+    let (kind, message) = judge(&error, registry);
+    Error::new(kind, operation, message).because(error)
+}
+
+/// Whether the engine says that there is no such thing.
+pub(crate) fn is_absent(error: &DockerError) -> bool {
+    matches!(error, DockerError::DockerResponseServerError { status_code: 404, .. })
+}
+
+/// Whether the engine says that it is so already (304), which bollard takes for
+/// success, or that it is not running (409 of a kill).
+pub(crate) fn is_not_running(error: &DockerError) -> bool {
+    matches!(error, DockerError::DockerResponseServerError { status_code: 409 | 304, message }
+        if message.is_empty() || message.contains("is not running"))
+}
+
+/// Whether a name is held by another container.
+pub(crate) fn is_name_taken(error: &DockerError) -> bool {
+    matches!(error, DockerError::DockerResponseServerError { status_code: 409, message }
+        if message.contains("already in use by container") || message.contains("name") && message.contains("in use"))
+}
+
+type Judgement = (ErrorKind, String);
+
+fn judge(error: &DockerError, more: fn(&str) -> Option<Judgement>) -> Judgement {
+    match error {
+        DockerError::DockerResponseServerError { status_code, message } => {
+            refused(*status_code, message, more)
+        }
+        // A pull that fails half-way says so inside its stream, without a code.
+        DockerError::DockerStreamError { error } => refused(500, error, more),
+        DockerError::RequestTimeoutError => (ErrorKind::Timeout, "the engine did not answer in time".into()),
+        DockerError::IOError { err } => unreachable_engine(err),
+        DockerError::HyperResponseError { err } if err.is_parse() => {
+            (ErrorKind::Unexpected, "the engine's answer is no HTTP".into())
+        }
+        DockerError::HyperResponseError { .. } | DockerError::HyperLegacyError { .. } => {
+            (ErrorKind::Unavailable, "the connection to the engine broke".into())
+        }
+        DockerError::JsonDataError { .. } | DockerError::JsonSerdeError { .. } => {
+            (ErrorKind::Unexpected, "the engine's answer cannot be read".into())
+        }
+        _ => (ErrorKind::Unexpected, "the call to the engine failed".into()),
+    }
+}
+
+fn unreachable_engine(error: &io::Error) -> Judgement {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::Denied,
+            "the engine's socket may not be opened: run the manager as a user of the socket's group (docker)"
+                .into(),
+        ),
+        io::ErrorKind::NotFound => {
+            (ErrorKind::Unavailable, "there is no engine: its socket does not exist".into())
+        }
+        io::ErrorKind::ConnectionRefused => {
+            (ErrorKind::Unavailable, "no engine listens on its socket".into())
+        }
+        _ => (ErrorKind::Unavailable, "the connection to the engine broke".into()),
+    }
+}
+
+fn refused(status: u16, message: &str, more: fn(&str) -> Option<Judgement>) -> Judgement {
+    let has = |text: &str| message.contains(text);
+    // The disk, whichever call notices.
+    if has("no space left on device") || has("disk quota exceeded") {
+        return (ErrorKind::Busy, "the disk is full".into());
+    }
+    if status == 503 {
+        return (ErrorKind::Unavailable, "the engine asked to come back later".into());
+    }
+    if has("client version") && (has("is too old") || has("is too new")) {
+        return (ErrorKind::Unsupported, "the engine does not speak Engine API 1.41".into());
+    }
+    if let Some(judgement) = start(message).or_else(|| network(message)).or_else(|| more(message)) {
+        return judgement;
+    }
+    let engine_says = || format!("the engine refused ({status}): {}", brief(message));
+    match status {
+        400 => (ErrorKind::Invalid, engine_says()),
+        401 | 403 => (ErrorKind::Denied, engine_says()),
+        404 if has("No such image") || has("no such image") => {
+            (ErrorKind::NotFound, "the image is not here".into())
+        }
+        404 => (ErrorKind::NotFound, "the engine has no such thing".into()),
+        409 if has("is already in progress") => (ErrorKind::Busy, "the engine is still removing it".into()),
+        409 if has("is already in use by container") => {
+            (ErrorKind::Conflict, "another container holds its name".into())
+        }
+        409 if has("running container") || has("paused container") => {
+            (ErrorKind::Conflict, "it is running".into())
+        }
+        409 => (ErrorKind::Conflict, engine_says()),
+        _ => (ErrorKind::Unexpected, engine_says()),
+    }
+}
+
+/// What a start is refused for.
+fn start(message: &str) -> Option<Judgement> {
+    let has = |text: &str| message.contains(text);
+    if has("port is already allocated") || has("address already in use") || has("cannot expose port") {
+        let what = match port(message) {
+            Some(port) => format!("port {port} is held by somebody else"),
+            None => "a port is held by somebody else".into(),
+        };
+        return Some((ErrorKind::Conflict, what));
+    }
+    if has("exec: \"docker-init\"") {
+        let message = "the engine's init (docker-init) is missing: install tini on this machine";
+        return Some((ErrorKind::Config, message.into()));
+    }
+    if has("starting container process caused") || has("exec: \"") {
+        let command = message.split("exec: \"").nth(1).and_then(|rest| rest.split('"').next());
+        let what = command.map_or_else(|| "the command".to_owned(), |command| format!("{command:?}"));
+        if has("executable file not found") || has("no such file or directory") {
+            return Some((ErrorKind::Invalid, format!("the image has no such command: {what}")));
+        }
+        if has("permission denied") {
+            return Some((ErrorKind::Invalid, format!("{what} cannot be executed")));
+        }
+    }
+    if has("bind source path does not exist") {
+        return Some((
+            ErrorKind::Invalid,
+            "the engine does not see a directory that is to be mounted".into(),
+        ));
+    }
+    None
+}
+
+/// What a network is refused for.
+fn network(message: &str) -> Option<Judgement> {
+    let has = |text: &str| message.contains(text);
+    if has("non-overlapping IPv4 address pool")
+        || has("all predefined address pools have been fully subnetted")
+    {
+        return Some((ErrorKind::Busy, "the engine has no addresses left for a network".into()));
+    }
+    if has("Pool overlaps with other one") || has("conflicts with network") {
+        return Some((ErrorKind::Conflict, "its addresses overlap with those of another network".into()));
+    }
+    if has("has active endpoints") {
+        return Some((ErrorKind::Conflict, "something is still in the network".into()));
+    }
+    if has("network with name") && has("already exists") {
+        return Some((ErrorKind::Conflict, "there is a network of that name".into()));
+    }
+    None
+}
+
+/// What an image cannot be had for.
+fn registry(message: &str) -> Option<Judgement> {
+    let has = |text: &str| message.contains(text);
+    // Docker Hub answers so for what does not exist.
+    if has("repository does not exist") || has("manifest unknown") || has("name unknown") {
+        return Some((ErrorKind::NotFound, "its registry has no such image".into()));
+    }
+    if has("manifest for ") && has(" not found") {
+        return Some((ErrorKind::NotFound, "its registry has no such image".into()));
+    }
+    if has("no matching manifest for") {
+        return Some((ErrorKind::NotFound, "the image is not made for this kind of machine".into()));
+    }
+    if has("toomanyrequests") || has("429 Too Many Requests") {
+        return Some((
+            ErrorKind::Unavailable,
+            "its registry asks to come back later: too many requests".into(),
+        ));
+    }
+    if has("unauthorized")
+        || has("no basic auth credentials")
+        || has("denied: ")
+        || has("authentication required")
+    {
+        return Some((ErrorKind::Denied, "its registry wants other credentials".into()));
+    }
+    let cut_off = [
+        "dial tcp",
+        "i/o timeout",
+        "TLS handshake",
+        "no such host",
+        "connection refused",
+        "connection reset",
+        "unexpected EOF",
+        "x509:",
+        "Client.Timeout",
+        "error parsing HTTP",
+        "received unexpected HTTP status: 5",
+        "server gave HTTP response to HTTPS client",
+        "proxyconnect",
+        "context deadline exceeded",
+    ];
+    if has("Get \"http") || has("Head \"http") || cut_off.iter().any(|text| has(text)) {
+        return Some((ErrorKind::Unavailable, "its registry does not answer".into()));
+    }
+    None
+}
+
+/// The last number after a colon, as in `0.0.0.0:25565` or `[::]:25565`.
+fn port(message: &str) -> Option<u16> {
+    let numbers = message.split(':').skip(1).map(|rest| {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+        digits.parse::<u16>().ok().filter(|&port| port > 0)
+    });
+    numbers.flatten().last()
+}
+
+/// The engine's words, bounded and on one line.
+fn brief(message: &str) -> String {
+    message
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(300)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status_code: u16, message: &str) -> DockerError {
+        DockerError::DockerResponseServerError { status_code, message: message.to_owned() }
+    }
+
+    /// What engines answered: measured on 20.10.24 unless said.
+    const ANSWERS: &[(u16, &str, ErrorKind, &str)] = &[
+        (
+            400,
+            "OCI runtime create failed: container_linux.go:380: starting container process caused: exec: \"nope\": \
+             executable file not found in $PATH: unknown",
+            ErrorKind::Invalid,
+            "the image has no such command: \"nope\"",
+        ),
+        (
+            400,
+            "failed to create shim: OCI runtime create failed: runc create failed: unable to start container process: \
+             exec: \"/srv/x\": stat /srv/x: no such file or directory: unknown",
+            ErrorKind::Invalid,
+            "the image has no such command: \"/srv/x\"",
+        ),
+        (
+            400,
+            "OCI runtime create failed: starting container process caused: exec: \"/data\": permission denied: unknown",
+            ErrorKind::Invalid,
+            "\"/data\" cannot be executed",
+        ),
+        (
+            400,
+            "OCI runtime create failed: starting container process caused: exec: \"docker-init\": executable file not \
+             found in $PATH",
+            ErrorKind::Config,
+            "the engine's init (docker-init) is missing: install tini on this machine",
+        ),
+        (
+            500,
+            "driver failed programming external connectivity on endpoint x (1f): Bind for 0.0.0.0:25565 failed: port \
+             is already allocated",
+            ErrorKind::Conflict,
+            "port 25565 is held by somebody else",
+        ),
+        (
+            500,
+            "driver failed programming external connectivity on endpoint x (1f): Error starting userland proxy: \
+             listen tcp4 0.0.0.0:7777: bind: address already in use",
+            ErrorKind::Conflict,
+            "port 7777 is held by somebody else",
+        ),
+        (
+            400,
+            "invalid mount config for type \"bind\": bind source path does not exist: /data/gsc-prod-1",
+            ErrorKind::Invalid,
+            "the engine does not see a directory that is to be mounted",
+        ),
+        (
+            404,
+            "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network",
+            ErrorKind::Busy,
+            "the engine has no addresses left for a network",
+        ),
+        (
+            403,
+            "Pool overlaps with other one on this address space",
+            ErrorKind::Conflict,
+            "its addresses overlap with those of another network",
+        ),
+        (
+            403,
+            "error while removing network: network session-7 id 1f has active endpoints",
+            ErrorKind::Conflict,
+            "something is still in the network",
+        ),
+        (
+            409,
+            "network with name session-7 already exists",
+            ErrorKind::Conflict,
+            "there is a network of that name",
+        ),
+        (404, "No such image: nope:1", ErrorKind::NotFound, "the image is not here"),
+        (500, "write /var/lib/docker/x: no space left on device", ErrorKind::Busy, "the disk is full"),
+        (404, "No such container: x", ErrorKind::NotFound, "the engine has no such thing"),
+        (
+            409,
+            "Conflict. The container name \"/gsc-prod-1-0f3a91c2\" is already in use by container \"1f\". You have to \
+             remove (or rename) that container to be able to reuse that name.",
+            ErrorKind::Conflict,
+            "another container holds its name",
+        ),
+        (
+            409,
+            "removal of container x is already in progress",
+            ErrorKind::Busy,
+            "the engine is still removing it",
+        ),
+        (
+            409,
+            "You cannot remove a running container 1f. Stop the container before attempting removal or force remove",
+            ErrorKind::Conflict,
+            "it is running",
+        ),
+        // Docker 29 with its default floor raised by hand; its wording from moby's source.
+        (
+            400,
+            "client version 1.41 is too old. Minimum supported API version is 1.44",
+            ErrorKind::Unsupported,
+            "the engine does not speak Engine API 1.41",
+        ),
+        (503, "", ErrorKind::Unavailable, "the engine asked to come back later"),
+        (400, "invalid hostname", ErrorKind::Invalid, "the engine refused (400): invalid hostname"),
+        (403, "plugin says no", ErrorKind::Denied, "the engine refused (403): plugin says no"),
+        (
+            500,
+            "layer does\nnot exist",
+            ErrorKind::Unexpected,
+            "the engine refused (500): layer does not exist",
+        ),
+    ];
+
+    /// What registries answered, by way of the engine.
+    const PULLS: &[(u16, &str, ErrorKind, &str)] = &[
+        (
+            404,
+            "pull access denied for nope, repository does not exist or may require 'docker login': denied: requested \
+             access to the resource is denied",
+            ErrorKind::NotFound,
+            "its registry has no such image",
+        ),
+        (
+            404,
+            "manifest for 127.0.0.1:5000/x:1 not found: manifest unknown: manifest unknown",
+            ErrorKind::NotFound,
+            "its registry has no such image",
+        ),
+        (
+            500,
+            "Head \"https://ghcr.io/v2/x/manifests/1\": unauthorized: authentication required",
+            ErrorKind::Denied,
+            "its registry wants other credentials",
+        ),
+        (
+            500,
+            "Get \"https://registry-1.docker.io/v2/\": dial tcp: lookup registry-1.docker.io: no such host",
+            ErrorKind::Unavailable,
+            "its registry does not answer",
+        ),
+        (
+            500,
+            "toomanyrequests: You have reached your pull rate limit.",
+            ErrorKind::Unavailable,
+            "its registry asks to come back later: too many requests",
+        ),
+    ];
+
+    #[test]
+    fn each_answer_of_the_engine_has_its_meaning() {
+        let answers = ANSWERS.iter().map(|case| (translate("try", answer(case.0, case.1)), case));
+        let pulls = ANSWERS.iter().chain(PULLS);
+        let pulls = pulls.map(|case| (translate_pull("pull", answer(case.0, case.1)), case));
+        for (error, &(status, message, kind, meaning)) in answers.chain(pulls) {
+            assert_eq!((error.kind(), error.message()), (kind, meaning), "{status} {message}");
+            let waiting_helps = matches!(kind, ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Timeout);
+            assert_eq!(error.is_temporary(), waiting_helps, "{status} {message}");
+        }
+    }
+
+    #[test]
+    fn an_engine_that_is_away_is_worth_waiting_for() {
+        let of = |kind: io::ErrorKind| translate("try", DockerError::IOError { err: kind.into() });
+        for kind in [
+            io::ErrorKind::NotFound,
+            io::ErrorKind::ConnectionRefused,
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::BrokenPipe,
+        ] {
+            assert_eq!(of(kind).kind(), ErrorKind::Unavailable, "{kind}");
+            assert!(of(kind).is_temporary());
+        }
+        assert_eq!(of(io::ErrorKind::PermissionDenied).kind(), ErrorKind::Denied);
+        assert!(!of(io::ErrorKind::PermissionDenied).is_temporary());
+        assert_eq!(translate("try", DockerError::RequestTimeoutError).kind(), ErrorKind::Timeout);
+    }
+
+    #[test]
+    fn a_pull_that_breaks_off_is_read_like_an_answer() {
+        let error = DockerError::DockerStreamError { error: "toomanyrequests: slow down".into() };
+        assert_eq!(translate_pull("pull", error).kind(), ErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn states_that_are_success_for_us_are_told_apart() {
+        assert!(is_absent(&answer(404, "No such container: x")));
+        assert!(!is_absent(&answer(409, "No such container: x")));
+        assert!(is_not_running(&answer(409, "Cannot kill container: x: Container x is not running")));
+        assert!(!is_not_running(&answer(500, "Container x is not running")));
+        let taken = "Conflict. The container name \"/x\" is already in use by container \"1f\".";
+        assert!(is_name_taken(&answer(409, taken)));
+        assert!(!is_name_taken(&answer(409, "removal of container x is already in progress")));
+    }
+}
