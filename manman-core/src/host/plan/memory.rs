@@ -15,8 +15,9 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Memory {
-    /// What exactly it runs; absent until the control plane was asked.
-    #[serde(with = "shared")]
+    /// What exactly it runs; absent until the control plane was asked. Large and never
+    /// changed, so it is journaled by itself.
+    #[serde(skip)]
     pub spec: Option<Arc<SessionSpec>>,
     /// The attempts whose containers may still be here, by number.
     pub attempts: BTreeMap<u32, Attempt>,
@@ -176,24 +177,4 @@ pub struct Ended {
     pub last_lines: Vec<String>,
     /// Whether the control plane has it.
     pub receipted: bool,
-}
-
-/// Writes what is behind an `Arc` as if it were not.
-mod shared {
-    use std::sync::Arc;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<T: Serialize, S: Serializer>(
-        value: &Option<Arc<T>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.as_deref().serialize(serializer)
-    }
-
-    pub fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Arc<T>>, D::Error> {
-        Ok(Option::<T>::deserialize(deserializer)?.map(Arc::new))
-    }
 }

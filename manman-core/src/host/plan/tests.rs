@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     id::{Generation, SessionId, SgcId},
-    model::{ConfigBody, Deployment, DeploymentStatus, SessionSpec, StopPlan, StopStep},
+    model::{ConfigBody, Deployment, DeploymentStatus, SessionSpec, State, StopPlan, StopStep},
     wire::End,
 };
 
@@ -43,6 +43,7 @@ fn desired(want: Want) -> Desired {
         generation: Generation(1),
         not_after: after(60),
         attempt: 0,
+        state: State::Pending,
     }
 }
 
