@@ -304,7 +304,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Conflict` with the port in the message if one is held by somebody else, or if the
-    /// attempt has ended; `NotFound` if there is no container, or `Invalid` if the image
+    /// attempt has ended or was retired; `NotFound` if there is no container, or `Invalid` if the image
     /// has no such command.
     async fn start(&self, run: AttemptId) -> Result<()>;
 

@@ -2,7 +2,9 @@
 //! whoever embeds manman without an engine, a broker or a database.
 
 pub mod broker;
+pub mod runtime;
 pub mod store;
 
 pub use broker::MemoryBroker;
+pub use runtime::MemoryRuntime;
 pub use store::MemoryStore;

@@ -40,14 +40,15 @@ impl Tail {
             *self = Self::new(entry.attempt, Position::START);
         }
         self.position = entry.position();
-        if let Kept::Output(batch) = &entry.what {
-            // Of a large batch most would only be pushed out again.
-            let many = batch.len();
-            for (index, (channel, piece)) in batch.pieces().enumerate() {
-                if many <= 4 * Resume::TAIL || batch.runs().len() > 1 || index + Resume::TAIL >= many {
-                    self.push(channel, piece);
-                }
+        match &entry.what {
+            Kept::Output(batch) => {
+                // Of a large batch most would only be pushed out again.
+                let (many, one_run) = (batch.len(), batch.runs().len() == 1);
+                let skip = if one_run { many.saturating_sub(Resume::TAIL) } else { 0 };
+                batch.pieces().skip(skip).for_each(|(channel, piece)| self.push(channel, piece));
             }
+            // What is before it is not what was printed just before the position.
+            Kept::Gap(..) => *self = Self::new(entry.attempt, self.position),
         }
     }
 

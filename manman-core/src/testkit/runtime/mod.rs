@@ -35,8 +35,8 @@ macro_rules! runtime_conformance {
     ($fresh:ident) => {
         $crate::runtime_conformance!(@cases [tokio::test(flavor = "multi_thread", worker_threads = 2)] $fresh);
     };
-    (@cases $test:tt $fresh:ident) => {
-        $crate::runtime_conformance!(@module $test $fresh, life:
+    (@cases [$test:meta] $fresh:ident) => {
+        $crate::runtime_conformance!(@module [$test] $fresh, life:
             create_may_be_repeated,
             another_spec_conflicts,
             one_attempt_of_a_deployment_at_a_time,
@@ -56,13 +56,14 @@ macro_rules! runtime_conformance {
             retire_refuses_the_living,
             remove_refuses_the_living,
             what_was_never_started_can_be_removed,
+            what_was_retired_does_not_start,
             exit_survives_manager_restart,
             calls_answer_while_a_stop_waits,
             prepare_may_be_repeated,
             a_directory_of_another_cluster_conflicts,
             a_network_lives_as_long_as_its_session,
         );
-        $crate::runtime_conformance!(@module $test $fresh, look:
+        $crate::runtime_conformance!(@module [$test] $fresh, look:
             the_engine_answers,
             an_image_that_is_here_is_told,
             list_shows_ours_after_a_restart,
@@ -71,7 +72,7 @@ macro_rules! runtime_conformance {
             a_running_game_has_stats,
             events_hint_at_a_life,
         );
-        $crate::runtime_conformance!(@module $test $fresh, console:
+        $crate::runtime_conformance!(@module [$test] $fresh, console:
             opened_before_start_shows_every_byte,
             opened_late_shows_the_beginning_too,
             resumed_by_another_process_is_exact,
@@ -90,10 +91,10 @@ macro_rules! runtime_conformance {
             a_terminal_is_all_stdout,
         );
     };
-    (@module [$($test:tt)*] $fresh:ident, $module:ident: $($case:ident,)*) => {
+    (@module [$test:meta] $fresh:ident, $module:ident: $($case:ident,)*) => {
         mod $module {
             $(
-                #[$($test)*]
+                #[$test]
                 async fn $case() {
                     let fixture = super::$fresh().await;
                     $crate::testkit::runtime::$module::$case(&fixture).await;

@@ -53,7 +53,7 @@ pub async fn one_attempt_of_a_deployment_at_a_time(fixture: &dyn RuntimeFixture)
     let mut runs: Vec<_> = runtime.list().await.unwrap().found.iter().map(|found| found.run).collect();
     runs.sort();
     assert_eq!(runs, [first.run, second.run, other_deployment.run]);
-    for spec in [&first, &second, &other_deployment] {
+    for spec in [&second, &first, &other_deployment] {
         gone(&runtime, spec).await;
     }
 }
@@ -278,6 +278,21 @@ pub async fn what_was_never_started_can_be_removed(fixture: &dyn RuntimeFixture)
     spec.run.attempt = 2;
     made(&runtime, &spec).await;
     gone(&runtime, &spec).await;
+}
+
+/// "`Conflict` … if the attempt has ended or was retired"
+pub async fn what_was_retired_does_not_start(fixture: &dyn RuntimeFixture) {
+    let runtime = fixture.runtime().await;
+    let program = fixture.program(&Game::Sleeper);
+    let (first, second) = (spec(1, 1, 1, program.clone()), spec(1, 2, 1, program));
+    made(&runtime, &first).await;
+    runtime.retire(first.run).await.unwrap();
+    drop(ready(&runtime, &second).await);
+    assert_eq!(refused(runtime.start(first.run).await), ErrorKind::Conflict);
+    assert!(!runtime.inspect(first.run).await.unwrap().unwrap().state.is_alive());
+    for spec in [&second, &first] {
+        gone(&runtime, spec).await;
+    }
 }
 
 /// "What has ended keeps its exit until it is removed."
