@@ -1,0 +1,104 @@
+//! What happens at each bound.
+
+use super::super::{
+    BrokerFixture,
+    tools::{PATIENCE, beat, command, number, report, take},
+};
+use crate::{
+    broker::{Exchange, MAX_BODY, Pattern, Queue},
+    error::ErrorKind,
+};
+
+/// C8: a full durable queue is `Busy` to the publisher, never a silent drop.
+pub async fn a_full_queue_is_busy(fixture: &impl BrokerFixture) {
+    let broker = fixture.client().await;
+    let queue = Queue { max_messages: 20, ..fixture.commands() };
+    broker.declare(&queue).await.unwrap();
+    let mut stored = 0;
+    let error = loop {
+        match broker.publish(command(fixture.server(), stored)).await {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+        // Some brokers take a few more than they were told.
+        assert!(stored <= 2 * queue.max_messages, "there is no bound");
+    };
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+    assert!(error.is_temporary() && stored >= queue.max_messages);
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    for index in 0..stored {
+        assert_eq!(number(&take(&mut *consumer).await), index);
+    }
+    broker.publish(command(fixture.server(), stored)).await.unwrap();
+}
+
+/// C11: a body over `MAX_BODY` is refused with `Invalid`, here; one of just that passes.
+pub async fn a_body_over_the_bound_is_refused(fixture: &impl BrokerFixture) {
+    let (broker, queue) = (fixture.client().await, fixture.commands());
+    broker.declare(&queue).await.unwrap();
+    let mut message = command(fixture.server(), 1);
+    message.body = vec![b'x'; MAX_BODY + 1].into();
+    let error = broker.publish(message.clone()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    message.body = vec![b'x'; MAX_BODY].into();
+    broker.publish(message.clone()).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    assert_eq!(take(&mut *consumer).await, message);
+}
+
+/// Telemetry is bounded: a queue of it drops its oldest, and nobody waits.
+pub async fn telemetry_drops_its_oldest(fixture: &impl BrokerFixture) {
+    let (broker, queue) = (fixture.client().await, fixture.beats());
+    broker.declare(&queue).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let last = 200;
+    for index in 0..=last {
+        broker.publish(beat(fixture.server(), index)).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let newest = async {
+        // At most once, any of it: more of it comes until one is seen that is new enough.
+        for index in last + 1.. {
+            let got = take(&mut *consumer).await;
+            seen.push(number(&got));
+            if seen.last().is_some_and(|number| *number >= last) {
+                return;
+            }
+            broker.publish(beat(fixture.server(), index)).await.unwrap();
+        }
+    };
+    tokio::time::timeout(PATIENCE, newest).await.expect("the newest never comes");
+    assert!(seen.len() < last, "nothing was dropped: {seen:?}");
+    assert!(seen.is_sorted(), "{seen:?}");
+}
+
+/// C12: telemetry never delays the other classes, nor takes their room.
+pub async fn telemetry_leaves_room_for_reports(fixture: &impl BrokerFixture) {
+    let broker = fixture.client().await;
+    let server = fixture.server();
+    let mut queue = Queue { max_messages: 20, ..fixture.reports() };
+    queue.bindings.push((Exchange::Internal, Pattern::new(format!("health.{server}.#"))));
+    broker.declare(&queue).await.unwrap();
+    for index in 0..200 {
+        broker.publish(beat(server, index)).await.unwrap();
+    }
+    let sent = report(server, 1_000);
+    broker.publish(sent.clone()).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    while take(&mut *consumer).await != sent {}
+}
+
+/// A queue that is not durable lives as long as its consumer.
+pub async fn a_queue_of_telemetry_goes_with_its_consumer(fixture: &impl BrokerFixture) {
+    let (broker, queue) = (fixture.client().await, fixture.beats());
+    broker.declare(&queue).await.unwrap();
+    drop(broker.consume(&queue.name).await.unwrap());
+    let gone = async {
+        while broker.consume(&queue.name).await.is_ok() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it is still there");
+    // It may be made again, as something else too.
+    broker.declare(&Queue { max_messages: 5, ..queue }).await.unwrap();
+}

@@ -1,0 +1,6 @@
+//! The cases, by what they are about. Each quotes its clause of the contract.
+
+pub mod bounds;
+pub mod queues;
+pub mod routing;
+pub mod trouble;

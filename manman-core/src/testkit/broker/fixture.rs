@@ -1,0 +1,79 @@
+//! What the cases need of a broker under test.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    broker::{Broker, Exchange, Pattern, Queue},
+    id::ServerId,
+};
+
+/// The power to hurt a broker. What a broker of your own does about it, over a network
+/// that you cut and a process that you kill, is what counts.
+#[async_trait]
+pub trait BrokerFaults: Send + Sync {
+    /// Ends all connections to it once; it may be reached again at once.
+    async fn cut(&self);
+
+    /// Ends it. What is durable stays.
+    async fn stop(&self);
+
+    /// Begins it again.
+    async fn start(&self);
+
+    /// Lets it hang: connections stay and nothing answers.
+    async fn freeze(&self);
+
+    /// Lets it go on.
+    async fn thaw(&self);
+}
+
+/// A broker under test. Each case has one of its own, or names of its own on a shared one.
+#[async_trait]
+pub trait BrokerFixture: Send + Sync {
+    /// A client of it, with a connection of its own.
+    async fn client(&self) -> Arc<dyn Broker>;
+
+    /// The power to hurt it.
+    fn faults(&self) -> &dyn BrokerFaults;
+
+    /// A host that nobody else uses on this broker: its keys are the case's own.
+    fn server(&self) -> ServerId;
+
+    /// How long a message is left lying to see that it stays.
+    fn idle(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    /// Clears up.
+    async fn finish(&self) {}
+
+    /// The queue of this case's host.
+    fn commands(&self) -> Queue {
+        Queue::of_host(self.server())
+    }
+
+    /// A queue for the reports of this case's host, for competing consumers.
+    fn reports(&self) -> Queue {
+        let pattern = Pattern::new(format!("status.session.{}.#", self.server()));
+        Queue {
+            name: format!("reports-{}", self.server()),
+            bindings: vec![(Exchange::Internal, pattern)],
+            single_consumer: false,
+            ..self.commands()
+        }
+    }
+
+    /// A queue for the heartbeats of this case's host, as one that lives with its consumer.
+    fn beats(&self) -> Queue {
+        let pattern = Pattern::new(format!("health.{}.#", self.server()));
+        Queue {
+            name: format!("beats-{}", self.server()),
+            bindings: vec![(Exchange::Internal, pattern)],
+            durable: false,
+            max_messages: 10,
+            ..self.commands()
+        }
+    }
+}
