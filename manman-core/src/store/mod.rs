@@ -5,6 +5,7 @@
 
 pub mod decide;
 mod deed;
+mod refusal;
 
 use std::{fmt, time::Duration};
 
@@ -12,10 +13,10 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use deed::{
-    Actor, Applied, AuditEntry, CommandRecord, CommandState, DeedError, IdempotencyKey, IllegalReport,
-    OutboxMessage, Page, RefusedReport, RefusedReports, Registration, SessionFilter, Source, StartOutcome,
-    Welcomed, Write,
+    Actor, Applied, AuditEntry, CommandRecord, CommandState, IdempotencyKey, IllegalReport, OutboxMessage,
+    Page, RefusedReport, RefusedReports, Registration, SessionFilter, Source, StartOutcome, Welcomed, Write,
 };
+pub use refusal::DeedError;
 
 use crate::{
     clock::Timestamp,

@@ -5,6 +5,7 @@ pub mod broker;
 mod clock;
 mod faulty;
 pub mod runtime;
+pub mod store;
 
 pub use clock::ManualClock;
 pub use faulty::{Faults, Faulty};

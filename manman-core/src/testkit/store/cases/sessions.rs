@@ -1,0 +1,114 @@
+//! Sessions from the side of those who ask for them.
+
+use std::time::Duration;
+
+use super::ground::{Ground, STALE, STOP, VALID, ended, hints_of, new_deployment, refused, write};
+use crate::{
+    id::{Generation, SessionId, SgcId},
+    model::{State, Want, reason::ReasonCode},
+    store::{DeedError, Page, SessionFilter},
+    wire::{Command, End, Envelope, ExternalKind},
+};
+
+/// "takes the deployment's one slot, writes the session and queues the hint to its host."
+pub async fn a_start_takes_the_slot_and_queues_the_hint(ground: &Ground) {
+    let store = &ground.store;
+    let (host, session) = ground.session("box").await;
+    assert_eq!((session.id, session.sgc, session.server), (SessionId(1), SgcId(1), host.server));
+    assert_eq!((session.state, session.want), (State::Pending, Want::Run { restarts: 0 }));
+    assert_eq!((session.generation, session.attempt), (Generation(1), 0));
+    assert_eq!((session.created_at, session.not_after), (ground.now(), ground.now().plus(VALID)));
+    assert_eq!(session.reason.text, "asked by alice");
+    assert_eq!(ground.get(session.id).await, session);
+    let timeline = store.session_timeline(session.id).await.unwrap();
+    assert_eq!(timeline.len(), 1);
+    assert_eq!((timeline[0].revision, timeline[0].state), (session.revision, State::Pending));
+
+    let left = ground.drain().await;
+    assert_eq!(hints_of(&left), [Command::Start { session: session.id }]);
+    let start = left.iter().find(|message| message.key.as_str() == "command.1").unwrap();
+    let envelope = Envelope::<Command>::decode(&start.body).unwrap();
+    assert_eq!((envelope.id, envelope.server, envelope.epoch), (start.id, host.server, host.epoch));
+    assert_eq!((envelope.not_after, envelope.generation), (Some(session.not_after), Generation(1)));
+
+    let error = refused(store.session_start(SgcId(99), VALID, &write()).await);
+    assert!(matches!(error, DeedError::NotFound { noun: "deployment", .. }), "{error:?}");
+}
+
+/// "[`DeedError::SessionLive`] names the session that holds the slot": until it has ended,
+/// lost ones included.
+pub async fn a_second_start_names_the_live_session(ground: &Ground) {
+    let store = &ground.store;
+    let (host, first) = ground.running("box").await;
+    let refused_in = async |expected: State| {
+        let error = refused(store.session_start(first.sgc, VALID, &write()).await);
+        assert!(
+            matches!(error, DeedError::SessionLive { session, state, .. } if session == first.id && state == expected),
+            "{error:?}"
+        );
+    };
+    refused_in(State::Running).await;
+    ground.pass(STALE * 2);
+    store.server_sweep(ground.now().minus(STALE)).await.unwrap();
+    refused_in(State::Lost).await;
+    store.session_want(first.id, STOP, &write()).await.unwrap();
+    refused_in(State::Stopping).await;
+    ground.report(host, ended(first.id, 1, End::Stopped, Some(0))).await;
+    let second = ground.start(first.sgc).await;
+    assert_eq!(second.id, SessionId(2));
+}
+
+/// "Fails pending sessions whose `not_after` passed `grace` ago or longer."
+pub async fn what_nobody_takes_up_expires(ground: &Ground) {
+    let store = &ground.store;
+    let grace = Duration::from_secs(15);
+    let (host, session) = ground.session("box").await;
+    let (_, other) = ground.running("other").await;
+    ground.drain().await;
+    ground.pass(VALID + grace - Duration::from_micros(1));
+    assert_eq!(store.session_expire(grace).await.unwrap(), []);
+    ground.pass(Duration::from_micros(1));
+    assert_eq!(store.session_expire(grace).await.unwrap(), [session.id]);
+    let failed = ground.get(session.id).await;
+    assert_eq!((failed.state, failed.reason.code), (State::Failed, ReasonCode::Expired));
+    assert_eq!(failed.ended_at, Some(ground.now()));
+    assert_eq!(ground.events().await, [ExternalKind::SessionFailed]);
+    assert_eq!(store.session_expire(grace).await.unwrap(), []);
+    assert_eq!(ground.get(other.id).await.state, State::Running);
+    assert_eq!(store.session_live(host.server).await.unwrap(), []);
+}
+
+/// "Sessions, newest first." "All sessions of a server that have not ended." "The latest
+/// session of a deployment." "The highest session id ever given."
+pub async fn lists_show_the_newest_first(ground: &Ground) {
+    let store = &ground.store;
+    assert_eq!(store.session_high_water().await.unwrap(), 0);
+    let (host, town) = ground.deployment("town").await;
+    let new = new_deployment("city", host.server, town.config, &[]);
+    let city = store.deployment_create(&new, &write()).await.unwrap();
+    for sgc in [town.id, city.id, town.id, town.id] {
+        let session = ground.start(sgc).await;
+        if session.id != SessionId(4) {
+            store.session_want(session.id, STOP, &write()).await.unwrap();
+        }
+    }
+    let list = async |filter: SessionFilter, page: Page<SessionId>| {
+        let found = store.session_list(filter, page).await.unwrap();
+        found.iter().map(|session| session.id.0).collect::<Vec<_>>()
+    };
+    let all = SessionFilter::default;
+    assert_eq!(list(all(), Page::first(3)).await, [4, 3, 2]);
+    assert_eq!(list(all(), Page { after: Some(SessionId(2)), limit: 9 }).await, [1]);
+    assert_eq!(list(SessionFilter { sgc: Some(town.id), ..all() }, Page::first(9)).await, [4, 3, 1]);
+    assert_eq!(list(SessionFilter { server: Some(host.server), ..all() }, Page::first(1)).await, [4]);
+    let states = vec![State::Stopped, State::Lost];
+    assert_eq!(list(SessionFilter { states, ..all() }, Page::first(9)).await, [3, 2, 1]);
+
+    let live = store.session_live(host.server).await.unwrap();
+    assert_eq!(live.iter().map(|session| session.id.0).collect::<Vec<_>>(), [4]);
+    assert_eq!(store.session_latest(city.id).await.unwrap().unwrap().id, SessionId(2));
+    assert_eq!(store.session_latest(SgcId(99)).await.unwrap(), None);
+    assert_eq!(store.session_high_water().await.unwrap(), 4);
+    assert_eq!(store.session_get(SessionId(5)).await.unwrap(), None);
+    assert_eq!(store.session_timeline(SessionId(5)).await.unwrap(), []);
+}

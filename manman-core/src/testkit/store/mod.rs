@@ -1,0 +1,114 @@
+//! The contract of [`Store`](crate::store::Store) as cases, for every backend.
+//!
+//! A backend writes a function that makes an empty store, with whatever has to live as
+//! long as it, and one line:
+//!
+//! ```text
+//! async fn fresh(clock: Arc<dyn Clock>) -> (Arc<dyn Store>, TempDir) { … }
+//! manman_core::store_conformance!(fresh);
+//! ```
+//!
+//! Each case is a test of its own with a store of its own.
+
+mod cases;
+mod ground;
+
+pub use cases::{
+    cluster, commands, deployments, games, keys, outbox, races, reports, servers, sessions, wants,
+};
+pub use ground::{Ground, refused};
+
+/// Runs every case of the store contract against the stores that a function makes.
+///
+/// `store_conformance!(fresh)` takes an
+/// `async fn fresh(clock: Arc<dyn Clock>) -> (Arc<dyn Store>, impl Sized)`.
+#[macro_export]
+macro_rules! store_conformance {
+    ($fresh:ident) => {
+        $crate::store_conformance!(@module $fresh, cluster:
+            an_installation_is_one_and_the_same,
+            each_write_leaves_an_audit_entry,
+        );
+        $crate::store_conformance!(@module $fresh, servers:
+            each_registration_fences_the_one_before,
+            another_machine_waits_or_takes_over,
+            a_beat_brings_a_server_back,
+            a_sweep_finds_who_fell_silent,
+            who_goes_away_is_not_silent_before_that_is_over,
+            a_word_about_itself_counts_once,
+            only_who_is_not_online_is_abandoned,
+        );
+        $crate::store_conformance!(@module $fresh, games:
+            what_is_created_reads_back,
+            names_are_taken_once,
+            what_is_in_use_is_not_deleted,
+            lists_come_in_pages,
+            what_cannot_be_leaves_nothing,
+        );
+        $crate::store_conformance!(@module $fresh, deployments:
+            ports_are_taken_all_or_none,
+            ports_are_those_that_the_config_needs,
+            a_deployment_lives_until_it_is_deleted,
+            ids_are_never_given_twice,
+        );
+        $crate::store_conformance!(@module $fresh, sessions:
+            a_start_takes_the_slot_and_queues_the_hint,
+            a_second_start_names_the_live_session,
+            what_nobody_takes_up_expires,
+            lists_show_the_newest_first,
+        );
+        $crate::store_conformance!(@module $fresh, wants:
+            a_start_that_never_left_is_stopped_here_and_now,
+            a_start_that_left_is_stopped_by_its_host,
+            a_kill_overtakes_a_stop,
+            a_restart_is_for_what_runs,
+        );
+        $crate::store_conformance!(@module $fresh, reports:
+            a_life_is_told_from_start_to_end,
+            what_was_jumped_over_is_not_seen,
+            a_report_counts_once,
+            an_older_report_does_not_win,
+            the_illegal_is_kept_and_counted,
+            an_end_is_never_changed,
+            who_is_fenced_changes_nothing,
+            what_was_lost_is_found_again,
+            any_order_of_reports_ends_the_same,
+        );
+        $crate::store_conformance!(@module $fresh, commands:
+            an_input_is_for_the_attempt_that_runs,
+            the_first_word_on_a_command_stands,
+            what_nobody_answers_for_is_unknown,
+        );
+        $crate::store_conformance!(@module $fresh, outbox:
+            a_key_keeps_its_order,
+            a_failed_message_blocks_only_its_key,
+            waiting_ends_when_something_is_due,
+        );
+        $crate::store_conformance!(@module $fresh, keys:
+            a_lost_reply_and_its_repetition_are_one_deed,
+            every_write_may_be_repeated,
+            a_key_is_for_one_request,
+            a_refused_request_uses_up_no_key,
+            a_key_is_forgotten_after_a_day,
+        );
+        $crate::store_conformance!(@module $fresh, races:
+            of_many_starts_one_wins,
+            of_many_starts_with_one_key_one_is_made,
+            a_port_has_one_holder,
+            a_range_goes_round_once,
+            starts_and_stops_leave_one_live_session,
+            a_report_that_comes_many_times_counts_once,
+        );
+    };
+    (@module $fresh:ident, $module:ident: $($case:ident,)*) => {
+        mod $module {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let clock = std::sync::Arc::new($crate::testkit::ManualClock::default());
+                let (store, _kept) = super::$fresh(clock.clone()).await;
+                let ground = $crate::testkit::store::Ground::new(store, clock);
+                $crate::testkit::store::$module::$case(&ground).await;
+            })*
+        }
+    };
+}
