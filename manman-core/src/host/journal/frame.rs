@@ -70,7 +70,9 @@ fn walk(bytes: &[u8], records: &mut Vec<Record>) -> Tail {
         };
         match serde_json::from_slice(body) {
             Ok(record) => records.push(record),
-            Err(error) => return Tail::Damaged(format!("the record at byte {at} is not understood: {error}")),
+            Err(error) => {
+                return Tail::Damaged(format!("the record at byte {at} is not understood: {error}"));
+            }
         }
         at += 8 + body.len();
     }

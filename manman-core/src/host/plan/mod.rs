@@ -220,7 +220,9 @@ fn within(plan: Plan, work: &Work, now: Timestamp) -> Plan {
         };
     }
     match &work.held {
-        Some((step, until)) if now < *until && plan.steps.first().is_some_and(|first| first.is_again(step)) => {
+        Some((step, until))
+            if now < *until && plan.steps.first().is_some_and(|first| first.is_again(step)) =>
+        {
             Plan::at(*until)
         }
         _ => plan,
@@ -286,7 +288,10 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
 }
 
 fn expired() -> Cause {
-    Cause::Never(Reason::new(ReasonCode::Expired, "the start was not begun in time, so it was not begun at all"))
+    Cause::Never(Reason::new(
+        ReasonCode::Expired,
+        "the start was not begun in time, so it was not begun at all",
+    ))
 }
 
 /// The road of an attempt from its beginning to its end.

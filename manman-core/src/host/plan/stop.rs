@@ -62,11 +62,9 @@ pub(super) fn graceful(
 
 fn say_or_signal(attempt: u32, index: u32, plan: &StopPlan, now: Timestamp) -> Plan {
     Plan::of([match plan.steps.get(index as usize) {
-        Some(step) => Step::Say {
-            attempt,
-            line: step.command.clone(),
-            progress: StopProgress::Said { index, at: now },
-        },
+        Some(step) => {
+            Step::Say { attempt, line: step.command.clone(), progress: StopProgress::Said { index, at: now } }
+        }
         None => Step::Signal {
             attempt,
             grace: plan.grace(),

@@ -93,10 +93,7 @@ fn a_first_start_goes_its_way() {
         steps(RUN, &seen(None), &at(Stage::Begun), 1),
         [Step::Pull, Step::Prepare, Step::Create { attempt: 1 }, Step::Start { attempt: 1 }]
     );
-    assert_eq!(
-        steps(RUN, &seen(AttemptState::Created), &at(Stage::Begun), 1),
-        [Step::Start { attempt: 1 }]
-    );
+    assert_eq!(steps(RUN, &seen(AttemptState::Created), &at(Stage::Begun), 1), [Step::Start { attempt: 1 }]);
     assert_eq!(
         steps(RUN, &seen(running()), &at(Stage::Starting), 1),
         [Step::NoteRunning { attempt: 1, started_at: None }]
@@ -109,10 +106,7 @@ fn a_start_expires_only_while_nothing_was_created() {
     let never = |steps: Vec<Step>| matches!(&steps[..], [Step::End { cause: Cause::Never(reason), .. }] if reason.code == ReasonCode::Expired);
     assert!(never(steps(RUN, &seen(None), &memory(), 61)));
     assert!(never(steps(RUN, &seen(None), &at(Stage::Begun), 61)));
-    assert_eq!(
-        steps(RUN, &seen(AttemptState::Created), &at(Stage::Begun), 61),
-        [Step::Start { attempt: 1 }]
-    );
+    assert_eq!(steps(RUN, &seen(AttemptState::Created), &at(Stage::Begun), 61), [Step::Start { attempt: 1 }]);
     // A pull of an hour that was begun in time goes on, in the process that began it.
     let mut pulling = seen(None);
     pulling.work.begun = true;
@@ -164,7 +158,10 @@ fn how_it_ended_follows_what_is_seen_and_what_was_asked() {
 fn silence_of_the_engine_concludes_nothing() {
     for stage in [Stage::Begun, Stage::Starting, Stage::Running] {
         for want in [RUN, STOP, Want::Run { restarts: 1 }] {
-            assert_eq!(plan(&desired(want), &Actual::default(), &at(stage.clone()), after(100)), Plan::default());
+            assert_eq!(
+                plan(&desired(want), &Actual::default(), &at(stage.clone()), after(100)),
+                Plan::default()
+            );
         }
     }
     assert_eq!(steps(KILL, &Actual::default(), &at(Stage::Running), 1), [Step::Kill { attempt: 1 }]);
@@ -262,10 +259,7 @@ fn what_failed_a_moment_ago_waits_unless_something_else_is_wanted() {
 #[test]
 fn a_restart_is_a_stop_and_the_next_attempt() {
     let restart = Want::Run { restarts: 1 };
-    assert!(matches!(
-        &steps(restart, &seen(running()), &at(Stage::Running), 100)[..],
-        [Step::Signal { .. }]
-    ));
+    assert!(matches!(&steps(restart, &seen(running()), &at(Stage::Running), 100)[..], [Step::Signal { .. }]));
     let over = at(Stage::Over { cause: Cause::Exited(exit(0)), said: false });
     assert_eq!(steps(restart, &seen(exited(0)), &over, 100), [Step::Retire { attempt: 1 }]);
     let mut retired = over;
@@ -275,10 +269,7 @@ fn a_restart_is_a_stop_and_the_next_attempt() {
         [Step::Begin { attempt: 2, restarts: 1, first: false }]
     );
     // One that has not started yet answers the restart itself.
-    assert_eq!(
-        steps(restart, &seen(None), &at(Stage::Begun), 1),
-        [Step::Serve { attempt: 1, restarts: 1 }]
-    );
+    assert_eq!(steps(restart, &seen(None), &at(Stage::Begun), 1), [Step::Serve { attempt: 1, restarts: 1 }]);
     // A stop that comes between ends it.
     assert_eq!(steps(STOP, &seen(exited(0)), &retired, 100), end(Cause::Exited(exit(0))));
 }
@@ -300,7 +291,10 @@ fn an_end_frees_the_name_at_once_and_the_rest_when_receipted() {
     assert_eq!(steps(RUN, &seen(exited(0)), &memory, 1), [Step::Remove { attempt: 1 }]);
     assert_eq!(steps(RUN, &seen(None), &memory, 1), [Step::RemoveNetwork, Step::Forget]);
     // An end stays one, whatever is asked.
-    assert_eq!(steps(Want::Run { restarts: 9 }, &seen(None), &memory, 1), [Step::RemoveNetwork, Step::Forget]);
+    assert_eq!(
+        steps(Want::Run { restarts: 9 }, &seen(None), &memory, 1),
+        [Step::RemoveNetwork, Step::Forget]
+    );
 }
 
 #[test]

@@ -185,7 +185,9 @@ impl FileKeeper {
         self.segments.push_back((segment, bytes.len() as u64));
         self.file = Some(file);
         let mut total: u64 = self.segments.iter().map(|(_, bytes)| bytes).sum();
-        while total + self.segment_bytes > self.session_bytes && self.segments.len() > 1 {
+        // Two are kept at least: what a new one begins with is not on the disk yet if the
+        // machine dies.
+        while total + self.segment_bytes > self.session_bytes && self.segments.len() > 2 {
             if let Some((oldest, bytes)) = self.segments.pop_front() {
                 total -= bytes;
                 fs::remove_file(&oldest.path)?;

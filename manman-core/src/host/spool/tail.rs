@@ -7,7 +7,7 @@ use crate::console::{Channel, Position, Resume};
 
 /// The most bytes of pieces that are kept in a tail: a checkpoint stays small, whatever
 /// the lines.
-const MAX_BYTES: usize = 256 << 10;
+const MAX_BYTES: usize = 64 << 10;
 
 /// The last position of an attempt and its last pieces, up to [`Resume::TAIL`] of each
 /// channel.
