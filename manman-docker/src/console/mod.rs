@@ -5,10 +5,18 @@ mod demux;
 mod feed;
 mod form;
 mod input;
+mod join;
+mod lane;
 mod lines;
+mod logs;
+mod messages;
 mod newlines;
 mod position;
 mod reader;
+mod retention;
+mod seek;
+mod stamp;
+mod window;
 
 use std::sync::Arc;
 

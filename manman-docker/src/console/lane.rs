@@ -1,0 +1,380 @@
+//! One channel on its way from the engine's log to the attach.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    form::Form,
+    join::{Fit, alike, fit},
+    seek::{Cursor, Spot},
+    stamp::Nanos,
+    window::Window,
+};
+
+/// A place found is believed when the log confirms it so much later.
+const CONFIRM: Duration = Duration::from_millis(50);
+
+/// A pause so long lets log and attach come to the same end.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A log that has shown nothing new for so long, with nothing from the attach, is at its end.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// An attach is hooked in after it was asked for. So much is allowed for two clocks that
+/// are not quite one.
+const SLACK: Nanos = 100_000_000;
+
+/// When no place fits for so long, the clocks are no longer trusted …
+const DOUBT: Duration = Duration::from_secs(2);
+/// … and after so long, the log is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The log is kept as far back as this even where the attach cannot have begun yet.
+const RECENT: usize = 1 << 20;
+
+/// What a channel shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The log; where the attach begins is not known.
+    Log,
+    /// The log until it has reached what the attach still has; the attach begins here.
+    Found(u64),
+    /// The attach.
+    Live,
+}
+
+/// What became of a message of the log.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Taken<'a> {
+    /// It was delivered before.
+    Old,
+    /// This of it is new.
+    New(&'a [u8]),
+    /// It was thought to be delivered, but it is another one. All of it is new.
+    Other(&'a [u8]),
+}
+
+/// What a reading of the log has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The log has to be read again.
+    Again,
+    /// There is no need to before the attach brings something.
+    Rest,
+    /// The attach fits nowhere. It is followed from what it still has on.
+    Lost,
+}
+
+/// One channel.
+#[derive(Debug)]
+pub(super) struct Lane {
+    form: Form,
+    phase: Phase,
+    cursor: Cursor,
+    skip: u64,
+    expect: Vec<u8>,
+    /// What was read of the log, counted since the attempt began.
+    log: Window,
+    /// What the attach brought, counted since it began, not yet shown.
+    attach: Window,
+    /// `attach.begin()`, in the form of the log.
+    attach_begin: u64,
+    changed: Instant,
+    /// When the attach was asked for.
+    asked: Nanos,
+    /// No attach begins before this place of the log.
+    earliest: u64,
+    line: u64,
+    /// Within one reading of the log.
+    passed: bool,
+    at_cursor: u32,
+    news: bool,
+    candidate: Option<Candidate>,
+    paused: Option<(u64, u64)>,
+    nowhere: Option<Instant>,
+    quiet: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    begin: u64,
+    since: Instant,
+    /// Up to here, the log has to agree with what the attach had when this was found.
+    until: u64,
+}
+
+impl Lane {
+    /// A channel of an attach that was asked for at `asked`; what is delivered from the
+    /// log begins at `spot`, the end of which is `bytes` from the attempt's beginning.
+    pub fn new(form: Form, asked: Nanos, now: Instant) -> Self {
+        Self {
+            form,
+            phase: Phase::Log,
+            cursor: Cursor::START,
+            skip: 0,
+            expect: Vec::new(),
+            log: Window::default(),
+            attach: Window::default(),
+            attach_begin: 0,
+            changed: now,
+            asked: asked.saturating_sub(SLACK),
+            earliest: 0,
+            line: 0,
+            passed: false,
+            at_cursor: 0,
+            news: false,
+            candidate: None,
+            paused: None,
+            nowhere: None,
+            quiet: None,
+        }
+    }
+
+    /// A channel whose attach shows all from the beginning, or whose log cannot be read.
+    pub fn live(form: Form, now: Instant) -> Self {
+        Self { phase: Phase::Live, ..Self::new(form, Nanos::MAX, now) }
+    }
+
+    /// Sets where delivery goes on: `bytes` were delivered at the end of `spot`.
+    pub fn resume(&mut self, spot: Spot, bytes: u64) {
+        self.cursor = spot.cursor;
+        self.skip = spot.skip;
+        self.expect = spot.expect;
+        self.log = Window::from(bytes.saturating_sub(spot.skip));
+        self.earliest = bytes;
+        self.line = self.log.end();
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.phase == Phase::Live
+    }
+
+    /// Where the log was read up to.
+    pub fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    /// Whether the attach brought anything that is not shown yet.
+    pub fn holds_back(&self) -> bool {
+        self.attach.end() > 0
+    }
+
+    /// Keeps what the attach brought while the log is shown.
+    pub fn hold(&mut self, bytes: &[u8], now: Instant) {
+        if self.form == Form::Bytes {
+            self.attach.push(bytes);
+            self.attach_begin = self.attach.begin();
+        } else {
+            let begin = self.attach.begin();
+            let before = self.attach_begin + self.form.length(self.attach.bytes()) as u64;
+            let here = self.form.length(bytes) as u64;
+            self.attach.push(bytes);
+            if self.attach.begin() != begin {
+                self.attach_begin = before + here - self.form.length(self.attach.bytes()) as u64;
+            }
+        }
+        self.changed = now;
+        self.quiet = None;
+    }
+
+    /// Begins to read the log anew.
+    pub fn begin_reading(&mut self) {
+        self.passed = false;
+        self.at_cursor = 0;
+        self.news = false;
+    }
+
+    /// Takes the next message of a reading.
+    pub fn take<'a>(&mut self, at: Nanos, text: &'a [u8]) -> Taken<'a> {
+        if self.is_old(at) {
+            return Taken::Old;
+        }
+        self.news = true;
+        self.cursor = self.cursor.after(at);
+        if at < self.asked {
+            // Logged before the attach was asked for. Of a line in several messages, which
+            // all have the first one's stamp, only the beginning surely was.
+            let cut = !text.ends_with(b"\n") || self.line < self.log.end();
+            self.earliest = self.earliest.max(if cut { self.line } else { self.log.end() + text.len() as u64 });
+        }
+        self.log.push(text);
+        if text.ends_with(b"\n") {
+            self.line = self.log.end();
+        }
+        let beginning = self.earliest.saturating_sub(self.log.begin());
+        if beginning > 2 * RECENT as u64 {
+            self.log.forget(self.log.bytes().len() - beginning as usize + RECENT);
+        }
+        self.skip(text)
+    }
+
+    /// The engine's `since` includes its moment, and stamps of one channel only rise: what
+    /// stands before the cursor was taken. After it, the order counts and not the clock.
+    fn is_old(&mut self, at: Nanos) -> bool {
+        if self.passed || at > self.cursor.at {
+            self.passed = true;
+            return false;
+        }
+        if at < self.cursor.at {
+            return true;
+        }
+        self.at_cursor += 1;
+        self.passed = self.at_cursor >= self.cursor.nth;
+        self.at_cursor <= self.cursor.nth
+    }
+
+    fn skip<'a>(&mut self, text: &'a [u8]) -> Taken<'a> {
+        if self.skip == 0 {
+            return Taken::New(text);
+        }
+        let here = text.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+        // The bytes that are known are the last ones of those that are skipped.
+        let unknown = usize::try_from(self.skip).unwrap_or(usize::MAX) - self.expect.len();
+        let compare = here.saturating_sub(unknown);
+        if text[here - compare..here] != self.expect[..compare] {
+            (self.skip, self.expect) = (0, Vec::new());
+            return Taken::Other(text);
+        }
+        self.skip -= here as u64;
+        self.expect.drain(..compare);
+        if here == text.len() { Taken::Old } else { Taken::New(&text[here..]) }
+    }
+
+    /// Judges a reading that began at `began` and is complete. What the attach brought
+    /// until now has been handed over.
+    pub fn end_reading(&mut self, began: Instant, now: Instant) -> Verdict {
+        match self.phase {
+            Phase::Live => return Verdict::Rest,
+            Phase::Found(_) if self.reaches() => return Verdict::Rest,
+            Phase::Found(_) => return Verdict::Again,
+            Phase::Log => {}
+        }
+        if self.news {
+            self.quiet = None;
+        }
+        if !self.holds_back() {
+            let quiet = *self.quiet.get_or_insert(began);
+            return if !self.news && now >= quiet + SETTLE { Verdict::Rest } else { Verdict::Again };
+        }
+        let window = std::mem::take(&mut self.attach);
+        let verdict = self.compare(&window, began, now);
+        self.attach = window;
+        match verdict {
+            Verdict::Rest if matches!(self.phase, Phase::Found(_)) && !self.reaches() => Verdict::Again,
+            verdict => verdict,
+        }
+    }
+
+    fn compare(&mut self, window: &Window, began: Instant, now: Instant) -> Verdict {
+        let attach = self.form.of(window.bytes());
+        let whole_lines = memchr::memrchr(b'\n', &attach).map_or(0, |at| at as u64 + 1);
+        if whole_lines == 0 {
+            // A prompt: the log will show it with the rest of its line.
+            let quiet = *self.quiet.get_or_insert(began);
+            return if now >= quiet + SETTLE { Verdict::Rest } else { Verdict::Again };
+        }
+        let from = (self.earliest + self.attach_begin).max(self.log.begin());
+        let fit = self.log.since(from).map_or(Fit::Nowhere, |log| fit(&attach, log));
+        let (begin, missed) = match fit {
+            Fit::At(at) => (self.confirm(from + at as u64, whole_lines, now), false),
+            Fit::Nowhere => (None, true),
+            Fit::Short | Fit::Several => {
+                self.candidate = None;
+                (None, false)
+            }
+        };
+        let (begin, missed) = match begin {
+            Some(begin) => (Some(begin), false),
+            None => match self.pause(&attach, window.end(), whole_lines, began) {
+                Some(Ok(begin)) => (Some(begin), false),
+                Some(Err(())) => (None, true),
+                None => (None, missed),
+            },
+        };
+        if let Some(begin) = begin {
+            self.phase = Phase::Found(begin);
+            return Verdict::Rest;
+        }
+        if !missed {
+            self.nowhere = None;
+            return Verdict::Again;
+        }
+        let nowhere = *self.nowhere.get_or_insert(began);
+        if now >= nowhere + PATIENCE {
+            self.phase = Phase::Live;
+            return Verdict::Lost;
+        }
+        if now >= nowhere + DOUBT {
+            self.earliest = self.earliest.min(self.log.begin());
+            self.asked = Nanos::MIN;
+        }
+        Verdict::Again
+    }
+
+    /// A place where the attach would begin, `at` being where what is left of it stands.
+    /// Returns it when it has stood the test.
+    fn confirm(&mut self, at: u64, whole_lines: u64, now: Instant) -> Option<u64> {
+        let begin = at.checked_sub(self.attach_begin)?;
+        match self.candidate {
+            Some(candidate) if candidate.begin == begin => {
+                (now >= candidate.since + CONFIRM && self.log.end() >= candidate.until).then_some(begin)
+            }
+            _ => {
+                self.candidate = Some(Candidate { begin, since: now, until: at + whole_lines });
+                None
+            }
+        }
+    }
+
+    /// Where the attach begins if both have come to the same end: nothing came for a while
+    /// before and during two readings. `None` if there was no such pause; `Err` if there
+    /// was, and they do not agree.
+    fn pause(&mut self, attach: &[u8], passed: u64, whole_lines: u64, began: Instant) -> Option<Result<u64, ()>> {
+        let ends = (passed, self.log.end());
+        let quiet = began >= self.changed + PAUSE && self.log.end() == self.line;
+        let before = std::mem::replace(&mut self.paused, quiet.then_some(ends));
+        if !quiet || before != Some(ends) {
+            return None;
+        }
+        let begin = self.log.end().checked_sub(self.attach_begin + whole_lines);
+        Some(begin.filter(|&begin| begin >= self.earliest).ok_or(()).and_then(|begin| {
+            let from = (begin + self.attach_begin).max(self.log.begin());
+            let skipped = usize::try_from(from - begin - self.attach_begin).map_err(|_| ())?;
+            let log = self.log.since(from).ok_or(())?;
+            let attach = attach.get(skipped..).ok_or(())?;
+            if alike(attach, log) { Ok(begin) } else { Err(()) }
+        }))
+    }
+
+    /// Whether the log has reached what the attach still has.
+    fn reaches(&self) -> bool {
+        matches!(self.phase, Phase::Found(begin) if self.log.end() >= begin + self.attach_begin)
+    }
+
+    /// Turns to the attach if that is possible now: returns what it has beyond the log.
+    pub fn turn(&mut self) -> Option<Vec<u8>> {
+        let Phase::Found(begin) = self.phase else { return None };
+        let shown = self.log.end().checked_sub(begin + self.attach_begin)?;
+        let shown = self.form.prefix(self.attach.bytes(), usize::try_from(shown).ok()?)?;
+        let rest = self.attach.bytes()[shown..].to_vec();
+        self.let_go();
+        Some(rest)
+    }
+
+    /// All that the attach has, after [`Verdict::Lost`].
+    pub fn surrender(&mut self) -> Vec<u8> {
+        let rest = self.attach.bytes().to_vec();
+        self.let_go();
+        rest
+    }
+
+    fn let_go(&mut self) {
+        self.phase = Phase::Live;
+        self.log = Window::default();
+        self.attach = Window::default();
+        self.expect = Vec::new();
+    }
+}
+
+#[cfg(test)]
+#[path = "lane_tests.rs"]
+mod tests;
