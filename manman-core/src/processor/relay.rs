@@ -127,7 +127,8 @@ impl Relay {
         let delay = self.config.delay_after(row.tries);
         warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
         self.stats.send_failed(1);
-        self.store.outbox_failed(id, &Chain(&error).to_string(), delay).await?;
+        let why = Chain(&error).to_string();
+        self.store.outbox_failed(id, &why, delay).await?;
         Ok(Sent::No(delay))
     }
 

@@ -18,8 +18,10 @@ pub fn expired(session: &Session, now: Timestamp) -> Option<Change> {
     if session.state != State::Pending {
         return None;
     }
-    let reason =
-        Reason::new(ReasonCode::Expired, format!("no host took the start up by {}", session.not_after));
+    let reason = Reason::new(
+        ReasonCode::Expired,
+        format!("command expired: no host took the start up by {}", session.not_after),
+    );
     after(session, Event::Failed, &reason, now)
 }
 
