@@ -209,6 +209,11 @@ impl Host {
         })));
     }
 
+    /// Beats no more, and goes on with the rest.
+    pub fn hush(&mut self) {
+        self.beating = None;
+    }
+
     /// Falls silent, and does nothing more.
     pub fn fall_silent(&mut self) {
         self.beating = None;
