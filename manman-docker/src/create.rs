@@ -50,8 +50,7 @@ impl DockerRuntime {
         let network = self.networks.ensure(spec.run.session, &spec.network).await?;
         let created = self.create_in(spec, &network, sources).await;
         match &created {
-            // Whether a container was made by a call that got no answer is not known.
-            Err(error) if network.created && error.kind() != ErrorKind::Timeout => {
+            Err(error) if network.created && is_refusal(error) => {
                 if let Err(error) = self.networks.remove_one(OPERATION, &network.id).await {
                     warn!(%error, "the network of {} stays behind, to be swept", spec.run);
                 }
@@ -138,6 +137,11 @@ impl DockerRuntime {
             )),
         }
     }
+}
+
+/// Whether nothing was made for sure: of a call whose answer was lost nobody knows.
+fn is_refusal(error: &Error) -> bool {
+    !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
 }
 
 fn word(state: &AttemptState) -> &'static str {

@@ -24,6 +24,8 @@ mod policy;
 mod ports;
 mod stuck;
 mod subnet;
+#[cfg(feature = "live")]
+pub mod testkit;
 mod translate;
 
 pub use backend::DockerRuntime;

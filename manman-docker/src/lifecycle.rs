@@ -37,6 +37,9 @@ impl DockerRuntime {
             AttemptState::Removing => return conflict(format!("attempt {run} is being removed")),
             AttemptState::Created => {}
         }
+        if names::is_ended(&container.name, run) || self.stuck.why(run).is_some() {
+            return conflict(format!("attempt {run} was retired"));
+        }
         let ports = map::ports(&container.inspected);
         self.probe_ports(operation, &ports).await?;
         self.commands.check(operation, &container.inspected).await?;

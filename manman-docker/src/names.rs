@@ -1,7 +1,7 @@
 //! The names of containers and networks.
 
 use manman_core::{
-    id::{AttemptId, ClusterId, SessionId, SgcId},
+    id::{AttemptId, SessionId, SgcId},
     model::EnvironmentName,
     runtime::Owner,
 };
@@ -35,14 +35,13 @@ fn ended_mark(run: AttemptId) -> String {
     format!("-ended-{}-{}", run.session, run.attempt)
 }
 
-/// The name of a session's own network.
-pub(crate) fn network(session: SessionId) -> String {
-    format!("session-{session}")
-}
-
-/// Its name where another installation on the same engine holds the plain one.
-pub(crate) fn network_of(session: SessionId, cluster: ClusterId) -> String {
-    format!("session-{session}-{}", cluster.short())
+/// The name of a session's own network: `session-7-0f3a91c2`.
+///
+/// Engines resolve it again when they start a container, whatever id it was created
+/// with, and refuse or take the wrong one if there are two of a name (20.10). So it has
+/// the installation in it, as the container's has.
+pub(crate) fn network(owner: &Owner, session: SessionId) -> String {
+    format!("session-{session}-{}", owner.cluster.short())
 }
 
 #[cfg(test)]
@@ -59,6 +58,6 @@ mod tests {
         assert_eq!(ended(&live, run), "gsc-prod-3-0f3a91c2-ended-7-2");
         assert!(is_ended(&ended(&live, run), run) && !is_ended(&live, run));
         assert_eq!(deployment(&owner().environment, SgcId(3)), "gsc-prod-3");
-        assert_eq!(network(SessionId(7)), "session-7");
+        assert_eq!(network(&owner(), SessionId(7)), "session-7-0f3a91c2");
     }
 }

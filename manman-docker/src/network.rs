@@ -26,7 +26,7 @@ use crate::{
     labels::{self, Reading},
     names,
     subnet::Subnet,
-    translate::{is_absent, translate},
+    translate::{is_absent, is_network_taken, is_overlap, translate},
 };
 
 /// How many subnets are tried when the engine says that one overlaps with something
@@ -80,23 +80,37 @@ impl Networks {
             return Ok(Ensured { id: id.to_owned(), created: false });
         }
         let labels = labels::network(&self.owner, Some(session), SystemClock.now());
-        let mut name = names::network(session);
-        // Another installation on this engine may have a session of the same number.
-        if all.iter().any(|network| network.name.as_ref() == Some(&name)) {
-            name = names::network_of(session, self.owner.cluster);
-        }
-        // Spread by the session's number, so that a subnet rests before it is used again
-        // and late packets to its last holder find nobody.
-        let first = u32::try_from(session.0.rem_euclid(1 << 31)).unwrap_or_default();
-        match self.create(NewNetwork::session(name, labels), self.session_prefix, first, all).await {
-            // Another manager of ours was faster.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                let all = self.ours("find network").await?;
-                let id = self.of_session(session, &all).next().map(str::to_owned);
-                id.map(|id| Ensured { id, created: false }).ok_or(error)
+        let new = NewNetwork::session(names::network(&self.owner, session), labels);
+        let created = match self.create(new, self.session_prefix, self.first(session), all).await {
+            Ok(created) => Some(created.id),
+            Err(error) if is_network_taken(&error) => None,
+            Err(error) => return Err(error),
+        };
+        // The engine's own check for duplicates loses races; another manager of ours may
+        // have made one too. All of us keep the same one.
+        let operation = "create network";
+        let all = self.ours(operation).await?;
+        let kept = self.of_session(session, &all).next().map(str::to_owned);
+        let Some(kept) = kept.or_else(|| created.clone()) else {
+            let message =
+                format!("somebody else has a network named {}", names::network(&self.owner, session));
+            return Err(Error::new(ErrorKind::Conflict, operation, message));
+        };
+        match created {
+            Some(ours) if ours != kept => {
+                self.remove_one(operation, &ours).await?;
+                Ok(Ensured { id: kept, created: false })
             }
-            created => created,
+            created => Ok(Ensured { id: kept, created: created.is_some() }),
         }
+    }
+
+    /// Where in the pool the search for a session's subnet begins. Spread by its number, so
+    /// that a subnet rests before it is used again and late packets to its last holder find
+    /// nobody; and by the installation, so that several on one engine seldom meet.
+    fn first(&self, session: SessionId) -> u32 {
+        let spread = self.owner.cluster.0.as_u128().wrapping_add(session.0.unsigned_abs().into());
+        u32::try_from(spread & u128::from(u32::MAX)).unwrap_or_default()
     }
 
     async fn ensure_shared(&self, name: &Name, all: &[Network]) -> Result<Ensured> {
@@ -150,7 +164,7 @@ impl Networks {
             };
             match self.client.post::<Created>(operation, "/networks/create", &new).await {
                 Ok(created) => return Ok(Ensured { id: created.id, created: true }),
-                Err(error) if overlaps(&error) => taken.push(subnet),
+                Err(error) if is_overlap(&error) => taken.push(subnet),
                 Err(error) => return Err(error),
             }
         }
@@ -261,7 +275,7 @@ impl Networks {
                 })
             })
             .collect();
-        own.sort_by_key(|network| network.created.as_ref());
+        own.sort_by_key(|network| (network.created.as_ref(), network.id.as_ref()));
         own.into_iter().filter_map(|network| network.id.as_deref())
     }
 }
@@ -276,10 +290,6 @@ impl Drop for Chosen<'_> {
     fn drop(&mut self) {
         self.networks.chosen().remove(&self.subnet);
     }
-}
-
-fn overlaps(error: &Error) -> bool {
-    error.kind() == ErrorKind::Conflict && error.message().contains("overlap")
 }
 
 /// The IPv4 subnets in use.

@@ -36,6 +36,19 @@ pub(crate) fn is_name_taken(error: &DockerError) -> bool {
         if message.contains("already in use by container") || message.contains("name") && message.contains("in use"))
 }
 
+const OVERLAPS: &str = "its addresses overlap with those of another network";
+const NETWORK_TAKEN: &str = "there is a network of that name";
+
+/// Whether the addresses of a network overlap with those of another one.
+pub(crate) fn is_overlap(error: &Error) -> bool {
+    error.message() == OVERLAPS
+}
+
+/// Whether the name of a network is taken.
+pub(crate) fn is_network_taken(error: &Error) -> bool {
+    error.message() == NETWORK_TAKEN
+}
+
 type Judgement = (ErrorKind, String);
 
 fn judge(error: &DockerError, more: fn(&str) -> Option<Judgement>) -> Judgement {
@@ -136,6 +149,9 @@ fn start(message: &str) -> Option<Judgement> {
             return Some((ErrorKind::Invalid, format!("{what} cannot be executed")));
         }
     }
+    if has("did not receive an exit event") {
+        return Some((ErrorKind::Timeout, "it could not be killed in time".into()));
+    }
     if has("bind source path does not exist") {
         return Some((
             ErrorKind::Invalid,
@@ -154,13 +170,13 @@ fn network(message: &str) -> Option<Judgement> {
         return Some((ErrorKind::Busy, "the engine has no addresses left for a network".into()));
     }
     if has("Pool overlaps with other one") || has("conflicts with network") {
-        return Some((ErrorKind::Conflict, "its addresses overlap with those of another network".into()));
+        return Some((ErrorKind::Conflict, OVERLAPS.into()));
     }
     if has("has active endpoints") {
         return Some((ErrorKind::Conflict, "something is still in the network".into()));
     }
     if has("network with name") && has("already exists") {
-        return Some((ErrorKind::Conflict, "there is a network of that name".into()));
+        return Some((ErrorKind::Conflict, NETWORK_TAKEN.into()));
     }
     None
 }
@@ -316,6 +332,12 @@ mod tests {
         ),
         (404, "No such image: nope:1", ErrorKind::NotFound, "the image is not here"),
         (500, "write /var/lib/docker/x: no space left on device", ErrorKind::Busy, "the disk is full"),
+        (
+            500,
+            "cannot stop container: x: tried to kill container, but did not receive an exit event",
+            ErrorKind::Timeout,
+            "it could not be killed in time",
+        ),
         (404, "No such container: x", ErrorKind::NotFound, "the engine has no such thing"),
         (
             409,

@@ -1,0 +1,181 @@
+//! The engine stopped, frozen and restarted under a running game, with and without
+//! live-restore: on a second engine, in a network namespace of its own.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use manman_core::{
+    error::ErrorKind,
+    runtime::{AttemptState, Runtime, RuntimeEvent},
+};
+use manman_docker::{
+    DockerRuntime,
+    testkit::{self, Options, SecondEngine},
+};
+
+use crate::support::{
+    BUSYBOX, Ground, PATIENCE, SLEEPER, clear, ended, eventually, pid, refused, shell, start,
+};
+
+async fn second(options: Options) -> (SecondEngine, Ground, DockerRuntime) {
+    let engine = SecondEngine::start(options).await.unwrap();
+    engine.load(BUSYBOX).await.unwrap();
+    let ground = Ground::at(engine.socket()).await;
+    let runtime = ground.runtime_with(|config| config.call_timeout_millis = 2_000);
+    (engine, ground, runtime)
+}
+
+/// Waits until the stream of hints ends.
+async fn stream_ends(mut events: futures::stream::BoxStream<'static, RuntimeEvent>) {
+    let end = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, end).await.expect("the stream of hints ends with the engine");
+}
+
+#[tokio::test]
+async fn games_outlive_an_engine_with_live_restore() {
+    let (mut engine, ground, runtime) = second(Options { live_restore: true }).await;
+    let before = runtime.engine().await.unwrap();
+    assert!(before.survives_restart);
+    let lives = shell(1, 1, SLEEPER);
+    let ends = shell(2, 1, "while [ ! -e /data/game/go ]; do usleep 100000; done; exit 9");
+    start(&runtime, &lives).await;
+    start(&runtime, &ends).await;
+    let process = pid(&runtime, lives.run).await;
+    let events = runtime.events().await.unwrap();
+
+    engine.stop().await.unwrap();
+    stream_ends(events).await;
+    for error in [refused(runtime.list().await), refused(runtime.inspect(lives.run).await)] {
+        assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Unavailable, true), "{error:?}");
+    }
+    assert!(runtime.events().await.is_err());
+    // One ends while nobody looks.
+    std::fs::write(ground.config.data_dir.join("gsc-test-2/go"), "").unwrap();
+    let of_ends = format!("/proc/{}", pid_of(&ground, 2));
+    eventually("the game ends", || async { (!std::path::Path::new(&of_ends).exists()).then_some(()) }).await;
+
+    engine.start_again().await.unwrap();
+    assert_eq!(pid(&runtime, lives.run).await, process, "the same process");
+    assert_eq!(ended(&runtime, ends.run).await.code, 9, "its true exit");
+    let after = runtime.engine().await.unwrap();
+    assert_eq!(after.id, before.id);
+    assert_ne!(after.boot, before.boot);
+    assert_eq!(runtime.list().await.unwrap().found.len(), 2);
+
+    engine.kill().await.unwrap();
+    engine.start_again().await.unwrap();
+    assert_eq!(pid(&runtime, lives.run).await, process, "the same process");
+    for spec in [&lives, &ends] {
+        clear(&runtime, spec).await;
+    }
+}
+
+/// The process that a game wrote down, or that of the container.
+fn pid_of(ground: &Ground, sgc: i64) -> i64 {
+    // The engine is away; its shim knows, and so does /proc.
+    let marker = format!("gsc-test-{sgc}");
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i64>().ok());
+    let ours = |pid: &i64| {
+        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
+        let root = ground.config.data_dir.join(&marker);
+        mounts.lines().any(|line| {
+            line.split(' ')
+                .nth(3)
+                .is_some_and(|source| root.to_string_lossy().ends_with(source) && source.contains(&marker))
+        })
+    };
+    pids.filter(ours).min().unwrap()
+}
+
+#[tokio::test]
+async fn games_end_with_an_engine_without_live_restore() {
+    let (mut engine, _ground, runtime) = second(Options { live_restore: false }).await;
+    let before = runtime.engine().await.unwrap();
+    assert!(!before.survives_restart);
+    assert!(before.warnings.iter().any(|warning| warning.contains("live-restore")));
+    assert!(!before.boot.is_empty());
+    assert_eq!(runtime.engine().await.unwrap().boot, before.boot);
+    let spec = shell(1, 1, SLEEPER);
+    start(&runtime, &spec).await;
+    let events = runtime.events().await.unwrap();
+    engine.stop().await.unwrap();
+    stream_ends(events).await;
+    engine.start_again().await.unwrap();
+    let exit = ended(&runtime, spec.run).await;
+    let after = runtime.engine().await.unwrap();
+    // By its code alone nobody could tell: the boot says that it ended with the engine.
+    assert_eq!(exit.code, 0, "{exit:?}");
+    assert_eq!(after.id, before.id);
+    assert_ne!(after.boot, before.boot);
+    // The attempt has run; the next one starts on the engine that came up.
+    assert_eq!(refused(runtime.start(spec.run).await).kind(), ErrorKind::Conflict);
+    runtime.retire(spec.run).await.unwrap();
+    let next = shell(1, 2, SLEEPER);
+    start(&runtime, &next).await;
+
+    // Killed, it takes the games along when it comes up again.
+    engine.kill().await.unwrap();
+    engine.start_again().await.unwrap();
+    ended(&runtime, next.run).await;
+    runtime.remove(spec.run).await.unwrap();
+    clear(&runtime, &next).await;
+}
+
+#[tokio::test]
+async fn a_frozen_engine_holds_nobody_up() {
+    let (engine, _ground, runtime) = second(Options { live_restore: true }).await;
+    let spec = shell(1, 1, SLEEPER);
+    start(&runtime, &spec).await;
+    let process = pid(&runtime, spec.run).await;
+    let mut events = runtime.events().await.unwrap();
+    while events.next().await != Some(RuntimeEvent::Attempt(spec.run)) {}
+
+    engine.freeze().unwrap();
+    let began = Instant::now();
+    let (engine_info, list, inspect, stop) =
+        tokio::join!(runtime.engine(), runtime.list(), runtime.inspect(spec.run), runtime.start(spec.run));
+    for error in [refused(engine_info), refused(list), refused(inspect), refused(stop)] {
+        assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Timeout, true), "{error:?}");
+    }
+    // Each call has a bound of two seconds here.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(std::path::Path::new(&format!("/proc/{process}")).exists(), "the game runs on");
+
+    engine.thaw().unwrap();
+    eventually("the engine answers again", || async { runtime.engine().await.ok() }).await;
+    assert_eq!(pid(&runtime, spec.run).await, process);
+    // The stream of hints lived through it.
+    runtime.kill(spec.run).await.unwrap();
+    let hint = async { while events.next().await.is_some_and(|event| event == RuntimeEvent::Resync) {} };
+    tokio::time::timeout(PATIENCE, hint).await.expect("a hint comes");
+    assert!(matches!(ended(&runtime, spec.run).await.code, 137));
+    clear(&runtime, &spec).await;
+}
+
+/// A second engine in a namespace of its own leaves the first one's network alone.
+#[tokio::test]
+async fn a_second_engine_disturbs_no_other() {
+    let shared = testkit::client(&testkit::socket()).await.unwrap();
+    let before = shared.inspect_network("bridge", None).await.unwrap();
+    let link = || std::process::Command::new("ip").args(["-o", "link", "show", "docker0"]).output().unwrap();
+    let index = |output: std::process::Output| {
+        String::from_utf8(output.stdout).unwrap().split(':').next().map(str::to_owned)
+    };
+    let docker0 = index(link());
+    let ground = Ground::new().await;
+    let runtime = ground.runtime();
+    let spec = shell(1, 1, SLEEPER);
+    start(&runtime, &spec).await;
+    let mut engine = SecondEngine::start(Options::default()).await.unwrap();
+    let socket = engine.socket();
+    let dir = socket.parent().unwrap().to_owned();
+    engine.stop().await.unwrap();
+    engine.start_again().await.unwrap();
+    drop(engine);
+    assert!(!dir.exists(), "nothing of it stays");
+    assert_eq!(shared.inspect_network("bridge", None).await.unwrap().id, before.id);
+    assert_eq!(index(link()), docker0);
+    assert!(matches!(runtime.inspect(spec.run).await.unwrap().unwrap().state, AttemptState::Running { .. }));
+    clear(&runtime, &spec).await;
+}

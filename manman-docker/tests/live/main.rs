@@ -1,0 +1,12 @@
+//! The backend against a real Docker Engine: the runtime contract, what is more to be
+//! known of Docker, and the days on which the engine is away.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod conformance;
+mod data;
+mod engine_away;
+mod faults;
+mod lifecycle;
+mod network;
+mod pull;
+mod support;
