@@ -4,7 +4,9 @@
 pub mod broker;
 pub mod runtime;
 pub mod store;
+pub mod uplink;
 
 pub use broker::MemoryBroker;
 pub use runtime::MemoryRuntime;
 pub use store::MemoryStore;
+pub use uplink::MemoryUplink;

@@ -6,6 +6,7 @@ mod clock;
 mod faulty;
 pub mod runtime;
 pub mod store;
+pub mod uplink;
 
 pub use clock::ManualClock;
 pub use faulty::{Faults, Faulty};

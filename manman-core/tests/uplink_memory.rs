@@ -1,0 +1,250 @@
+//! Both ends of the uplink within one process, against the contract of all of them.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use async_trait::async_trait;
+use manman_core::{
+    broker::Broker,
+    clock::{Timestamp, TokioClock},
+    control::{Control, ControlConfig, ControlUplink, DeployRequest},
+    id::{ClusterId, ConfigId, ServerId, SessionId, SgcId},
+    memory::{MemoryBroker, MemoryStore, MemoryUplink},
+    model::{ConfigBody, Labels, StopMode, config::NewConfig, game::NewGame},
+    processor::Processor,
+    runtime::Owner,
+    store::{Actor, Store, Write},
+    testkit::uplink::UplinkFixture,
+    uplink::{HostIdentity, Registration, Uplink},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+fn hello(name: &str) -> Registration {
+    Registration {
+        name: name.parse().unwrap(),
+        environment: "test".parse().unwrap(),
+        machine_id: format!("machine of {name}"),
+        engine_id: "engine".into(),
+        capacity: Default::default(),
+        public_address: None,
+        take_over: false,
+    }
+}
+
+fn body() -> ConfigBody {
+    ConfigBody::new("game:1".parse().unwrap())
+}
+
+fn clock() -> Arc<TokioClock> {
+    Arc::new(TokioClock::starting_at(Timestamp::from_micros(1_795_262_400_000_000)))
+}
+
+fn owner() -> Owner {
+    Owner { cluster: ClusterId::random(), server: ServerId(1), environment: "test".parse().unwrap() }
+}
+
+/// A whole control plane.
+mod control_plane {
+    use super::*;
+
+    struct Fixture {
+        uplink: Arc<ControlUplink>,
+        broker: MemoryBroker,
+        control: Control,
+        config: ConfigId,
+        deployments: AtomicI64,
+        _processor: AbortOnDropHandle<()>,
+    }
+
+    impl Fixture {
+        async fn start_on(&self, server: ServerId) -> SessionId {
+            let mut request = DeployRequest::of(self.config);
+            let number = self.deployments.fetch_add(1, Ordering::Relaxed);
+            request.name = Some(format!("d{number}").parse().unwrap());
+            request.server = Some(server);
+            let sgc = self.control.deployment_create(&request, &write()).await.unwrap().id;
+            self.control.session_start(sgc, &write()).await.unwrap().session.id
+        }
+    }
+
+    fn write() -> Write {
+        Write::by(Actor("alice".into()))
+    }
+
+    #[async_trait]
+    impl UplinkFixture for Fixture {
+        fn uplink(&self) -> Arc<dyn Uplink> {
+            self.uplink.clone()
+        }
+
+        fn broker(&self) -> Arc<dyn Broker> {
+            Arc::new(self.broker.clone())
+        }
+
+        fn hello(&self) -> Registration {
+            hello("box")
+        }
+
+        async fn start(&self, me: HostIdentity) -> SessionId {
+            self.start_on(me.server).await
+        }
+
+        async fn stop(&self, session: SessionId, mode: StopMode) {
+            self.control.session_stop(session, mode, &write()).await.unwrap();
+        }
+
+        async fn foreign(&self, _me: HostIdentity) -> SessionId {
+            let other = self.uplink.register(&hello("other")).await.unwrap();
+            self.start_on(other.server).await
+        }
+    }
+
+    async fn fresh() -> Fixture {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(clock()));
+        let broker = MemoryBroker::new();
+        let shared: Arc<dyn Broker> = Arc::new(broker.clone());
+        let config = ControlConfig::default();
+        let processor = Processor::new(store.clone(), shared.clone(), config.clone());
+        let control = Control::new(store.clone(), shared.clone(), config.clone());
+        let new = NewGame { name: "game".parse().unwrap(), steam_app_id: None, metadata: Labels::new() };
+        let game = control.game_create(&new, &write()).await.unwrap().id;
+        let new = NewConfig { game, name: "config".parse().unwrap(), body: body() };
+        Fixture {
+            uplink: Arc::new(ControlUplink::new(store, shared, config)),
+            config: control.config_create(&new, &write()).await.unwrap().id,
+            broker,
+            control,
+            deployments: AtomicI64::new(1),
+            _processor: AbortOnDropHandle::new(tokio::spawn(processor.run(CancellationToken::new()))),
+        }
+    }
+
+    manman_core::uplink_conformance!(paused fresh);
+
+    #[tokio::test(start_paused = true)]
+    async fn another_machine_is_refused_while_beats_are_fresh() {
+        use manman_core::error::ErrorKind;
+
+        let fixture = fresh().await;
+        let mine = fixture.uplink.register(&hello("box")).await.unwrap();
+        let mut theirs = hello("box");
+        theirs.machine_id = "another machine".into();
+        let error = fixture.uplink.register(&theirs).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+        theirs.take_over = true;
+        let taken = fixture.uplink.register(&theirs).await.unwrap();
+        assert_eq!(taken.server, mine.server);
+        assert!(taken.epoch > mine.epoch);
+    }
+}
+
+/// The program around a host.
+mod embedded {
+    use futures::StreamExt;
+    use manman_core::{
+        control::Happening,
+        model::State,
+        store::DeedError,
+        testkit::uplink::cases,
+        wire::{ExternalEvent, ExternalKind},
+    };
+
+    use super::*;
+
+    struct Fixture {
+        uplink: MemoryUplink,
+        broker: MemoryBroker,
+        deployments: AtomicI64,
+    }
+
+    #[async_trait]
+    impl UplinkFixture for Fixture {
+        fn uplink(&self) -> Arc<dyn Uplink> {
+            Arc::new(self.uplink.clone())
+        }
+
+        fn broker(&self) -> Arc<dyn Broker> {
+            Arc::new(self.broker.clone())
+        }
+
+        fn hello(&self) -> Registration {
+            hello("box")
+        }
+
+        async fn start(&self, _me: HostIdentity) -> SessionId {
+            let sgc = SgcId(self.deployments.fetch_add(1, Ordering::Relaxed));
+            self.uplink.run(sgc, body(), Vec::new()).await.unwrap()
+        }
+
+        async fn stop(&self, session: SessionId, mode: StopMode) {
+            self.uplink.stop(session, mode).await.unwrap();
+        }
+
+        async fn foreign(&self, _me: HostIdentity) -> SessionId {
+            SessionId(7)
+        }
+    }
+
+    async fn fresh() -> Fixture {
+        let broker = MemoryBroker::new();
+        let uplink = MemoryUplink::with_clock(owner(), Arc::new(broker.clone()), clock());
+        Fixture { uplink, broker, deployments: AtomicI64::new(1) }
+    }
+
+    manman_core::uplink_conformance!(paused fresh);
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_told() {
+        let fixture = fresh().await;
+        let mut events = fixture.uplink.events();
+        cases::what_has_ended_is_told_when_asked(&fixture).await;
+        let mut kinds = Vec::new();
+        while kinds.len() < 2 {
+            let Some(Happening::Event(ExternalEvent::Session { event, .. })) = events.next().await else {
+                panic!("no event of a session");
+            };
+            kinds.push(event);
+        }
+        assert_eq!(kinds, [ExternalKind::SessionStarted, ExternalKind::SessionCrashed]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_world_has_one_live_session() {
+        let fixture = fresh().await;
+        let session = fixture.uplink.run(SgcId(1), body(), Vec::new()).await.unwrap();
+        let refused = fixture.uplink.run(SgcId(1), body(), Vec::new()).await;
+        assert!(matches!(refused, Err(DeedError::SessionLive { session: held, .. }) if held == session));
+        let mut needy = body();
+        needy.ports = vec![manman_core::model::PortNeed {
+            container_port: 1.try_into().unwrap(),
+            protocol: manman_core::model::Protocol::Udp,
+        }];
+        let refused = fixture.uplink.run(SgcId(2), needy, Vec::new()).await;
+        assert!(matches!(refused, Err(DeedError::PortsDiffer(_))), "{refused:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_ran_before_the_program_came_back_can_be_claimed() {
+        let (owner, broker) = (owner(), MemoryBroker::new());
+        let before = MemoryUplink::with_clock(owner.clone(), Arc::new(broker.clone()), clock());
+        let old = before.run(SgcId(1), body(), Vec::new()).await.unwrap();
+        drop(before);
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        // An hour on, by another life's clock.
+        let later = TokioClock::starting_at(Timestamp::from_micros(1_795_266_000_000_000));
+        let uplink = MemoryUplink::with_clock(owner, Arc::new(broker), Arc::new(later));
+        let welcomed = uplink.register(&hello("box")).await.unwrap();
+        let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
+        assert_eq!(uplink.snapshot(me, &[old]).await.unwrap().unknown, [old]);
+        assert_eq!(uplink.unclaimed(), [old]);
+
+        uplink.adopt(old, SgcId(1), body(), Vec::new()).await.unwrap();
+        let wanted = uplink.snapshot(me, &[old]).await.unwrap().wanted.remove(0);
+        assert_eq!((wanted.session, wanted.state), (old, State::Pending));
+        assert_eq!(uplink.unclaimed(), []);
+        assert!(uplink.run(SgcId(2), body(), Vec::new()).await.unwrap() > old);
+    }
+}
