@@ -1,0 +1,145 @@
+//! Migrations of the schema, up and down, and what runs them.
+//!
+//! They are embedded: a binary brings the schema that it needs. What was applied is on
+//! record in the table `schema_migrations` with a checksum, so that a migration that was
+//! changed afterwards is noticed, as is one that died half-way where a database cannot
+//! undo that.
+
+mod plan;
+#[cfg(feature = "sqlite")]
+mod runner;
+mod set;
+
+use manman_core::error::{Error, ErrorKind};
+
+pub use plan::{Applied, Direction, Goal, Step, next_step};
+#[cfg(feature = "sqlite")]
+pub use runner::Runner;
+pub use set::{Migration, Set};
+
+/// Where a schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The highest version that is applied; 0 for an empty database.
+    pub number: i64,
+    /// Whether a migration died half-way.
+    pub dirty: bool,
+}
+
+/// One line of a schema's status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The version.
+    pub version: i64,
+    /// The migration's name.
+    pub name: String,
+    /// Where it is.
+    pub standing: Standing,
+}
+
+/// Where a migration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is not applied.
+    Pending,
+    /// It is applied.
+    Applied,
+    /// It is applied, and differs from the one that this build knows.
+    Changed,
+    /// It died half-way.
+    Dirty,
+    /// It is applied, and this build does not know it.
+    Unknown,
+}
+
+/// Why a schema was not migrated. The caller can act on each of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MigrateError {
+    /// A migration died half-way.
+    #[error(
+        "migration {version} died half-way; repair what it left behind, then say where the schema is \
+         with `control-migration force VERSION`"
+    )]
+    Dirty {
+        /// Which one.
+        version: i64,
+    },
+    /// An applied migration is not the one that this build knows.
+    #[error(
+        "migration {version} was applied in another form than this build knows; use the build that applied \
+         it, or, if the schema is right, `control-migration force {version}`"
+    )]
+    Changed {
+        /// Which one.
+        version: i64,
+    },
+    /// The schema is newer than this build.
+    #[error(
+        "the schema is at version {version}, and this build knows versions up to {known}; use the newer build, \
+         or go back with it first: `control-migration goto {known}`"
+    )]
+    Newer {
+        /// The schema's.
+        version: i64,
+        /// The latest one known.
+        known: i64,
+    },
+    /// The schema is older than this build.
+    #[error(
+        "the schema is at version {version}, and this build needs {known}; run `control-migration up` \
+         (`manman up` does so by itself)"
+    )]
+    Older {
+        /// The schema's.
+        version: i64,
+        /// The latest one known.
+        known: i64,
+    },
+    /// A migration below the schema's version is not applied.
+    #[error(
+        "migration {version} is not applied, though later ones are; repair that with `control-migration force VERSION`"
+    )]
+    Gap {
+        /// Which one.
+        version: i64,
+    },
+    /// There is no such version.
+    #[error("there is no version {version}; this build knows 0 to {known}")]
+    NoSuchVersion {
+        /// Which one.
+        version: i64,
+        /// The latest one known.
+        known: i64,
+    },
+    /// A migration failed; nothing of it was kept, unless the version is dirty now.
+    #[error("migration {version} ({direction}) failed")]
+    Failed {
+        /// Which one.
+        version: i64,
+        /// Which way.
+        direction: Direction,
+        /// Why.
+        #[source]
+        source: Error,
+    },
+    /// The database could not be asked.
+    #[error("the database failed")]
+    Database(#[from] Error),
+}
+
+impl From<MigrateError> for Error {
+    /// `Config` for what somebody has to set right, else what the database said.
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Database(error) => error,
+            MigrateError::Failed { ref source, .. } => {
+                let (kind, temporary) = (source.kind(), source.is_temporary());
+                Self::new(kind, "migrate", "the schema could not be migrated")
+                    .temporary(temporary)
+                    .because(error)
+            }
+            error => Self::new(ErrorKind::Config, "migrate", error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Runs migrations on SQLite.
+
+use manman_core::clock::{Clock, SystemClock};
+use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool, Transaction, sqlite::Sqlite};
+
+use super::{
+    Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, plan::sound,
+};
+use crate::sqlite::translate::translate;
+
+/// Runs the migrations of a set on a SQLite database.
+///
+/// Each migration is one transaction, together with its record: a process that dies
+/// half-way leaves the version before. Runners on one database take turns.
+///
+/// # Examples
+/// ```
+/// # use manman_store::{SqliteConfig, migrate::{Runner, Set}, sqlite};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let pool = sqlite::writer(&SqliteConfig::at(dir.path().join("manman.db"))).await?;
+/// let runner = Runner::new(pool, Set::sqlite());
+/// let ran = runner.up().await?;
+/// assert_eq!(runner.version().await?.number, ran.len() as i64);
+/// runner.down().await?;
+/// assert_eq!(runner.version().await?.number, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Runner {
+    pool: SqlitePool,
+    set: Set,
+}
+
+impl Runner {
+    /// Runs the migrations in `set` on the database behind `pool`.
+    pub fn new(pool: SqlitePool, set: Set) -> Self {
+        Self { pool, set }
+    }
+
+    /// Goes up to the latest version. Returns what was run.
+    ///
+    /// # Errors
+    /// See [`MigrateError`]; what ran before the failed step stays applied.
+    pub async fn up(&self) -> Result<Vec<Step>, MigrateError> {
+        self.run(Goal::Latest).await
+    }
+
+    /// Goes down to nothing: no table is left, nor what was in it.
+    ///
+    /// # Errors
+    /// As [`Runner::up`].
+    pub async fn down(&self) -> Result<Vec<Step>, MigrateError> {
+        self.run(Goal::Version(0)).await
+    }
+
+    /// Goes so many migrations up, or down if negative; as far as there are any.
+    ///
+    /// # Errors
+    /// As [`Runner::up`].
+    pub async fn steps(&self, steps: i64) -> Result<Vec<Step>, MigrateError> {
+        self.run(Goal::Steps(steps)).await
+    }
+
+    /// Goes up or down to this version.
+    ///
+    /// # Errors
+    /// As [`Runner::up`], and [`MigrateError::NoSuchVersion`].
+    pub async fn goto(&self, version: i64) -> Result<Vec<Step>, MigrateError> {
+        self.run(Goal::Version(version)).await
+    }
+
+    /// Where the schema is.
+    ///
+    /// # Errors
+    /// [`MigrateError::Database`].
+    pub async fn version(&self) -> Result<Version, MigrateError> {
+        let applied = self.applied().await?;
+        let number = applied.iter().map(|it| it.version).max().unwrap_or(0);
+        Ok(Version { number, dirty: applied.iter().any(|it| it.dirty) })
+    }
+
+    /// Every migration that is known or applied, in order.
+    ///
+    /// # Errors
+    /// [`MigrateError::Database`].
+    pub async fn status(&self) -> Result<Vec<Status>, MigrateError> {
+        let applied = self.applied().await?;
+        let mut all: Vec<Status> = applied
+            .iter()
+            .map(|it| {
+                let standing = match self.set.get(it.version) {
+                    None => Standing::Unknown,
+                    Some(_) if it.dirty => Standing::Dirty,
+                    Some(known) if known.checksum() != it.checksum => Standing::Changed,
+                    Some(_) => Standing::Applied,
+                };
+                Status { version: it.version, name: it.name.clone(), standing }
+            })
+            .collect();
+        let pending = self.set.all().iter().filter(|it| !applied.iter().any(|on| on.version == it.version));
+        all.extend(pending.map(|it| Status {
+            version: it.version,
+            name: it.name.to_owned(),
+            standing: Standing::Pending,
+        }));
+        all.sort_by_key(|it| it.version);
+        Ok(all)
+    }
+
+    /// Says that the schema is at this version, in the form that this build knows and not
+    /// dirty, without running anything.
+    ///
+    /// # Errors
+    /// [`MigrateError::NoSuchVersion`], [`MigrateError::Database`].
+    pub async fn force(&self, version: i64) -> Result<(), MigrateError> {
+        if !self.set.has(version) {
+            return Err(MigrateError::NoSuchVersion { version, known: self.set.latest() });
+        }
+        let mut connection = self.connection().await?;
+        let mut tx = begin(&mut connection).await?;
+        create_record(&mut tx).await?;
+        execute(&mut tx, "DELETE FROM schema_migrations").await?;
+        for migration in self.set.all().iter().filter(|it| it.version <= version) {
+            record(&mut tx, &Step { migration: *migration, direction: Direction::Up }).await?;
+        }
+        commit(tx).await?;
+        close(connection).await
+    }
+
+    /// Refuses a schema that is not just what this build needs.
+    ///
+    /// # Errors
+    /// [`MigrateError::Older`], [`MigrateError::Newer`], [`MigrateError::Dirty`] …
+    pub async fn check(&self) -> Result<(), MigrateError> {
+        let applied = self.applied().await?;
+        sound(&self.set, &applied)?;
+        let (version, known) = (applied.iter().map(|it| it.version).max().unwrap_or(0), self.set.latest());
+        if version < known { Err(MigrateError::Older { version, known }) } else { Ok(()) }
+    }
+
+    async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
+        let mut connection = self.connection().await?;
+        let mut ran = Vec::new();
+        loop {
+            // Looking and running under one lock: another runner may have been here.
+            let mut tx = begin(&mut connection).await?;
+            let applied = applied(&mut tx).await?;
+            let Some(step) = next_step(&self.set, &applied, goal)? else { break };
+            run(&mut tx, &step).await.map_err(|source| MigrateError::Failed {
+                version: step.migration.version,
+                direction: step.direction,
+                source,
+            })?;
+            commit(tx).await?;
+            if let Goal::Steps(left) = &mut goal {
+                *left -= left.signum();
+            }
+            ran.push(step);
+        }
+        close(connection).await?;
+        Ok(ran)
+    }
+
+    async fn applied(&self) -> Result<Vec<Applied>, MigrateError> {
+        let mut connection = self.pool.acquire().await.map_err(failed)?;
+        Ok(applied(&mut connection).await?)
+    }
+
+    /// A connection of our own: its settings must not leak back into the pool.
+    async fn connection(&self) -> Result<SqliteConnection, MigrateError> {
+        let mut connection = self.pool.acquire().await.map_err(failed)?.detach();
+        // Tables are rebuilt by dropping them, which must not take what refers to them along; whether all
+        // still fits is checked before the commit (sqlite.org/lang_altertable.html, section 7).
+        execute(&mut connection, "PRAGMA foreign_keys = OFF").await?;
+        // Another runner may take its time.
+        execute(&mut connection, "PRAGMA busy_timeout = 60000").await?;
+        Ok(connection)
+    }
+}
+
+type Tx<'c> = Transaction<'c, Sqlite>;
+type Result<T, E = manman_core::error::Error> = std::result::Result<T, E>;
+
+fn failed(error: sqlx::Error) -> manman_core::error::Error {
+    translate("migrate", error)
+}
+
+async fn begin(connection: &mut SqliteConnection) -> Result<Tx<'_>> {
+    connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+}
+
+async fn commit(tx: Tx<'_>) -> Result<()> {
+    tx.commit().await.map_err(failed)
+}
+
+async fn close(connection: SqliteConnection) -> Result<(), MigrateError> {
+    Ok(connection.close().await.map_err(failed)?)
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<()> {
+    sqlx::raw_sql(sql).execute(connection).await.map(drop).map_err(failed)
+}
+
+async fn create_record(connection: &mut SqliteConnection) -> Result<()> {
+    let sql = "CREATE TABLE IF NOT EXISTS schema_migrations (
+        version INTEGER PRIMARY KEY,
+        name TEXT NOT NULL,
+        checksum TEXT NOT NULL,
+        dirty INTEGER NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
+        applied_at INTEGER NOT NULL
+    ) STRICT";
+    execute(connection, sql).await
+}
+
+async fn record(connection: &mut SqliteConnection, step: &Step) -> Result<()> {
+    let sql = "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)";
+    let migration = &step.migration;
+    sqlx::query(sql)
+        .bind(migration.version)
+        .bind(migration.name)
+        .bind(migration.checksum())
+        .bind(SystemClock.now().as_micros())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>> {
+    let table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'";
+    if sqlx::query(table).fetch_optional(&mut *connection).await.map_err(failed)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT version, name, checksum, dirty FROM schema_migrations ORDER BY version";
+    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(failed)?;
+    rows.iter()
+        .map(|row| {
+            Ok(Applied {
+                version: row.try_get("version").map_err(failed)?,
+                name: row.try_get("name").map_err(failed)?,
+                checksum: row.try_get("checksum").map_err(failed)?,
+                dirty: row.try_get("dirty").map_err(failed)?,
+            })
+        })
+        .collect()
+}
+
+/// One step with its record. DDL is transactional here, so there is no half-way.
+async fn run(tx: &mut Tx<'_>, step: &Step) -> Result<()> {
+    create_record(tx).await?;
+    match step.direction {
+        Direction::Up => {
+            execute(tx, step.migration.up).await?;
+            record(tx, step).await?;
+        }
+        Direction::Down => {
+            execute(tx, step.migration.down).await?;
+            let sql = AssertSqlSafe(format!(
+                "DELETE FROM schema_migrations WHERE version = {}",
+                step.migration.version
+            ));
+            sqlx::raw_sql(sql).execute(&mut **tx).await.map_err(failed)?;
+            // Nothing applied, nothing left.
+            let left = sqlx::query("SELECT 1 FROM schema_migrations LIMIT 1").fetch_optional(&mut **tx);
+            if left.await.map_err(failed)?.is_none() {
+                execute(tx, "DROP TABLE schema_migrations").await?;
+            }
+        }
+    }
+    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut **tx).await.map_err(failed)?;
+    match broken {
+        None => Ok(()),
+        Some(row) => {
+            let table: String = row.try_get(0).map_err(failed)?;
+            let message = format!("a row of {table} would refer to nothing");
+            Err(manman_core::error::Error::new(manman_core::error::ErrorKind::Conflict, "migrate", message))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Where the database is and how it is opened.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use manman_core::error::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+use super::translate::translate;
+
+/// How the store over SQLite is opened.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct SqliteConfig {
+    /// The file; made, readable for its owner alone, if it is not there. Its directory is.
+    pub path: PathBuf,
+    /// Whether the schema is brought to what this build needs, rather than refused, when
+    /// it is older. Default `false`. A newer one is always refused.
+    #[serde(default)]
+    pub migrate: bool,
+    /// Connections that read at the same time, 1 to 64. Default 4.
+    #[serde(default = "readers")]
+    pub readers: u32,
+    /// How long to wait for another process that writes, in seconds. Default 5.
+    #[serde(default = "busy_timeout_secs")]
+    pub busy_timeout_secs: u32,
+}
+
+fn readers() -> u32 {
+    4
+}
+
+fn busy_timeout_secs() -> u32 {
+    5
+}
+
+impl SqliteConfig {
+    /// The file at `path` with every default.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), migrate: false, readers: readers(), busy_timeout_secs: busy_timeout_secs() }
+    }
+
+    /// The same, with the schema brought to what this build needs.
+    pub fn migrated(self) -> Self {
+        Self { migrate: true, ..self }
+    }
+
+    fn options(&self) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(&self.path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(u64::from(self.busy_timeout_secs)))
+            // Every statement of the store, with room.
+            .statement_cache_capacity(256)
+    }
+
+    pub(super) async fn pool_of_readers(&self) -> Result<SqlitePool> {
+        let options = self.options().pragma("query_only", "ON");
+        let pool = pool_options().max_connections(self.readers.clamp(1, 64));
+        pool.connect_with(options).await.map_err(|error| translate("open the database", error))
+    }
+}
+
+fn pool_options() -> SqlitePoolOptions {
+    // A file does not go away: connections need no tests and no renewal.
+    SqlitePoolOptions::new()
+        .acquire_timeout(Duration::from_secs(10))
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_before_acquire(false)
+}
+
+/// Opens the database for writing, with the one connection that writes. Makes the file if
+/// it is not there; leaves the schema alone. For the migration
+/// [`Runner`](crate::migrate::Runner).
+///
+/// # Errors
+/// `Config` if the file cannot be made or is no database.
+pub async fn writer(config: &SqliteConfig) -> Result<SqlitePool> {
+    prepare(&config.path)?;
+    let pool = pool_options().max_connections(1).connect_with(config.options());
+    pool.await.map_err(|error| translate("open the database", error))
+}
+
+/// Makes the file, or shuts others out of it. SQLite gives its side files the same mode.
+fn prepare(path: &Path) -> Result<()> {
+    let mut open = fs::OpenOptions::new();
+    open.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    let refused = |error: std::io::Error| {
+        let message = format!("{} cannot be opened for writing", path.display());
+        Error::new(ErrorKind::Config, "open the database", message).because(error)
+    };
+    let file = open.open(path).map_err(refused)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = file.metadata().map_err(refused)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600)).map_err(refused)?;
+        }
+    }
+    drop(file);
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! Deployments and their ports.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use manman_core::{
+    error::Result,
+    id::{ServerId, SgcId},
+    model::{Deployment, DeploymentStatus, deployment::NewDeployment, text},
+    store::{DeedError, DeploymentStore, Page, Write, decide},
+};
+use serde_json::json;
+
+use super::{
+    SqliteStore,
+    deed::{Deed, missing},
+    map::{self, limit},
+};
+
+impl Deed<'_> {
+    pub(super) async fn deployment(&mut self, id: SgcId) -> Result<Deployment, DeedError> {
+        let query = sqlx::query("SELECT * FROM deployments WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        let row = self.row(query).await?.ok_or_else(|| missing("deployment", id))?;
+        Ok(map::deployment(&row)?)
+    }
+
+    /// The session that holds the slot of a deployment, as a refusal.
+    pub(super) async fn slot_holder(&mut self, sgc: SgcId) -> Result<Option<DeedError>> {
+        let sql = "SELECT * FROM sessions
+            WHERE sgc_id = ? AND state IN ('pending', 'starting', 'running', 'stopping', 'lost')";
+        let row = self.row(sqlx::query(sql).bind(sgc.0)).await?;
+        let holder = row.as_ref().map(map::session).transpose()?;
+        Ok(holder.map(|it| DeedError::SessionLive { session: it.id, sgc, state: it.state }))
+    }
+}
+
+#[async_trait]
+impl DeploymentStore for SqliteStore {
+    async fn deployment_create(&self, new: &NewDeployment, write: &Write) -> Result<Deployment, DeedError> {
+        let mut deed = self.deed("deployment_create").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return deed.deployment(SgcId(answer.as_i64().unwrap_or_default())).await;
+        }
+        text::check_labels("labels", &new.labels)?;
+        deed.epoch_of(new.server).await?.ok_or_else(|| missing("server", new.server))?;
+        let config = deed.config(new.config).await?;
+        decide::ports_cover(&config.body.ports, &new.ports)?;
+        let query = sqlx::query("SELECT * FROM server_ports WHERE server_id = ?").bind(new.server.0);
+        let mut held = BTreeMap::new();
+        for row in deed.rows(query).await? {
+            let port = map::server_port(&row)?;
+            held.insert((port.port, port.protocol), port.sgc);
+        }
+        let sql = "INSERT INTO deployments (name, server_id, config_id, ports, status, labels, created_at)
+            VALUES (?, ?, ?, '[]', ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id";
+        let now = deed.now.as_micros();
+        let query = sqlx::query(sql)
+            .bind(new.name.to_string())
+            .bind(new.server.0)
+            .bind(new.config.0)
+            .bind(DeploymentStatus::Active.as_str())
+            .bind(map::json(&new.labels)?)
+            .bind(now);
+        let taken = || DeedError::NameTaken { noun: "deployment", name: new.name.to_string() };
+        let id = SgcId(deed.insert(query).await?.ok_or_else(taken)?);
+        let ports = decide::ports_take(new.server, &held, &new.ports)?;
+        for binding in &ports {
+            let sql = "INSERT INTO server_ports (server_id, port, protocol, sgc_id, allocated_at)
+                VALUES (?, ?, ?, ?, ?)";
+            let query = sqlx::query(sql)
+                .bind(new.server.0)
+                .bind(i64::from(binding.host_port))
+                .bind(binding.protocol.to_string())
+                .bind(id.0)
+                .bind(now);
+            // The primary key decides; under the one writer it agrees with what was just read.
+            deed.run(query).await?;
+        }
+        let query = sqlx::query("UPDATE deployments SET ports = ? WHERE id = ?");
+        deed.run(query.bind(map::json(&ports)?).bind(id.0)).await?;
+        deed.sign(write, format!("deployment {id}"), json!(id)).await?;
+        let deployment = deed.deployment(id).await?;
+        deed.commit().await?;
+        Ok(deployment)
+    }
+
+    async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>> {
+        let query = sqlx::query("SELECT * FROM deployments WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        self.row("deployment_get", query).await?.as_ref().map(map::deployment).transpose()
+    }
+
+    async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>> {
+        let sql = "SELECT * FROM deployments
+            WHERE id > ?1 AND (?2 IS NULL OR server_id = ?2) AND deleted_at IS NULL ORDER BY id LIMIT ?3";
+        let query = sqlx::query(sql)
+            .bind(page.after.map_or(0, |id| id.0))
+            .bind(server.map(|id| id.0))
+            .bind(limit(page.limit));
+        self.rows("deployment_list", query).await?.iter().map(map::deployment).collect()
+    }
+
+    async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {
+        let mut deed = self.deed("deployment_delete").await?;
+        if deed.recall(write).await?.is_some() {
+            return Ok(());
+        }
+        deed.deployment(id).await?;
+        if let Some(live) = deed.slot_holder(id).await? {
+            return Err(live);
+        }
+        let query = sqlx::query("UPDATE deployments SET deleted_at = ? WHERE id = ?");
+        deed.run(query.bind(deed.now.as_micros()).bind(id.0)).await?;
+        deed.run(sqlx::query("DELETE FROM server_ports WHERE sgc_id = ?").bind(id.0)).await?;
+        deed.sign(write, format!("deployment {id}"), json!(null)).await?;
+        Ok(deed.commit().await?)
+    }
+}

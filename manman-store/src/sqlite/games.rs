@@ -1,0 +1,136 @@
+//! Games and how to run them.
+
+use async_trait::async_trait;
+use manman_core::{
+    error::Result,
+    id::{ConfigId, GameId},
+    model::{Game, GameConfig, config::NewConfig, game::NewGame},
+    store::{DeedError, GameStore, Page, Write},
+};
+use serde_json::json;
+
+use super::{
+    SqliteStore,
+    deed::{Deed, missing},
+    map::{self, Columns, limit},
+};
+
+impl Deed<'_> {
+    async fn game(&mut self, id: GameId) -> Result<Game, DeedError> {
+        let query = sqlx::query("SELECT * FROM games WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        let row = self.row(query).await?.ok_or_else(|| missing("game", id))?;
+        Ok(map::game(&row)?)
+    }
+
+    pub(super) async fn config(&mut self, id: ConfigId) -> Result<GameConfig, DeedError> {
+        let query = sqlx::query("SELECT * FROM game_configs WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        let row = self.row(query).await?.ok_or_else(|| missing("config", id))?;
+        Ok(map::config(&row)?)
+    }
+}
+
+#[async_trait]
+impl GameStore for SqliteStore {
+    async fn game_create(&self, new: &NewGame, write: &Write) -> Result<Game, DeedError> {
+        let mut deed = self.deed("game_create").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return deed.game(GameId(answer.as_i64().unwrap_or_default())).await;
+        }
+        new.validate()?;
+        let sql = "INSERT INTO games (name, steam_app_id, metadata, created_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO NOTHING RETURNING id";
+        let query = sqlx::query(sql)
+            .bind(new.name.to_string())
+            .bind(new.steam_app_id.clone())
+            .bind(map::json(&new.metadata)?)
+            .bind(deed.now.as_micros());
+        let taken = || DeedError::NameTaken { noun: "game", name: new.name.to_string() };
+        let id = GameId(deed.insert(query).await?.ok_or_else(taken)?);
+        deed.sign(write, format!("game {id}"), json!(id)).await?;
+        let game = deed.game(id).await?;
+        deed.commit().await?;
+        Ok(game)
+    }
+
+    async fn game_get(&self, id: GameId) -> Result<Option<Game>> {
+        let query = sqlx::query("SELECT * FROM games WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        self.row("game_get", query).await?.as_ref().map(map::game).transpose()
+    }
+
+    async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>> {
+        let sql = "SELECT * FROM games WHERE id > ? AND deleted_at IS NULL ORDER BY id LIMIT ?";
+        let query = sqlx::query(sql).bind(page.after.map_or(0, |id| id.0)).bind(limit(page.limit));
+        self.rows("game_list", query).await?.iter().map(map::game).collect()
+    }
+
+    async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
+        let mut deed = self.deed("game_delete").await?;
+        if deed.recall(write).await?.is_some() {
+            return Ok(());
+        }
+        deed.game(id).await?;
+        let sql = "SELECT id FROM game_configs WHERE game_id = ? AND deleted_at IS NULL ORDER BY id LIMIT 1";
+        if let Some(row) = deed.row(sqlx::query(sql).bind(id.0)).await? {
+            let by = format!("config {}", row.int("id")?);
+            return Err(DeedError::InUse { noun: "game", id: id.to_string(), by });
+        }
+        let query = sqlx::query("UPDATE games SET deleted_at = ? WHERE id = ?");
+        deed.run(query.bind(deed.now.as_micros()).bind(id.0)).await?;
+        deed.sign(write, format!("game {id}"), json!(null)).await?;
+        Ok(deed.commit().await?)
+    }
+
+    async fn config_create(&self, new: &NewConfig, write: &Write) -> Result<GameConfig, DeedError> {
+        let mut deed = self.deed("config_create").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return deed.config(ConfigId(answer.as_i64().unwrap_or_default())).await;
+        }
+        new.body.validate()?;
+        deed.game(new.game).await?;
+        let sql = "INSERT INTO game_configs (game_id, name, body, created_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO NOTHING RETURNING id";
+        let query = sqlx::query(sql)
+            .bind(new.game.0)
+            .bind(new.name.to_string())
+            .bind(map::json(&new.body)?)
+            .bind(deed.now.as_micros());
+        let taken = || DeedError::NameTaken { noun: "config", name: new.name.to_string() };
+        let id = ConfigId(deed.insert(query).await?.ok_or_else(taken)?);
+        deed.sign(write, format!("config {id}"), json!(id)).await?;
+        let config = deed.config(id).await?;
+        deed.commit().await?;
+        Ok(config)
+    }
+
+    async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>> {
+        let query = sqlx::query("SELECT * FROM game_configs WHERE id = ? AND deleted_at IS NULL").bind(id.0);
+        self.row("config_get", query).await?.as_ref().map(map::config).transpose()
+    }
+
+    async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>> {
+        let sql = "SELECT * FROM game_configs
+            WHERE id > ?1 AND (?2 IS NULL OR game_id = ?2) AND deleted_at IS NULL ORDER BY id LIMIT ?3";
+        let query = sqlx::query(sql)
+            .bind(page.after.map_or(0, |id| id.0))
+            .bind(game.map(|id| id.0))
+            .bind(limit(page.limit));
+        self.rows("config_list", query).await?.iter().map(map::config).collect()
+    }
+
+    async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {
+        let mut deed = self.deed("config_delete").await?;
+        if deed.recall(write).await?.is_some() {
+            return Ok(());
+        }
+        deed.config(id).await?;
+        let sql = "SELECT id FROM deployments WHERE config_id = ? AND deleted_at IS NULL ORDER BY id LIMIT 1";
+        if let Some(row) = deed.row(sqlx::query(sql).bind(id.0)).await? {
+            let by = format!("deployment {}", row.int("id")?);
+            return Err(DeedError::InUse { noun: "config", id: id.to_string(), by });
+        }
+        let query = sqlx::query("UPDATE game_configs SET deleted_at = ? WHERE id = ?");
+        deed.run(query.bind(deed.now.as_micros()).bind(id.0)).await?;
+        deed.sign(write, format!("config {id}"), json!(null)).await?;
+        Ok(deed.commit().await?)
+    }
+}

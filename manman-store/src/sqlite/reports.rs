@@ -1,0 +1,85 @@
+//! What hosts report of their sessions.
+
+use manman_core::{
+    error::Result,
+    store::{Applied, IllegalReport, RefusedReports, Source, decide},
+    wire::SessionReport,
+};
+
+use super::{deed::Deed, map};
+
+impl Deed<'_> {
+    /// Applies a report; the caller commits.
+    pub(super) async fn report(&mut self, source: Source, report: &SessionReport) -> Result<Applied> {
+        if self.epoch_of(source.server).await? != Some(source.epoch) {
+            return Ok(Applied::Fenced);
+        }
+        if !self.is_first(source).await? {
+            return Ok(Applied::Duplicate);
+        }
+        let id = report.session();
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = ? AND server_id = ?");
+        let Some(row) = self.row(query.bind(id.0).bind(source.server.0)).await? else {
+            let why = IllegalReport::NoSession { server: source.server, session: id };
+            return self.refuse(source, report, why).await;
+        };
+        if let SessionReport::Outcome { session, command, outcome } = report {
+            let sql = "UPDATE commands SET outcome = ?
+                WHERE id = ? AND session_id = ? AND server_id = ? AND outcome IS NULL";
+            let query = sqlx::query(sql)
+                .bind(map::json(outcome)?)
+                .bind(command.to_string())
+                .bind(session.0)
+                .bind(source.server.0);
+            let settled = self.run(query).await? > 0;
+            return Ok(if settled { Applied::Changed } else { Applied::Same });
+        }
+        let session = map::session(&row)?;
+        let last = map::last_report(&row)?;
+        if decide::is_outdated(report, source, last) {
+            return Ok(Applied::Duplicate);
+        }
+        let change = match decide::apply(&session, report, self.now) {
+            Ok(change) => change,
+            Err(rejected) => return self.refuse(source, report, rejected.into()).await,
+        };
+        // An end stands, down to the last column.
+        let this = (source.epoch, source.sequence);
+        if !session.state.is_end() && last.is_none_or(|last| last < this) {
+            let query = sqlx::query("UPDATE sessions SET last_epoch = ?, last_sequence = ? WHERE id = ?");
+            self.run(query.bind(source.epoch.0).bind(source.sequence).bind(id.0)).await?;
+        }
+        if change.session == session {
+            return Ok(Applied::Same);
+        }
+        self.keep(change, None).await?;
+        Ok(Applied::Changed)
+    }
+
+    /// Counts and keeps what cannot be applied.
+    async fn refuse(
+        &mut self,
+        source: Source,
+        report: &SessionReport,
+        why: IllegalReport,
+    ) -> Result<Applied> {
+        self.run(sqlx::query("UPDATE installation SET refused = refused + 1")).await?;
+        let sql = "INSERT INTO refused_reports
+                (at, message, server_id, epoch, sequence, session_id, why, report)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+        let query = sqlx::query(sql)
+            .bind(self.now.as_micros())
+            .bind(source.message.to_string())
+            .bind(source.server.0)
+            .bind(source.epoch.0)
+            .bind(source.sequence)
+            .bind(report.session().0)
+            .bind(why.to_string())
+            .bind(map::json(report)?);
+        self.run(query).await?;
+        // One comes, one goes: what hosts send must not fill the disk.
+        let sql = "DELETE FROM refused_reports WHERE id <= (SELECT max(id) FROM refused_reports) - ?";
+        self.run(sqlx::query(sql).bind(map::limit(RefusedReports::KEPT))).await?;
+        Ok(Applied::Illegal(why))
+    }
+}

@@ -1,0 +1,287 @@
+//! Sessions.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use manman_core::{
+    clock::Timestamp,
+    error::Result,
+    id::{AttemptId, ServerId, SessionId, SgcId},
+    model::{DeploymentStatus, Session, session::TimelineEntry},
+    store::{
+        Applied, DeedError, Page, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome,
+        WantChange, Write,
+        decide::{self, Change, Wanted},
+    },
+    wire::{Command, SessionReport},
+};
+use serde_json::json;
+use sqlx::{QueryBuilder, Sqlite};
+
+use super::{
+    SqliteStore,
+    backend::Query,
+    deed::{Deed, missing},
+    map::{self, Columns, limit},
+    translate::translate,
+};
+
+const LIVE_OF: &str = "SELECT * FROM sessions WHERE server_id = ?
+    AND state IN ('pending', 'starting', 'running', 'stopping', 'lost') ORDER BY id";
+
+impl Deed<'_> {
+    pub(super) async fn session(&mut self, id: SessionId) -> Result<Session, DeedError> {
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id.0);
+        let row = self.row(query).await?.ok_or_else(|| missing("session", id))?;
+        Ok(map::session(&row)?)
+    }
+
+    pub(super) async fn live_of(&mut self, server: ServerId) -> Result<Vec<Session>> {
+        self.rows(sqlx::query(LIVE_OF).bind(server.0)).await?.iter().map(map::session).collect()
+    }
+
+    /// Writes a new session; `None` if the slot of its deployment is held.
+    async fn add(&mut self, mut change: Change) -> Result<Option<Session>> {
+        let sql = "INSERT INTO sessions (sgc_id, server_id, created_at, not_after, want, generation, state,
+                phase, progress, attempt, reason, revision, started_at, ready_at, ended_at, exit_code,
+                out_of_memory, last_lines)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            ON CONFLICT DO NOTHING RETURNING id";
+        let session = &change.session;
+        let query = sqlx::query(sql)
+            .bind(session.sgc.0)
+            .bind(session.server.0)
+            .bind(session.created_at.as_micros())
+            .bind(session.not_after.as_micros());
+        let Some(id) = self.insert(bind_seen(query, session)?).await? else { return Ok(None) };
+        change.session.id = SessionId(id);
+        let hint = Command::Start { session: change.session.id };
+        self.tell(&change, Some(hint)).await?;
+        Ok(Some(change.session))
+    }
+
+    /// Writes what `change` made of a session, tells other systems, and hints to its host.
+    pub(super) async fn keep(&mut self, change: Change, hint: Option<Command>) -> Result<Session> {
+        let sql = "UPDATE sessions SET want = ?, generation = ?, state = ?, phase = ?, progress = ?,
+                attempt = ?, reason = ?, revision = ?, started_at = ?, ready_at = ?, ended_at = ?,
+                exit_code = ?, out_of_memory = ?, last_lines = ?
+            WHERE id = ?";
+        let query = bind_seen(sqlx::query(sql), &change.session)?.bind(change.session.id.0);
+        self.run(query).await?;
+        self.tell(&change, hint).await?;
+        Ok(change.session)
+    }
+
+    async fn tell(&mut self, change: &Change, hint: Option<Command>) -> Result<()> {
+        let session = &change.session;
+        for entry in &change.entries {
+            let sql = "INSERT INTO session_timeline
+                    (session_id, revision, at, state, phase, attempt, not_seen, reason)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+            let query = sqlx::query(sql)
+                .bind(session.id.0)
+                .bind(entry.revision)
+                .bind(entry.at.as_micros())
+                .bind(entry.state.as_str())
+                .bind(entry.phase.map(|phase| phase.as_str()))
+                .bind(i64::from(entry.attempt))
+                .bind(entry.not_seen)
+                .bind(map::json(&entry.reason)?);
+            self.run(query).await?;
+        }
+        if hint.is_none() && change.events.is_empty() {
+            return Ok(());
+        }
+        let post = self.postal(session.server).await?;
+        if let Some(hint) = hint {
+            let message = post.hint(self.uuid(), session, hint)?;
+            self.post(message, Some(session.id)).await?;
+        }
+        for event in &change.events {
+            let message = post.event(self.uuid(), event)?;
+            self.post(message, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether hints for this session wait and none of them was ever handed to a relay.
+    async fn never_left(&mut self, id: SessionId) -> Result<bool> {
+        let sql = "SELECT count(*) > 0 AND max(has_left) = 0 AS never FROM outbox WHERE hints = ?";
+        match self.row(sqlx::query(sql).bind(id.0)).await? {
+            Some(row) => Ok(row.get_as::<Option<bool>>("never")?.unwrap_or(false)),
+            None => Ok(false),
+        }
+    }
+}
+
+/// What is wanted and seen of a session, in the order that both statements name it.
+fn bind_seen(query: Query, session: &Session) -> Result<Query> {
+    Ok(query
+        .bind(map::json(&session.want)?)
+        .bind(session.generation.0)
+        .bind(session.state.as_str())
+        .bind(session.phase.map(|phase| phase.as_str()))
+        .bind(session.progress.clone())
+        .bind(i64::from(session.attempt))
+        .bind(map::json(&session.reason)?)
+        .bind(session.revision)
+        .bind(session.started_at.map(Timestamp::as_micros))
+        .bind(session.ready_at.map(Timestamp::as_micros))
+        .bind(session.ended_at.map(Timestamp::as_micros))
+        .bind(session.exit_code)
+        .bind(session.out_of_memory)
+        .bind(map::json(&session.last_lines)?))
+}
+
+#[async_trait]
+impl SessionStore for SqliteStore {
+    async fn session_start(
+        &self,
+        sgc: SgcId,
+        valid_for: Duration,
+        write: &Write,
+    ) -> Result<StartOutcome, DeedError> {
+        let mut deed = self.deed("session_start").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            let session = deed.session(SessionId(answer.as_i64().unwrap_or_default())).await?;
+            return Ok(StartOutcome { session, repeated: true });
+        }
+        let deployment = deed.deployment(sgc).await?;
+        if deployment.status != DeploymentStatus::Active {
+            return Err(DeedError::NotActive { sgc, status: deployment.status });
+        }
+        let server = deployment.server;
+        let change = decide::begun(SessionId(0), sgc, server, valid_for, &write.actor, deed.now);
+        let Some(session) = deed.add(change).await? else {
+            return Err(deed.slot_holder(sgc).await?.unwrap_or_else(|| missing("deployment", sgc)));
+        };
+        deed.sign(write, format!("session {}", session.id), json!(session.id)).await?;
+        deed.commit().await?;
+        Ok(StartOutcome { session, repeated: false })
+    }
+
+    async fn session_want(
+        &self,
+        id: SessionId,
+        change: WantChange,
+        write: &Write,
+    ) -> Result<Session, DeedError> {
+        let mut deed = self.deed("session_want").await?;
+        let known = deed.recall(write).await?.is_some();
+        let session = deed.session(id).await?;
+        if known {
+            return Ok(session);
+        }
+        let never_left = deed.never_left(id).await?;
+        let after = match decide::want(&session, change, never_left, &write.actor, deed.now)? {
+            Wanted::Already => session,
+            Wanted::Told { change, hint } => deed.keep(*change, Some(hint)).await?,
+            Wanted::Withdrawn(change) => {
+                deed.withdraw(id).await?;
+                deed.keep(*change, None).await?
+            }
+        };
+        deed.sign(write, format!("session {id}"), json!(id)).await?;
+        deed.commit().await?;
+        Ok(after)
+    }
+
+    async fn session_get(&self, id: SessionId) -> Result<Option<Session>> {
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id.0);
+        self.row("session_get", query).await?.as_ref().map(map::session).transpose()
+    }
+
+    async fn session_list(&self, filter: SessionFilter, page: Page<SessionId>) -> Result<Vec<Session>> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM sessions WHERE id < ");
+        query.push_bind(page.after.map_or(i64::MAX, |id| id.0));
+        if let Some(sgc) = filter.sgc {
+            query.push(" AND sgc_id = ").push_bind(sgc.0);
+        }
+        if let Some(server) = filter.server {
+            query.push(" AND server_id = ").push_bind(server.0);
+        }
+        if !filter.states.is_empty() {
+            query.push(" AND state IN (");
+            let mut states = query.separated(", ");
+            for state in &filter.states {
+                states.push_bind(state.as_str());
+            }
+            query.push(")");
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit(page.limit));
+        let rows = query.build().fetch_all(self.readers()).await;
+        rows.map_err(|error| translate("session_list", error))?.iter().map(map::session).collect()
+    }
+
+    async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
+        let rows = self.rows("session_live", sqlx::query(LIVE_OF).bind(server.0)).await?;
+        rows.iter().map(map::session).collect()
+    }
+
+    async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {
+        let query = sqlx::query("SELECT * FROM sessions WHERE sgc_id = ? ORDER BY id DESC LIMIT 1");
+        let row = self.row("session_latest", query.bind(sgc.0)).await?;
+        row.as_ref().map(map::session).transpose()
+    }
+
+    async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>> {
+        let query = sqlx::query("SELECT * FROM session_timeline WHERE session_id = ? ORDER BY revision");
+        let rows = self.rows("session_timeline", query.bind(id.0)).await?;
+        rows.iter().map(map::timeline_entry).collect()
+    }
+
+    async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {
+        let mut deed = self.deed("session_report").await?;
+        let applied = deed.report(source, report).await?;
+        if !matches!(applied, Applied::Fenced) {
+            deed.commit().await?;
+        }
+        Ok(applied)
+    }
+
+    async fn session_refused(&self, most: usize) -> Result<RefusedReports> {
+        let query = sqlx::query("SELECT refused FROM installation");
+        let total = self.row("session_refused", query).await?.map_or(Ok(0), |row| row.int("refused"))?;
+        let query = sqlx::query("SELECT * FROM refused_reports ORDER BY id DESC LIMIT ?").bind(limit(most));
+        let rows = self.rows("session_refused", query).await?;
+        Ok(RefusedReports { total, latest: rows.iter().map(map::refused_report).collect::<Result<_>>()? })
+    }
+
+    async fn session_expire(&self, grace: Duration) -> Result<Vec<SessionId>> {
+        // Nearly always nothing has expired, and then nothing is locked.
+        let sql = "SELECT * FROM sessions WHERE state = 'pending' AND not_after <= ? ORDER BY id";
+        let due = |now: Timestamp| sqlx::query(sql).bind(now.minus(grace).as_micros());
+        if self.rows("session_expire", due(self.clock.now())).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut deed = self.deed("session_expire").await?;
+        let mut ended = Vec::new();
+        for row in deed.rows(due(deed.now)).await? {
+            let session = map::session(&row)?;
+            if let Some(change) = decide::expired(&session, deed.now) {
+                deed.withdraw(session.id).await?;
+                ended.push(deed.keep(change, None).await?.id);
+            }
+        }
+        deed.commit().await?;
+        Ok(ended)
+    }
+
+    async fn session_receipts(&self, server: ServerId, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
+        let mut on_record = Vec::new();
+        let sql = "SELECT 1 FROM sessions WHERE id = ? AND server_id = ?
+            AND state IN ('stopped', 'completed', 'crashed', 'failed')";
+        for run in ends {
+            let query = sqlx::query(sql).bind(run.session.0).bind(server.0);
+            if self.row("session_receipts", query).await?.is_some() {
+                on_record.push(*run);
+            }
+        }
+        Ok(on_record)
+    }
+
+    async fn session_high_water(&self) -> Result<i64> {
+        let query = sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'");
+        self.row("session_high_water", query).await?.map_or(Ok(0), |row| row.int("seq"))
+    }
+}

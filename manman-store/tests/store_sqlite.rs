@@ -1,0 +1,17 @@
+//! The store over SQLite keeps the contract of the seam.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::sync::Arc;
+
+use manman_core::{clock::Clock, store::Store};
+use manman_store::{SqliteConfig, SqliteStore};
+use tempfile::TempDir;
+
+async fn fresh(clock: Arc<dyn Clock>) -> (Arc<dyn Store>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
+    let store = SqliteStore::open(&config, clock).await.unwrap();
+    (Arc::new(store), dir)
+}
+
+manman_core::store_conformance!(fresh);
