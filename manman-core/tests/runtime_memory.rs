@@ -1,4 +1,5 @@
 //! The runtime in memory keeps to the contract of the runtime.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::{
     any::Any,

@@ -1,4 +1,5 @@
 //! The spool on a disk: exact after a death at any byte, bounded, and readable from anywhere.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::{fs, path::Path, sync::Arc};
 

@@ -63,6 +63,24 @@ struct Live {
     attempts: HashMap<u32, Arc<Attempt>>,
 }
 
+impl Live {
+    /// Reads no more, and has what was read kept as far as the disk takes it.
+    async fn close(&self) {
+        self.attempts.values().for_each(|attempt| attempt.close());
+        self.recorder.settle().await;
+        self.recorder.release();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        for live in self.sessions.get_mut().unwrap_or_else(PoisonError::into_inner).values() {
+            live.attempts.values().for_each(|attempt| attempt.close());
+            live.recorder.release();
+        }
+    }
+}
+
 impl Consoles {
     /// Consoles of what `runtime` runs, kept in `spool`; `hint` is called when output ends.
     pub fn new(
@@ -123,8 +141,10 @@ impl Consoles {
 
     /// Lets go of the console of one attempt; what was shown stays.
     pub fn close(&self, run: AttemptId) {
-        if let Some(live) = self.sessions().get_mut(&run.session) {
-            live.attempts.remove(&run.attempt);
+        let mut sessions = self.sessions();
+        let attempt = sessions.get_mut(&run.session).and_then(|live| live.attempts.remove(&run.attempt));
+        if let Some(attempt) = attempt {
+            attempt.close();
         }
     }
 
@@ -134,9 +154,8 @@ impl Consoles {
     /// To be called after [`ConsoleHandle::drained`]; what comes later is lost.
     pub async fn end(&self, session: SessionId) {
         let live = self.sessions().remove(&session);
-        if let Some(live) = &live {
-            drop(live.attempts.values().map(|attempt| attempt.close()).collect::<Vec<_>>());
-            live.recorder.settle().await;
+        if let Some(live) = live {
+            live.close().await;
             live.recorder.end();
         }
         let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
@@ -151,9 +170,9 @@ impl Consoles {
     /// # Errors
     /// What the spool says.
     pub async fn forget(&self, session: SessionId) -> Result<()> {
-        if let Some(live) = self.sessions().remove(&session) {
-            drop(live.attempts.values().map(|attempt| attempt.close()).collect::<Vec<_>>());
-            live.recorder.settle().await;
+        let live = self.sessions().remove(&session);
+        if let Some(live) = live {
+            live.close().await;
             live.recorder.end();
         }
         let spool = self.inner.spool.clone();
@@ -181,10 +200,7 @@ impl Consoles {
     /// every console.
     pub async fn shut_down(&self) {
         let live: Vec<Live> = self.sessions().drain().map(|(_, live)| live).collect();
-        for live in live {
-            drop(live.attempts);
-            live.recorder.settle().await;
-        }
+        futures::future::join_all(live.iter().map(Live::close)).await;
     }
 
     /// The recorder of a session, opened if it is not.

@@ -81,15 +81,17 @@ struct State {
     shown: u64,
     unkept: Unkept,
     trouble: Option<Trouble>,
+    /// How many numbers were given up since all was well.
+    given_up: u64,
+    /// Nothing is written any more.
+    released: bool,
 }
 
 /// The disk refuses.
 #[derive(Debug)]
 struct Trouble {
-    since: Timestamp,
     error: String,
     retry_at: Instant,
-    given_up: u64,
 }
 
 impl Recorder {
@@ -108,6 +110,8 @@ impl Recorder {
             shown: next,
             unkept: Unkept::new(config.unkept_bytes),
             trouble: None,
+            given_up: 0,
+            released: false,
         };
         let recorder = Arc::new(Self {
             session,
@@ -159,10 +163,7 @@ impl Recorder {
             if state.trouble.is_some() || state.unkept.is_over() {
                 self.show(&mut state, u64::MAX);
             }
-            let given_up = state.unkept.give_up();
-            if let Some(trouble) = &mut state.trouble {
-                trouble.given_up += given_up;
-            }
+            state.given_up += state.unkept.give_up();
             drop(state);
             self.unkept.notify_one();
         }
@@ -200,6 +201,9 @@ impl Recorder {
             let done = keeper.append(&group);
             let mut state = locked(&self.state);
             self.written(&mut state, done);
+            if state.released {
+                return;
+            }
             if state.trouble.is_some() || state.unkept.is_empty() {
                 state.keeper = Some(keeper);
                 return;
@@ -212,9 +216,10 @@ impl Recorder {
     fn written(&self, state: &mut State, done: Result<()>) {
         match done {
             Ok(()) => {
-                if let Some(trouble) = state.trouble.take() {
+                let given_up = std::mem::take(&mut state.given_up);
+                if state.trouble.take().is_some() || given_up > 0 {
                     tracing::info!(session.id = %self.session,
-                        "the console of session {} is kept again; given up: {}", self.session, trouble.given_up);
+                        "the console of session {} is kept again; given up: {given_up}", self.session);
                 }
                 self.show(state, state.unkept.begun());
                 state.unkept.done();
@@ -225,15 +230,11 @@ impl Recorder {
                 self.show(state, u64::MAX);
                 let error = Chain(&error).to_string();
                 let retry_at = Instant::now() + RETRY;
-                match &mut state.trouble {
-                    Some(trouble) => (trouble.error, trouble.retry_at) = (error, retry_at),
-                    None => {
-                        tracing::warn!(session.id = %self.session, %error,
-                            "the console of session {} cannot be kept, it is shown all the same", self.session);
-                        let since = self.clock.now();
-                        state.trouble = Some(Trouble { since, error, retry_at, given_up: 0 });
-                    }
+                if state.trouble.is_none() {
+                    tracing::warn!(session.id = %self.session, %error,
+                        "the console of session {} cannot be kept, it is shown all the same", self.session);
                 }
+                state.trouble = Some(Trouble { error, retry_at });
             }
         }
     }
@@ -242,7 +243,7 @@ impl Recorder {
     fn show(&self, state: &mut State, until: u64) {
         let from = state.shown;
         let mut ring = self.ring.write().unwrap_or_else(PoisonError::into_inner);
-        for entry in state.unkept.entries().filter(|entry| entry.first >= from && entry.first < until) {
+        for entry in state.unkept.from(from).take_while(|entry| entry.first < until) {
             state.shown = entry.next();
             ring.push(entry.clone());
         }
@@ -391,18 +392,28 @@ impl Recorder {
         self.progress.send_modify(|progress| progress.ended = true);
     }
 
+    /// Writes nothing any more: another one may take the session over.
+    pub(super) fn release(&self) {
+        let mut state = locked(&self.state);
+        state.released = true;
+        state.keeper = None;
+    }
+
     /// What is wrong with keeping this console, for people.
     pub(super) fn warning(&self) -> Option<String> {
         let state = locked(&self.state);
-        let trouble = state.trouble.as_ref()?;
-        let lost = match trouble.given_up {
+        let waits = state.unkept.oldest()?.elapsed();
+        let why = match &state.trouble {
+            Some(trouble) => trouble.error.as_str(),
+            None if waits > STALL => "the disk does not answer",
+            None => return None,
+        };
+        let lost = match state.given_up {
             0 => "nothing is lost yet".to_owned(),
             lost => format!("{lost} lines were shown and not kept"),
         };
-        Some(format!(
-            "the console of session {} cannot be kept since {}: {}; {lost}",
-            self.session, trouble.since, trouble.error
-        ))
+        let seconds = waits.as_secs();
+        Some(format!("the console of session {} waits {seconds} s for the disk: {why}; {lost}", self.session))
     }
 }
 

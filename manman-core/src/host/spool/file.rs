@@ -2,10 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
@@ -115,12 +115,37 @@ struct FileKeeper {
     /// The last segment, while it can be appended to.
     file: Option<File>,
     buffer: Vec<u8>,
+    /// The session's directory, locked: a writer that is being given up within this
+    /// process may still be at it.
+    _lock: File,
+}
+
+/// How long to wait for another keeper of the same session to let go.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Locks a directory for as long as the file is open.
+fn lock(dir: &Path) -> io::Result<File> {
+    let file = File::open(dir)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody else writes it"));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
 }
 
 impl FileKeeper {
     fn open(dir: PathBuf, session: SessionId, config: &SpoolConfig) -> io::Result<Self> {
         make_dir(&dir)?;
         let mut keeper = Self {
+            _lock: lock(&dir)?,
             segment_bytes: config.segment_bytes(),
             session_bytes: config.session_bytes,
             next: 1,

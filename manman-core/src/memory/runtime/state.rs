@@ -150,7 +150,7 @@ impl State {
             let message = format!("the name of deployment {} is taken by {}", spec.sgc, rival.spec.run);
             return fail(ErrorKind::Conflict, OPERATION, message);
         }
-        if !self.images.get(&spec.image).is_some_and(|image| image.pull.is_none()) {
+        if self.images.get(&spec.image).is_none_or(|image| image.pull.is_some()) {
             return fail(ErrorKind::NotFound, OPERATION, format!("no such image: {}", spec.image));
         }
         if !self.directories.contains_key(&(owner.environment.clone(), spec.sgc)) {

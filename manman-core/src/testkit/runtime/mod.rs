@@ -2,7 +2,7 @@
 //!
 //! A backend writes a [`RuntimeFixture`] and one line:
 //!
-//! ```ignore
+//! ```text
 //! async fn fresh() -> DockerFixture { … }
 //! manman_core::runtime_conformance!(fresh);
 //! ```

@@ -43,6 +43,12 @@ impl Unkept {
         self.entries.iter().map(|(entry, _)| entry)
     }
 
+    /// The one that holds `number`, and those after it.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = &Entry> {
+        let start = self.entries.partition_point(|(entry, _)| entry.next() <= number);
+        self.entries.range(start..).map(|(entry, _)| entry)
+    }
+
     /// The number of the oldest one.
     pub(super) fn first(&self) -> Option<u64> {
         self.entries.front().map(|(entry, _)| entry.first)
