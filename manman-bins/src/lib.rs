@@ -1,1 +1,4 @@
-//!
+//! What manman's programs are made of: configuration, composition, the API and its
+//! client. The decisions are in `manman-core`; a `main` here only calls.
+
+pub mod api;

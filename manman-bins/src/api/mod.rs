@@ -1,0 +1,20 @@
+//! The gRPC API: its definition, its errors, who may call it, and the server.
+
+pub mod codec;
+pub mod convert;
+pub mod errors;
+mod strict;
+
+/// The API's messages, client and server, generated from `proto/manman/v1/api.proto`.
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; what needs words has them in the .proto"
+)]
+pub mod v1 {
+    tonic::include_proto!("manman.v1");
+
+    /// The definition, as reflection serves it.
+    pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/manman.bin"));
+}
