@@ -8,7 +8,10 @@ use tonic::{
     codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
 };
 
-use super::{errors::{ApiError, ErrorCode}, strict};
+use super::{
+    errors::{ApiError, ErrorCode},
+    strict,
+};
 
 /// Writes as prost does. Reads what is named `…Request` strictly: what this version does
 /// not know is refused, never ignored. Replies are read leniently, so that an older

@@ -1,9 +1,22 @@
 //! The gRPC API: its definition, its errors, who may call it, and the server.
 
+pub mod auth;
 pub mod codec;
 pub mod convert;
 pub mod errors;
+pub mod gate;
+pub mod listen;
+mod near;
+mod page;
+pub mod serve;
+pub mod service;
 mod strict;
+pub mod token;
+
+pub use auth::{Authenticator, Caller, Local};
+pub use serve::ApiServer;
+pub use service::Api;
+pub use token::Token;
 
 /// The API's messages, client and server, generated from `proto/manman/v1/api.proto`.
 #[allow(

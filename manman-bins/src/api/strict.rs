@@ -47,15 +47,13 @@ fn collect(outer: &str, message: &DescriptorProto, messages: &mut HashMap<String
     }
     let fields = message.field.iter().map(|field| {
         let number = u32::try_from(field.number()).unwrap_or(0);
-        let message = (field.r#type() == Type::Message)
-            .then(|| field.type_name().trim_start_matches('.').to_owned());
+        let message =
+            (field.r#type() == Type::Message).then(|| field.type_name().trim_start_matches('.').to_owned());
         let repeated = field.label() == Label::Repeated;
-        (number, Field {
-            name: field.name().to_owned(),
-            repeated,
-            text: field.r#type() == Type::String,
-            message,
-        })
+        (
+            number,
+            Field { name: field.name().to_owned(), repeated, text: field.r#type() == Type::String, message },
+        )
     });
     messages.insert(name, fields.collect());
 }

@@ -22,7 +22,8 @@ enums! {
 
 impl From<StopPlan> for v1::StopPlan {
     fn from(plan: StopPlan) -> Self {
-        let step = |step: StopStep| v1::StopStep { command: step.command.into(), wait_millis: step.wait_millis };
+        let step =
+            |step: StopStep| v1::StopStep { command: step.command.into(), wait_millis: step.wait_millis };
         Self {
             steps: plan.steps.into_iter().map(step).collect(),
             signal: Some(v1::Signal::from(plan.signal).into()),
@@ -173,7 +174,9 @@ impl TryFrom<v1::GameConfig> for GameConfig {
             id: id("config_id", config.config_id, ConfigId)?,
             game: id("game_id", config.game_id, GameId)?,
             name: parsed("name", &config.name)?,
-            body: needed("body", config.body)?.try_into().map_err(|invalid: Invalid| invalid.within("body"))?,
+            body: needed("body", config.body)?
+                .try_into()
+                .map_err(|invalid: Invalid| invalid.within("body"))?,
             created_at: timestamp_in(needed("created_at", config.created_at)?),
         })
     }

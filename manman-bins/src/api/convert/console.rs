@@ -21,9 +21,10 @@ pub(in crate::api) fn shown_out(shown: Shown) -> Vec<v1::StreamSessionLogsRespon
     use v1::stream_session_logs_response::What;
     let said = |what| v1::StreamSessionLogsResponse { what: Some(what) };
     match shown {
-        Shown::Output { first, skip, attempt, batch } => {
-            outputs(first, skip, attempt, &batch).into_iter().map(|output| said(What::Output(output))).collect()
-        }
+        Shown::Output { first, skip, attempt, batch } => outputs(first, skip, attempt, &batch)
+            .into_iter()
+            .map(|output| said(What::Output(output)))
+            .collect(),
         Shown::Gap { sequence, attempt, gap } => vec![said(What::Gap(gap_out(sequence, attempt, gap)))],
         Shown::Lagged(count) => vec![said(What::Lagged(count))],
     }
@@ -44,8 +45,7 @@ fn outputs(first: u64, skip: usize, attempt: u32, batch: &Batch) -> Vec<v1::LogO
             held = 0;
         }
         held += text.len();
-        open.pieces
-            .push(v1::LogPiece { source: v1::LogSource::from(channel).into(), text: text.to_vec() });
+        open.pieces.push(v1::LogPiece { source: v1::LogSource::from(channel).into(), text: text.to_vec() });
     }
     if !open.pieces.is_empty() {
         outputs.push(open);

@@ -1,11 +1,10 @@
 //! Deployments.
 
 use manman_core::{
+    control::DeployRequest,
     id::{ConfigId, ServerId, SgcId},
     model::{
-        Deployment, DeploymentStatus, Invalid, PortAsk, PortBinding,
-        deployment::{NewDeployment, PortRequest},
-        port::MAX_PORTS,
+        Deployment, DeploymentStatus, Invalid, PortAsk, PortBinding, deployment::PortRequest, port::MAX_PORTS,
     },
 };
 
@@ -109,20 +108,20 @@ impl TryFrom<v1::ServerGameConfig> for Deployment {
     }
 }
 
-impl From<NewDeployment> for v1::DeployGameConfigRequest {
-    fn from(new: NewDeployment) -> Self {
+impl From<DeployRequest> for v1::DeployGameConfigRequest {
+    fn from(request: DeployRequest) -> Self {
         Self {
-            name: new.name.into(),
-            server_id: new.server.0,
-            game_config_id: new.config.0,
-            ports: new.ports.into_iter().map(Into::into).collect(),
-            labels: new.labels,
+            name: request.name.map(Into::into),
+            server_id: request.server.map(|server| server.0),
+            game_config_id: request.config.0,
+            ports: request.ports.into_iter().map(Into::into).collect(),
+            labels: request.labels,
             idempotency_key: String::new(),
         }
     }
 }
 
-impl TryFrom<v1::DeployGameConfigRequest> for NewDeployment {
+impl TryFrom<v1::DeployGameConfigRequest> for DeployRequest {
     type Error = Invalid;
 
     fn try_from(request: v1::DeployGameConfigRequest) -> Result<Self, Invalid> {
@@ -134,9 +133,9 @@ impl TryFrom<v1::DeployGameConfigRequest> for NewDeployment {
             PortRequest::try_from(port).map_err(|invalid| invalid.within(&format!("ports[{index}]")))
         });
         Ok(Self {
-            name: parsed("name", &request.name)?,
-            server: id("server_id", request.server_id, ServerId)?,
             config: id("game_config_id", request.game_config_id, ConfigId)?,
+            name: request.name.map(|name| parsed("name", &name)).transpose()?,
+            server: request.server_id.map(|server| id("server_id", server, ServerId)).transpose()?,
             ports: ports.collect::<Result<_, _>>()?,
             labels: labels_in("labels", request.labels)?,
         })

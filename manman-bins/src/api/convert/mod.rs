@@ -15,6 +15,9 @@ use manman_core::{
 
 use super::v1;
 
+pub(super) use console::shown_out;
+pub(super) use session::{mode_in, state_in};
+
 /// An id, or why the number is none.
 pub fn id<T>(field: &str, number: i64, make: fn(i64) -> T) -> Result<T, Invalid> {
     match number {
@@ -111,7 +114,8 @@ impl From<Reason> for v1::Reason {
 impl From<v1::Reason> for Reason {
     fn from(reason: v1::Reason) -> Self {
         // A code of a newer server reads as `other`; its sentence says the same.
-        let code = serde_json::from_value(serde_json::Value::String(reason.code)).unwrap_or(ReasonCode::Other);
+        let code =
+            serde_json::from_value(serde_json::Value::String(reason.code)).unwrap_or(ReasonCode::Other);
         Self::new(code, reason.text)
     }
 }

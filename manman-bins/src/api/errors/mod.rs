@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 use manman_core::model::Invalid;
 
 pub use wire::Reported;
+pub(super) use wire::reworded;
 
 macro_rules! catalogue {
     ($($name:ident = $text:literal, $grpc:ident, $http:literal, $cause:literal, $remedy:literal;)*) => {
@@ -55,12 +56,6 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    AmbiguousName = "ambiguous_name", InvalidArgument, 400,
-        "Several things have this name.",
-        "Say which one: by its id, or a config as `game/config`.";
-    BrokerUnavailable = "broker_unavailable", Unavailable, 503,
-        "The message broker does not answer.",
-        "Try again; what was asked for was not done.";
     DeadlineExceeded = "deadline_exceeded", DeadlineExceeded, 504,
         "There was no answer within the call's deadline; whether it was done is not known.",
         "Repeat it with the same idempotency key: then it is done once.";
@@ -94,9 +89,6 @@ catalogue! {
     NotRunning = "not_running", FailedPrecondition, 409,
         "Input goes to a running game, and this session's is not.",
         "Wait until it runs: `manman session show` says where it is.";
-    PermissionDenied = "permission_denied", PermissionDenied, 403,
-        "The caller may not do that.",
-        "Ask whoever runs this installation.";
     PortConflict = "port_conflict", AlreadyExists, 409,
         "A port of a server belongs to one deployment, from its creation to its deletion.",
         "Choose another port, ask for any of a range, or delete the deployment that holds it.";

@@ -1,0 +1,119 @@
+//! What every call passes, whatever it is for: who calls, how long it may take, and the
+//! transport's own refusals in the catalogue's words.
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tonic::{
+    Status,
+    body::Body,
+    codegen::{BoxFuture, http},
+    transport::server::{TcpConnectInfo, UdsConnectInfo},
+};
+use tower::{Layer, Service};
+
+use super::{
+    auth::{Authenticator, Peer, Presented},
+    errors::{ApiError, ErrorCode, reworded},
+    listen::Accepted,
+};
+
+/// The longest time that a call is worked on; a stream, until it begins.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Lets in who can prove who they are.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    authenticator: Arc<dyn Authenticator>,
+    deadline: Duration,
+}
+
+impl Gate {
+    /// Asks `authenticator` about every call.
+    pub fn new(authenticator: Arc<dyn Authenticator>) -> Self {
+        Self { authenticator, deadline: DEADLINE }
+    }
+}
+
+impl<S> Layer<S> for Gate {
+    type Service = Gated<S>;
+
+    fn layer(&self, inner: S) -> Gated<S> {
+        Gated { inner, gate: self.clone() }
+    }
+}
+
+/// A service behind a gate.
+#[derive(Clone, Debug)]
+pub struct Gated<S> {
+    inner: S,
+    gate: Gate,
+}
+
+impl<S> Service<http::Request<Body>> for Gated<S>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<Self::Response, Infallible>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        // The one that was found ready is the one to call.
+        let ready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, ready);
+        let gate = self.gate.clone();
+        Box::pin(async move {
+            let presented = Presented {
+                peer: peer(&request),
+                authorization: request
+                    .headers()
+                    .get(http::header::AUTHORIZATION)
+                    .map(|value| value.as_bytes()),
+            };
+            let Some(caller) = gate.authenticator.authenticate(&presented).await else {
+                return Ok(refused(ApiError::new(ErrorCode::Unauthenticated, "a valid token is needed")));
+            };
+            request.extensions_mut().insert(caller);
+            match tokio::time::timeout(gate.deadline, inner.call(request)).await {
+                Ok(response) => response.map(in_our_words),
+                Err(_) => {
+                    let message = format!("no answer within {} s", gate.deadline.as_secs());
+                    Ok(refused(ApiError::new(ErrorCode::DeadlineExceeded, message)))
+                }
+            }
+        })
+    }
+}
+
+fn peer(request: &http::Request<Body>) -> Option<Peer> {
+    let extensions = request.extensions();
+    if let Some(Accepted(info)) = extensions.get::<Accepted<UdsConnectInfo>>() {
+        return Some(Peer::Unix { uid: info.peer_cred.map(|peer| peer.uid()) });
+    }
+    let Accepted(info) = extensions.get::<Accepted<TcpConnectInfo>>()?;
+    info.remote_addr().map(Peer::Tcp)
+}
+
+fn refused(error: ApiError) -> http::Response<Body> {
+    Status::from(error).into_http()
+}
+
+fn in_our_words(response: http::Response<Body>) -> http::Response<Body> {
+    match Status::from_header_map(response.headers()).and_then(|status| reworded(&status)) {
+        Some(status) => status.into_http(),
+        None => response,
+    }
+}

@@ -1,0 +1,100 @@
+//! The token of a data directory.
+
+use std::{
+    fmt, fs,
+    io::{self, Read as _, Write as _},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
+
+use crate::secret::Secret;
+
+/// What a caller over TCP has to show: `mm_` and 32 random bytes in hex.
+#[derive(Clone)]
+pub struct Token(Secret);
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// If the system has no randomness to give.
+    pub fn random() -> io::Result<Self> {
+        let mut bytes = [0; 32];
+        fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self(Secret::new(format!("mm_{hex}"))))
+    }
+
+    /// The one in a file; blanks around it do not count.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or holds no token.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let text = fs::read_to_string(path)?;
+        let hex = text.trim().strip_prefix("mm_").unwrap_or_default();
+        if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Ok(Self(Secret::new(text.trim())));
+        }
+        let problem = format!("{} holds no token: mm_ and 64 hex digits are expected", path.display());
+        Err(io::Error::new(io::ErrorKind::InvalidData, problem))
+    }
+
+    /// The one in a file that only its owner can read; made if there is none.
+    ///
+    /// # Errors
+    /// If the file cannot be read or made, or holds no token.
+    pub fn read_or_create(path: &Path) -> io::Result<Self> {
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(mut file) => {
+                let token = Self::random()?;
+                writeln!(file, "{}", token.reveal())?;
+                file.sync_all()?;
+                Ok(token)
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                // One that others could read is no secret any more, but it is theirs to renew.
+                fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+                Self::read(path)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The text, for whoever has to send or digest it.
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_file_is_for_its_owner_and_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let made = Token::read_or_create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(Token::read_or_create(&path).unwrap().reveal(), made.reveal());
+        assert_eq!(Token::read(&path).unwrap().reveal(), made.reveal());
+        assert!(!format!("{made:?}").contains("mm_"));
+    }
+
+    #[test]
+    fn a_file_without_a_token_is_refused_without_showing_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for bad in ["", "secret", "mm_12", &format!("mm_{}", "g".repeat(64))] {
+            fs::write(&path, bad).unwrap();
+            let error = Token::read(&path).unwrap_err().to_string();
+            assert!(bad.is_empty() || !error.contains(&format!("{bad} ")), "{error}");
+        }
+    }
+}

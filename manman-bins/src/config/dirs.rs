@@ -1,0 +1,61 @@
+//! Where an installation is on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::Environment;
+
+/// A directory, made absolute.
+pub(super) fn parse(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a control character in it".to_owned());
+    }
+    std::path::absolute(text).map_err(|error| format!("{text:?} cannot be made absolute: {error}"))
+}
+
+/// `/var/lib/manman` for root, else `$XDG_DATA_HOME/manman`, else `~/.local/share/manman`.
+pub(super) fn default_data_dir(environment: &impl Environment) -> PathBuf {
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/manman");
+    }
+    // The XDG base directory specification: a relative path there is to be ignored.
+    let absolute = |name| environment.get(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    match (absolute("XDG_DATA_HOME"), absolute("HOME")) {
+        (Some(data), _) => data.join("manman"),
+        (None, Some(home)) => home.join(".local/share/manman"),
+        (None, None) => PathBuf::from("/var/lib/manman"),
+    }
+}
+
+/// What is in a data directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places<'a>(pub &'a Path);
+
+impl Places<'_> {
+    /// The Unix socket of the API.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("manman.sock")
+    }
+
+    /// The token.
+    pub fn token(&self) -> PathBuf {
+        self.0.join("token")
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.0.join("manman.db")
+    }
+
+    /// Held by the process that serves this directory.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// What the host manager keeps: journal and consoles.
+    pub fn host(&self) -> PathBuf {
+        self.0.join("host")
+    }
+}

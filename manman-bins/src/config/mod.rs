@@ -1,0 +1,174 @@
+//! Configuration: flags before environment variables before defaults. All that is wrong
+//! is said at once, each with its place and what to do.
+
+mod dirs;
+mod up;
+
+use std::{ffi::OsString, fmt, path::PathBuf};
+
+pub use dirs::Places;
+pub use up::{UpConfig, UpGiven};
+
+/// Something wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The flag or variable that it is in.
+    pub place: String,
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.place, self.problem, self.remedy)
+    }
+}
+
+/// All that is wrong with a configuration, one line each; a program exits with 78.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where values come from that no flag gave.
+pub trait Environment {
+    /// The variable, if it is set and not empty.
+    fn get(&self, name: &str) -> Option<OsString>;
+}
+
+/// The environment of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Process;
+
+impl Environment for Process {
+    fn get(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name).filter(|value| !value.is_empty())
+    }
+}
+
+/// Reads values and collects what is wrong with them.
+#[derive(Debug)]
+pub struct Reader<'a, E> {
+    environment: &'a E,
+    problems: Vec<Problem>,
+}
+
+impl<'a, E: Environment> Reader<'a, E> {
+    /// Reads from flags, then from `environment`.
+    pub fn new(environment: &'a E) -> Self {
+        Self { environment, problems: Vec::new() }
+    }
+
+    /// The value of a flag or, failing that, of the first variable that is set, and where
+    /// it was found.
+    fn value(&mut self, flag: &str, given: Option<&str>, variables: &[&str]) -> Option<(String, String)> {
+        if let Some(given) = given {
+            return Some((format!("--{flag}"), given.to_owned()));
+        }
+        for &name in variables {
+            match self.environment.get(name).map(OsString::into_string) {
+                Some(Ok(value)) => return Some((name.to_owned(), value)),
+                Some(Err(_)) => self.refuse(name, "is not UTF-8", "write it in UTF-8"),
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// The value, read by `parse`; what is wrong with it is kept, with `remedy`.
+    pub fn read<T>(
+        &mut self,
+        flag: &str,
+        given: Option<&str>,
+        variables: &[&str],
+        remedy: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let (place, text) = self.value(flag, given, variables)?;
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.refuse(&place, problem, remedy);
+                None
+            }
+        }
+    }
+
+    /// A variable that this version would have to pass over: better said than ignored.
+    pub fn unsupported(&mut self, variable: &str, allowed: impl FnOnce(&str) -> bool, remedy: &str) {
+        let value = self.environment.get(variable).map(|value| value.to_string_lossy().into_owned());
+        if value.is_some_and(|value| !allowed(&value)) {
+            self.refuse(variable, "has a value that this version cannot use", remedy);
+        }
+    }
+
+    /// Notes that something is wrong.
+    pub fn refuse(&mut self, place: &str, problem: impl Into<String>, remedy: impl Into<String>) {
+        let problem = Problem { place: place.to_owned(), problem: problem.into(), remedy: remedy.into() };
+        self.problems.push(problem);
+    }
+
+    /// The data directory.
+    pub fn data_dir(&mut self, given: Option<&str>) -> PathBuf {
+        let read = self.read(
+            "data-dir",
+            given,
+            &["DATA_DIR"],
+            "give a directory that is there or can be made",
+            dirs::parse,
+        );
+        read.unwrap_or_else(|| dirs::default_data_dir(self.environment))
+    }
+
+    /// Says what was wrong, if anything was.
+    ///
+    /// # Errors
+    /// All problems.
+    pub fn finish(self) -> Result<(), ConfigError> {
+        if self.problems.is_empty() { Ok(()) } else { Err(ConfigError(self.problems)) }
+    }
+}
+
+/// The data directory: what was given, or `DATA_DIR`, or the default.
+///
+/// # Errors
+/// If it is none.
+pub fn data_dir(given: Option<&str>, environment: &impl Environment) -> Result<PathBuf, ConfigError> {
+    let mut reader = Reader::new(environment);
+    let dir = reader.data_dir(given);
+    reader.finish().map(|()| dir)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    /// An environment of a test's own.
+    #[derive(Default)]
+    pub struct Fixed(pub HashMap<&'static str, &'static str>);
+
+    impl Environment for Fixed {
+        fn get(&self, name: &str) -> Option<OsString> {
+            self.0.get(name).map(OsString::from)
+        }
+    }
+
+    #[test]
+    fn a_flag_comes_before_a_variable() {
+        let environment = Fixed([("DATA_DIR", "/a")].into());
+        assert_eq!(data_dir(Some("/b"), &environment), Ok(PathBuf::from("/b")));
+        assert_eq!(data_dir(None, &environment), Ok(PathBuf::from("/a")));
+        assert!(data_dir(Some(""), &environment).is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! The configuration of `manman up`.
+
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::{Path, PathBuf},
+};
+
+use manman_core::model::{EnvironmentName, Invalid, Name};
+
+use super::{ConfigError, Environment, Places, Reader};
+use crate::telemetry::LogFormat;
+
+/// How `manman up` runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UpConfig {
+    /// Database, journal, consoles, token and socket, and the games' directories.
+    pub data_dir: PathBuf,
+    /// The same directory as the engine sees it, where that differs and was said.
+    pub host_data_dir: Option<PathBuf>,
+    /// Where the API is served over TCP.
+    pub listen: SocketAddr,
+    /// The environment in the names of containers and directories.
+    pub environment: EnvironmentName,
+    /// The engine's socket.
+    pub docker_socket: PathBuf,
+    /// The name of this machine.
+    pub server_name: Name,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// What the operator should know about the above.
+    pub warnings: Vec<String>,
+}
+
+/// What was given on the command line; what is absent is looked for in the environment.
+#[derive(Clone, Debug, Default)]
+pub struct UpGiven {
+    /// `--data-dir` or `DATA_DIR`.
+    pub data_dir: Option<String>,
+    /// `--listen` or `LISTEN`; 127.0.0.1:50051 if absent.
+    pub listen: Option<String>,
+    /// `--plaintext`: serve without encryption off loopback too.
+    pub plaintext: bool,
+    /// `--environment`, `ENVIRONMENT` or `APP_ENV`; `production` if absent.
+    pub environment: Option<String>,
+    /// `--server-name` or `SERVER_NAME`; the hostname if absent, with a warning.
+    pub server_name: Option<String>,
+    /// `--docker-socket` or `DOCKER_SOCKET`; `/var/run/docker.sock` if absent.
+    pub docker_socket: Option<String>,
+    /// `--host-data-dir` or `HOST_DATA_DIR`; found out if absent.
+    pub host_data_dir: Option<String>,
+    /// `--log-format`: human (the default) or json.
+    pub log_format: Option<String>,
+}
+
+impl UpConfig {
+    /// Reads it from what was given and from the environment.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn read(given: &UpGiven, environment: &impl Environment) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(environment);
+        let mut warnings = Vec::new();
+        let data_dir = reader.data_dir(given.data_dir.as_deref());
+        let listen = reader
+            .read("listen", given.listen.as_deref(), &["LISTEN"], "write it as 127.0.0.1:50051", parse_listen)
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50051)));
+        if !listen.ip().is_loopback() {
+            if given.plaintext {
+                warnings.push(format!(
+                    "the API on {listen} is not encrypted: tokens and consoles can be read on the way"
+                ));
+            } else {
+                reader.refuse(
+                    "LISTEN",
+                    format!("{listen} is not loopback, and the API is served without encryption"),
+                    "listen on 127.0.0.1, or say --plaintext if the network is trusted",
+                );
+            }
+        }
+        let name = reader.read(
+            "environment",
+            given.environment.as_deref(),
+            &["ENVIRONMENT", "APP_ENV"],
+            "take a name such as production or staging",
+            |text| text.parse().map_err(|invalid: Invalid| invalid.problem),
+        );
+        let docker_socket = reader.read(
+            "docker-socket",
+            given.docker_socket.as_deref(),
+            &["DOCKER_SOCKET"],
+            "give the absolute path of the engine's socket",
+            |text| absolute(text.strip_prefix("unix://").unwrap_or(text)),
+        );
+        let host_data_dir = reader.read(
+            "host-data-dir",
+            given.host_data_dir.as_deref(),
+            &["HOST_DATA_DIR"],
+            "give the absolute path that the engine's machine has for the data directory",
+            absolute,
+        );
+        let server_name = reader.read(
+            "server-name",
+            given.server_name.as_deref(),
+            &["SERVER_NAME"],
+            "take letters, digits, '-', '_' and '.'",
+            |text| text.parse::<Name>().map_err(|invalid| invalid.problem),
+        );
+        let log_format =
+            reader.read("log-format", given.log_format.as_deref(), &[], "say human or json", |text| {
+                text.parse::<LogFormat>()
+            });
+        reader.unsupported(
+            "BROKER_URL",
+            |url| url.starts_with("memory:"),
+            "unset it: `manman up` carries its messages within the process",
+        );
+        reader.unsupported(
+            "RABBITMQ_URL",
+            |url| url.starts_with("memory:"),
+            "unset it: `manman up` carries its messages within the process",
+        );
+        let own = format!("sqlite://{}", Places(&data_dir).database().display());
+        reader.unsupported("DATABASE_URL", |url| url == own, "unset it: `manman up` keeps {data}/manman.db");
+        reader.finish()?;
+        let server_name = server_name.unwrap_or_else(|| {
+            let name = hostname();
+            warnings
+                .push(format!("SERVER_NAME is not set: this machine is called {name}, after its hostname"));
+            name
+        });
+        Ok(Self {
+            data_dir,
+            host_data_dir,
+            listen,
+            environment: name.unwrap_or_default(),
+            docker_socket: docker_socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
+            server_name,
+            log_format: log_format.unwrap_or_default(),
+            warnings,
+        })
+    }
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let problem = || format!("{text:?} is no address and port");
+    text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(problem)
+}
+
+fn absolute(text: &str) -> Result<PathBuf, String> {
+    let path = Path::new(text);
+    if path.is_absolute() { Ok(path.to_owned()) } else { Err(format!("{text:?} is not absolute")) }
+}
+
+/// The machine's name, as far as it is a name for us.
+fn hostname() -> Name {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let name: String = name.chars().map(|c| if fits(c) { c } else { '-' }).take(63).collect();
+    let named = name.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).parse::<Name>();
+    named
+        .or_else(|_| format!("host-{name}").parse())
+        .or_else(|_| "this-machine".parse())
+        .unwrap_or_else(|_| unreachable!("a constant name parses"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::Fixed;
+
+    #[test]
+    fn defaults_suit_one_machine() {
+        let config = UpConfig::read(&UpGiven::default(), &Fixed::default()).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(config.environment.as_str(), "prod");
+        assert_eq!(config.docker_socket, PathBuf::from("/var/run/docker.sock"));
+        assert!(config.warnings[0].contains("SERVER_NAME"), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once_with_its_place() {
+        let environment = Fixed(
+            [
+                ("LISTEN", "nowhere"),
+                ("ENVIRONMENT", "Prod!"),
+                ("SERVER_NAME", "42"),
+                ("DOCKER_SOCKET", "docker.sock"),
+                ("HOST_DATA_DIR", "data"),
+                ("DATABASE_URL", "postgres://me:hunter2@db/x"),
+                ("BROKER_URL", "amqp://me:hunter2@mq"),
+            ]
+            .into(),
+        );
+        let error = UpConfig::read(&UpGiven::default(), &environment).unwrap_err();
+        let places: Vec<_> = error.0.iter().map(|problem| problem.place.as_str()).collect();
+        for place in environment.0.keys() {
+            assert!(places.contains(place), "{place}: {error}");
+        }
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn plaintext_off_loopback_has_to_be_said() {
+        let given = UpGiven { listen: Some("0.0.0.0:1".into()), ..UpGiven::default() };
+        assert!(UpConfig::read(&given, &Fixed::default()).is_err());
+        let given = UpGiven { plaintext: true, ..given };
+        let config = UpConfig::read(&given, &Fixed::default()).unwrap();
+        assert!(config.warnings.iter().any(|warning| warning.contains("not encrypted")));
+    }
+}
