@@ -42,44 +42,40 @@ impl Control {
         let record = self.store.command_input(session, line, self.config.command_valid(), write).await?;
         let outcome = match &record.state {
             CommandState::Settled(outcome) => outcome.clone(),
-            CommandState::Sent => self.outcome(&record, replies).await?,
+            CommandState::Sent => self.outcome(&record, replies).await,
         };
         Ok(Receipt { command: record.id, outcome })
     }
 
-    async fn outcome(
-        &self,
-        record: &CommandRecord,
-        mut replies: broadcast::Receiver<Reply>,
-    ) -> Result<Outcome, DeedError> {
-        let left = record.not_after.since(self.store.now().await?) + self.config.command_grace();
-        let deadline = Instant::now() + left;
+    /// What became of a command that was written: from here on nothing is an error, for
+    /// it may have been done.
+    async fn outcome(&self, record: &CommandRecord, mut replies: broadcast::Receiver<Reply>) -> Outcome {
+        let valid = match self.store.now().await {
+            Ok(now) => record.not_after.since(now),
+            Err(_) => self.config.command_valid(),
+        };
+        let deadline = Instant::now() + valid + self.config.command_grace();
         let mut listening = true;
         loop {
             let look = (Instant::now() + LOOK_EVERY).min(deadline);
             tokio::select! {
                 reply = replies.recv(), if listening => match reply {
                     Ok(reply) if (reply.server, reply.command) == (record.server, record.id) => {
-                        return Ok(reply.outcome);
+                        return reply.outcome;
                     }
                     Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
                     Err(broadcast::error::RecvError::Closed) => listening = false,
                 },
                 () = tokio::time::sleep_until(look) => {}
             }
-            let settled = match self.store.command_get(record.id).await {
-                Ok(Some(CommandRecord { state: CommandState::Settled(outcome), .. })) => Some(outcome),
-                Ok(_) => None,
-                // The command is on its way; only the deadline ends the wait.
-                Err(error) if error.is_temporary() => None,
-                Err(error) => return Err(error.into()),
-            };
-            if let Some(outcome) = settled {
-                return Ok(outcome);
+            if let Ok(Some(CommandRecord { state: CommandState::Settled(outcome), .. })) =
+                self.store.command_get(record.id).await
+            {
+                return outcome;
             }
             if Instant::now() >= deadline {
                 let text = format!("server {} did not say what became of it in time", record.server);
-                return Ok(Outcome::Unknown(text));
+                return Outcome::Unknown(text);
             }
         }
     }

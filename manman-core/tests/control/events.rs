@@ -10,7 +10,10 @@ use manman_core::{
     wire::{ExternalEvent, ExternalKind},
 };
 
-use super::world::{Answer, World, alice};
+use super::{
+    host::Answer,
+    world::{World, alice},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_life_is_told_from_beginning_to_end() {

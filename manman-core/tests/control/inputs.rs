@@ -6,12 +6,18 @@ use manman_core::{
     id::SessionId,
     model::{ConsoleLine, State},
     store::{Actor, CommandState, CommandStore, DeedError, IdempotencyKey, Write},
-    testkit::broker::{BrokerFaults, Nastiness},
+    testkit::{
+        Faults,
+        broker::{BrokerFaults, Nastiness},
+    },
     wire::Outcome,
 };
 use tokio::time::Instant;
 
-use super::world::{Answer, Host, World, alice, secs};
+use super::{
+    host::{Answer, Host},
+    world::{World, alice, secs},
+};
 
 async fn playing(answer: Answer) -> (World, Host, SessionId) {
     let world = World::begin().await;
@@ -60,6 +66,18 @@ async fn without_an_answer_the_outcome_is_unknown_in_time() {
         })
         .await;
     assert_eq!(world.stats.counters().commands_expired, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_fails_meanwhile_is_no_refusal() {
+    let (world, host, session) = playing(Answer::Both).await;
+    let input = tokio::spawn({
+        let control = world.control.clone();
+        async move { control.session_input(session, &save(), &alice()).await.unwrap() }
+    });
+    world.when(async || !host.inputs.lock().unwrap().is_empty()).await;
+    world.store.set(Faults { before: 1.0, after: 0.0 });
+    assert_eq!(input.await.unwrap().outcome, Outcome::Done);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,10 @@ use manman_core::{
 };
 use uuid::Uuid;
 
-use super::world::{World, letter, running, secs};
+use super::{
+    host::{letter, running},
+    world::{World, secs},
+};
 
 fn raw(key: RoutingKey, body: impl Into<bytes::Bytes>) -> Message {
     Message { id: Uuid::now_v7(), exchange: Exchange::Internal, key, class: Class::Report, body: body.into() }
@@ -122,7 +125,7 @@ async fn a_store_that_fails_now_and_then_uses_nothing_up() {
         host.voice.running(session, attempt).await;
     }
     host.voice
-        .insist(Report::Session(super::world::ended(session, 30, manman_core::wire::End::Completed)))
+        .insist(Report::Session(super::host::ended(session, 30, manman_core::wire::End::Completed)))
         .await;
     tokio::time::sleep(secs(120)).await;
     world.store.set(Faults::default());

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod events;
+mod host;
 mod inputs;
 mod letters;
 mod order;

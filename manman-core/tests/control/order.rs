@@ -15,7 +15,10 @@ use manman_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Answer, Host, World, alice, ended, running, secs};
+use super::{
+    host::{Answer, Host, ended, running},
+    world::{World, alice, secs},
+};
 
 /// What a host says of a session's life, in the order in which it happens.
 fn life(session: SessionId, random: &mut fastrand::Rng) -> Vec<SessionReport> {

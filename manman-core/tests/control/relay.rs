@@ -16,7 +16,10 @@ use manman_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::world::{Answer, World, alice, secs};
+use super::{
+    host::Answer,
+    world::{World, alice, secs},
+};
 
 fn relay(world: &World) -> impl Future<Output = ()> + use<> {
     let relay = Relay::new(

@@ -9,7 +9,10 @@ use manman_core::{
     testkit::{Faults, broker::BrokerFaults},
 };
 
-use super::world::{Answer, Host, World, alice, secs};
+use super::{
+    host::{Answer, Host},
+    world::{World, alice, secs},
+};
 
 async fn playing() -> (World, Host, SessionId) {
     let world = World::begin().await;
@@ -90,7 +93,7 @@ async fn a_detector_whose_store_was_away_marks_nobody_and_loses_nothing() {
     let (world, host, session) = playing().await;
     world.store.set(Faults { before: 1.0, after: 0.0 });
     host.voice
-        .insist(manman_core::wire::Report::Session(super::world::ended(
+        .insist(manman_core::wire::Report::Session(super::host::ended(
             session,
             1,
             manman_core::wire::End::Completed,
@@ -102,6 +105,19 @@ async fn a_detector_whose_store_was_away_marks_nobody_and_loses_nothing() {
     tokio::time::sleep(secs(30)).await;
     assert_eq!(status(&world, &host).await, ServerStatus::Online);
     assert_eq!((world.stats.counters().stale, world.stats.counters().dead), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_stopped_for_a_minute_marks_nobody() {
+    let (world, host, session) = playing().await;
+    for _ in 0..3 {
+        // Nothing runs meanwhile, as after SIGSTOP: the beats are as old as the gap.
+        tokio::time::advance(secs(60)).await;
+        tokio::time::sleep(secs(25)).await;
+        assert_eq!(status(&world, &host).await, ServerStatus::Online);
+    }
+    assert_eq!(world.session(session).await.state, State::Running);
+    assert_eq!(world.stats.counters().stale, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,11 +6,15 @@ use manman_core::{
     broker::{Broker, Queue},
     model::{State, StopMode, reason::ReasonCode},
     store::DeedError,
+    testkit::{Faults, broker::BrokerFaults},
     uplink::Uplink,
     wire::{Command, End, Envelope, Report},
 };
 
-use super::world::{Answer, World, alice, ended, secs};
+use super::{
+    host::{Answer, ended},
+    world::{World, alice, secs},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_start_is_hinted_taken_up_and_stopped() {
@@ -95,7 +99,6 @@ async fn an_outage_of_the_broker_does_not_expire_what_runs() {
     let mut host = world.host("box").await;
     let session = world.start(world.deployment(&host, "game").await).await;
     tokio::time::sleep(secs(1)).await;
-    use manman_core::testkit::broker::BrokerFaults;
     world.broker.stop().await;
     // The host has heard of it; its report waits for the broker, for two minutes.
     let report = tokio::spawn({
@@ -111,6 +114,23 @@ async fn an_outage_of_the_broker_does_not_expire_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_asked_for_in_a_long_outage_is_accounted_for() {
+    let world = World::begin().await;
+    let host = world.host("box").await;
+    let mut sessions = Vec::new();
+    world.broker.stop().await;
+    for index in 0..10 {
+        sessions.push(world.start(world.deployment(&host, &format!("g{index}")).await).await);
+        tokio::time::sleep(secs(60)).await;
+    }
+    world.broker.start().await;
+    for session in sessions {
+        world.until(session, State::Failed).await;
+    }
+    assert_eq!(world.stats.counters().starts_expired, 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_processor_that_is_told_to_end_does() {
     let mut world = World::begin().await;
     let host = world.host("box").await;
@@ -119,7 +139,7 @@ async fn a_processor_that_is_told_to_end_does() {
     assert!(world.shutdown().await < secs(1));
     // While the store is away as well.
     world.process();
-    world.store.set(manman_core::testkit::Faults { before: 1.0, after: 0.0 });
+    world.store.set(Faults { before: 1.0, after: 0.0 });
     tokio::time::sleep(secs(3)).await;
     assert!(world.shutdown().await < secs(5));
 }
