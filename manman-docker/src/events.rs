@@ -1,16 +1,16 @@
 //! The engine's events, as hints.
 
-use std::{
-    future::ready,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{future::ready, time::Duration};
 
 use bollard::{Docker, models::EventMessage, query_parameters::EventsOptionsBuilder};
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use manman_core::runtime::{Owner, RuntimeEvent};
+use manman_core::{
+    clock::{Clock, SystemClock},
+    runtime::{Owner, RuntimeEvent},
+};
 use tracing::debug;
 
 use crate::labels::{self, Reading};
@@ -23,8 +23,7 @@ const OVERLAP: Duration = Duration::from_secs(5);
 pub(crate) fn stream(docker: &Docker, owner: &Owner) -> BoxStream<'static, RuntimeEvent> {
     let mut filters = labels::filter(owner, &[(labels::TYPE, &labels::GAME)]);
     filters.insert("type".to_owned(), vec!["container".to_owned()]);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let since = now.saturating_sub(OVERLAP).as_secs().to_string();
+    let since = (SystemClock.now().minus(OVERLAP).as_micros() / 1_000_000).to_string();
     let options = EventsOptionsBuilder::new().since(&since).filters(&filters).build();
     let (docker, owner) = (docker.clone(), owner.clone());
     let events = docker.events(Some(options));

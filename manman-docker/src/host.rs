@@ -14,6 +14,7 @@ use bollard::{
     },
 };
 use manman_core::{
+    clock::{Clock, SystemClock},
     error::{Error, ErrorKind, Result},
     runtime::Owner,
 };
@@ -156,11 +157,10 @@ impl HostView {
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let probes =
             docker.list_containers(Some(options)).await.map_err(|error| translate(OPERATION, error))?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let minute_ago = SystemClock.now().as_micros() / 1_000_000 - 60;
         for probe in probes {
             // Younger ones may be at work: those of another call, or of a manager beside us.
-            let old =
-                probe.created.and_then(|at| u64::try_from(at).ok()).is_some_and(|at| at + 60 < now.as_secs());
+            let old = probe.created.is_some_and(|at| at < minute_ago);
             if let Some(id) = probe.id.filter(|_| old) {
                 let options = RemoveContainerOptionsBuilder::new().v(true).build();
                 match docker.remove_container(&id, Some(options)).await {

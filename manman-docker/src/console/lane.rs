@@ -194,7 +194,8 @@ impl Lane {
             // Logged before the attach was asked for. Of a line in several messages, which
             // all have the first one's stamp, only the beginning surely was.
             let cut = !text.ends_with(b"\n") || self.line < self.log.end();
-            self.earliest = self.earliest.max(if cut { self.line } else { self.log.end() + text.len() as u64 });
+            self.earliest =
+                self.earliest.max(if cut { self.line } else { self.log.end() + text.len() as u64 });
         }
         self.log.push(text);
         if text.ends_with(b"\n") {
@@ -328,7 +329,13 @@ impl Lane {
     /// Where the attach begins if both have come to the same end: nothing came for a while
     /// before and during two readings. `None` if there was no such pause; `Err` if there
     /// was, and they do not agree.
-    fn pause(&mut self, attach: &[u8], passed: u64, whole_lines: u64, began: Instant) -> Option<Result<u64, ()>> {
+    fn pause(
+        &mut self,
+        attach: &[u8],
+        passed: u64,
+        whole_lines: u64,
+        began: Instant,
+    ) -> Option<Result<u64, ()>> {
         let ends = (passed, self.log.end());
         let quiet = began >= self.changed + PAUSE && self.log.end() == self.line;
         let before = std::mem::replace(&mut self.paused, quiet.then_some(ends));

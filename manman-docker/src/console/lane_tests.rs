@@ -82,7 +82,8 @@ fn follow(world: &World, delivered: usize) -> Run {
     let mut run = Run { shown: Vec::new(), turned_at: None, lost: false, readings: 0 };
     let mut got = world.begins;
     let (mut now, mut due, mut wait) = (world.asked + 1, world.asked + 1, 50);
-    let end = world.log.last().map_or(0, |(at, _)| *at).max(world.attach.last().map_or(0, |(at, _)| *at)) + 13_000;
+    let end =
+        world.log.last().map_or(0, |(at, _)| *at).max(world.attach.last().map_or(0, |(at, _)| *at)) + 13_000;
     let mut rests = false;
     while now < end {
         let pump = |now: u64, got: &mut usize, lane: &mut Lane, run: &mut Run| {

@@ -27,7 +27,13 @@ pub(super) struct LogRead {
 impl LogRead {
     /// Reads what was logged on `channels` since a moment; that of the moment itself is
     /// included. `None` reads from the log's beginning.
-    pub async fn open(engine: &Engine, container: &str, tty: bool, channels: &[Channel], from: Option<Nanos>) -> Result<Self> {
+    pub async fn open(
+        engine: &Engine,
+        container: &str,
+        tty: bool,
+        channels: &[Channel],
+        from: Option<Nanos>,
+    ) -> Result<Self> {
         let wants = |channel| u8::from(channels.contains(&channel) || (tty && !channels.is_empty()));
         let mut path = format!(
             "/containers/{container}/logs?follow=0&timestamps=1&stdout={}&stderr={}",

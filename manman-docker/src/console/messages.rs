@@ -124,7 +124,8 @@ impl Messages {
         let text = &bytes[stamp..];
         let head = &text[..text.len().min(LONGEST)];
         // Where a cut line ends and its newline was forgotten, the next stamp follows.
-        let next = self.goes_on[0].filter(|&goes_on| goes_on == at).and_then(|_| next_stamp(text, self.ended));
+        let next =
+            self.goes_on[0].filter(|&goes_on| goes_on == at).and_then(|_| next_stamp(text, self.ended));
         let length = match (memchr(b'\n', head), next) {
             (Some(newline), Some(next)) if next <= newline => next,
             (Some(newline), _) => newline + 1,
@@ -135,7 +136,11 @@ impl Messages {
             (None, None) => return Ok(None),
         };
         // A forgotten newline can only be seen with the whole of the next stamp.
-        if self.goes_on[0] == Some(at) && !self.ended && next.is_none() && text.len() < LONGEST + stamp::LONGEST {
+        if self.goes_on[0] == Some(at)
+            && !self.ended
+            && next.is_none()
+            && text.len() < LONGEST + stamp::LONGEST
+        {
             return Ok(None);
         }
         let from = self.from + stamp;
@@ -190,7 +195,8 @@ mod tests {
     fn read(log: &[u8], tty: bool, cut: usize) -> Result<[Vec<u8>; 2], Desync> {
         let mut messages = Messages::new(tty);
         let mut seen = [Vec::new(), Vec::new()];
-        for (last, bytes) in log.chunks(cut).enumerate().map(|(n, bytes)| ((n + 1) * cut >= log.len(), bytes)) {
+        for (last, bytes) in log.chunks(cut).enumerate().map(|(n, bytes)| ((n + 1) * cut >= log.len(), bytes))
+        {
             messages.feed(bytes);
             if last {
                 messages.end();
@@ -218,7 +224,8 @@ mod tests {
             (1, 3, b"\n".to_vec()),
             (1, 3, b"no newline at end".to_vec()),
         ];
-        let text = [long(40_000), b"\nafter\n".to_vec(), long(LONGEST), b"\n\nno newline at end".to_vec()].concat();
+        let text =
+            [long(40_000), b"\nafter\n".to_vec(), long(LONGEST), b"\n\nno newline at end".to_vec()].concat();
         (messages, text)
     }
 

@@ -31,7 +31,9 @@ impl Retention {
         };
         let files = options.get("max-file").map_or(files, |text| text.parse().unwrap_or(1));
         // With these, a message carries more than its text.
-        let bare = ["labels", "labels-regex", "env", "env-regex", "tag"].iter().all(|key| !options.contains_key(*key));
+        let bare = ["labels", "labels-regex", "env", "env-regex", "tag"]
+            .iter()
+            .all(|key| !options.contains_key(*key));
         let limit = match size {
             _ if !bare => Some(0),
             None => None,
@@ -109,7 +111,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_the_engine_reads_them() {
-        for (text, size) in [("20m", 20 << 20), ("1 GiB", 1 << 30), ("512kb", 512 << 10), ("7", 7), ("9b", 9)] {
+        for (text, size) in [("20m", 20 << 20), ("1 GiB", 1 << 30), ("512kb", 512 << 10), ("7", 7), ("9b", 9)]
+        {
             assert_eq!(bytes(text), Some(size), "{text}");
         }
         for text in ["", "m", "1x", "-1", "99999999999999999999g"] {

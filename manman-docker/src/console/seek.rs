@@ -222,9 +222,7 @@ impl Seek {
             return Some(Spot::START);
         }
         match (self.hits.number + self.cut_hits.number, stale) {
-            (1, false) => {
-                self.hits.nearest.or(self.cut_hits.nearest).map(|hit| self.spot(hit, false))
-            }
+            (1, false) => self.hits.nearest.or(self.cut_hits.nearest).map(|hit| self.spot(hit, false)),
             // A line left unfinished long ago has gone on since, or will: then the beginning
             // of its message stands here although most of it is old.
             (0, true) => {
@@ -256,7 +254,8 @@ impl Seek {
             return (spot, None);
         }
         if self.wanted.stand.bytes == 0 {
-            let gap = (!whole).then(|| self.gap(true, "the engine's log was rotated: its beginning may be missing"));
+            let gap = (!whole)
+                .then(|| self.gap(true, "the engine's log was rotated: its beginning may be missing"));
             return (Spot::START, gap);
         }
         if whole {

@@ -73,7 +73,10 @@ fn story() -> impl Strategy<Value = Story> {
             let (mut clock, mut log) = (1_800_000_000_000 * MILLI, Vec::new());
             for (number, (line, pause)) in lines.into_iter().enumerate() {
                 clock += pause * MILLI;
-                log.push((clock, line.map_or_else(|| format!("line {number}\n"), str::to_owned).into_bytes()));
+                log.push((
+                    clock,
+                    line.map_or_else(|| format!("line {number}\n"), str::to_owned).into_bytes(),
+                ));
             }
             let mut story = Story { log, delivered: 0 };
             let text = story.text();
@@ -180,5 +183,9 @@ fn an_engine_that_lost_lines_is_noticed() {
     let (spot, gap) = story.seek(64, &log).by_count(true, true);
     assert_eq!(gap, None);
     assert!(story.is_right(&spot, &log));
-    assert_eq!(spot.counts.map(|(bytes, _)| bytes + 80), Some(5000), "counts are those of the log from here on");
+    assert_eq!(
+        spot.counts.map(|(bytes, _)| bytes + 80),
+        Some(5000),
+        "counts are those of the log from here on"
+    );
 }

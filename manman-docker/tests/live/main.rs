@@ -5,6 +5,7 @@
 mod conformance;
 mod data;
 mod engine_away;
+mod engine_facts;
 mod faults;
 mod lifecycle;
 mod network;
