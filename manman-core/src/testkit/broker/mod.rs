@@ -3,7 +3,7 @@
 //!
 //! A backend writes a [`BrokerFixture`] and one line:
 //!
-//! ```ignore
+//! ```text
 //! async fn fresh() -> NatsFixture { … }
 //! manman_core::broker_conformance!(fresh);
 //! ```

@@ -1,8 +1,8 @@
-//! The contract of [`Uplink`](crate::uplink::Uplink) as cases, for every backend.
+//! The contract of [`Uplink`] as cases, for every backend.
 //!
 //! A backend writes an [`UplinkFixture`] and one line:
 //!
-//! ```ignore
+//! ```text
 //! async fn fresh() -> GrpcFixture { … }
 //! manman_core::uplink_conformance!(fresh);
 //! ```
