@@ -21,6 +21,7 @@ mod names;
 mod network;
 mod passwd;
 mod policy;
+mod pool;
 mod ports;
 mod stuck;
 mod subnet;

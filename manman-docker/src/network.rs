@@ -1,10 +1,7 @@
 //! Networks: one of its own for each session, found by label, addressed by id, cut
 //! from our own pool; and shared ones by name.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use bollard::{
     models::{Ipam, IpamConfig, Network, NetworkDisconnectRequest},
@@ -18,13 +15,13 @@ use manman_core::{
     runtime::{NetworkSpec, Owner},
 };
 use serde::{Deserialize, Serialize};
-use tracing::warn;
 
 use crate::{
     client::Client,
     config::DockerConfig,
     labels::{self, Reading},
     names,
+    pool::Pool,
     subnet::Subnet,
     translate::{is_absent, is_network_taken, is_overlap, translate},
 };
@@ -47,11 +44,9 @@ pub(crate) struct Ensured {
 pub(crate) struct Networks {
     client: Arc<Client>,
     owner: Owner,
-    pool: Subnet,
+    pool: Pool,
     session_prefix: u8,
     shared_prefix: u8,
-    /// Subnets that creates in flight have chosen, so that several at once choose apart.
-    chosen: Mutex<BTreeSet<Subnet>>,
 }
 
 impl Networks {
@@ -59,10 +54,9 @@ impl Networks {
         Self {
             client,
             owner,
-            pool: config.address_pool,
+            pool: Pool::new(config.address_pool),
             session_prefix: config.session_prefix,
             shared_prefix: config.shared_prefix,
-            chosen: Mutex::default(),
         }
     }
 
@@ -149,7 +143,7 @@ impl Networks {
         let operation = "create network";
         let mut taken = subnets(all);
         for _ in 0..TRIES {
-            let Some(chosen) = self.choose(prefix, first, &taken) else {
+            let Some(chosen) = self.pool.choose(prefix, first, &taken) else {
                 let message = format!(
                     "there is no free /{prefix} left in {}: {} networks are there; give the manager a larger pool",
                     self.pool,
@@ -157,7 +151,7 @@ impl Networks {
                 );
                 return Err(Error::new(ErrorKind::Busy, operation, message));
             };
-            let subnet = chosen.subnet;
+            let subnet = chosen.subnet();
             new.ipam = Ipam {
                 config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
                 ..Default::default()
@@ -170,25 +164,6 @@ impl Networks {
         }
         let message = format!("{TRIES} subnets of {} overlap with something on this machine", self.pool);
         Err(Error::new(ErrorKind::Conflict, operation, message))
-    }
-
-    /// The first free subnet from the `first`-th on, held until the result is dropped.
-    fn choose(&self, prefix: u8, first: u32, taken: &[Subnet]) -> Option<Chosen<'_>> {
-        let mut chosen = self.chosen();
-        let count = self.pool.count(prefix);
-        let free = |subnet: &Subnet| !taken.iter().chain(chosen.iter()).any(|other| other.overlaps(subnet));
-        let candidates = (0..count).filter_map(|step| self.pool.part(prefix, (first % count + step) % count));
-        let subnet = candidates.into_iter().find(free)?;
-        let ours = taken.iter().filter(|other| other.overlaps(&self.pool)).count();
-        if u64::try_from(ours).unwrap_or(u64::MAX) * 5 >= u64::from(count) * 4 {
-            warn!("{ours} of {count} subnets of the pool {} are in use", self.pool);
-        }
-        chosen.insert(subnet);
-        Some(Chosen { networks: self, subnet })
-    }
-
-    fn chosen(&self) -> MutexGuard<'_, BTreeSet<Subnet>> {
-        self.chosen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Removes the session's own network; also a second one that a race has left.
@@ -280,18 +255,6 @@ impl Networks {
     }
 }
 
-/// A subnet that a create in flight has chosen.
-struct Chosen<'a> {
-    networks: &'a Networks,
-    subnet: Subnet,
-}
-
-impl Drop for Chosen<'_> {
-    fn drop(&mut self) {
-        self.networks.chosen().remove(&self.subnet);
-    }
-}
-
 /// The IPv4 subnets in use.
 fn subnets(networks: &[Network]) -> Vec<Subnet> {
     let configs = networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten();
@@ -334,38 +297,6 @@ struct Created {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::labels::tests::owner;
-
-    fn networks(pool: &str) -> Networks {
-        let config = DockerConfig { address_pool: pool.parse().unwrap(), ..DockerConfig::default() };
-        Networks::new(Arc::new(Client::new(&config).unwrap()), owner(), &config)
-    }
-
-    fn subnet(text: &str) -> Subnet {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn a_free_subnet_is_chosen_from_the_sessions_place_on() {
-        let networks = networks("10.213.0.0/16");
-        let taken = [subnet("10.213.0.112/28"), subnet("172.17.0.0/16")];
-        let first = networks.choose(28, 7, &taken).unwrap();
-        assert_eq!(first.subnet, subnet("10.213.0.128/28"));
-        let second = networks.choose(28, 7, &taken).unwrap();
-        assert_eq!(second.subnet, subnet("10.213.0.144/28"), "two creates at once choose apart");
-        drop(first);
-        assert_eq!(networks.choose(28, 7, &taken).unwrap().subnet, subnet("10.213.0.128/28"));
-        assert_eq!(networks.choose(28, 4095, &[]).unwrap().subnet, subnet("10.213.255.240/28"));
-        assert_eq!(networks.choose(28, 4096, &[]).unwrap().subnet, subnet("10.213.0.0/28"), "round the pool");
-    }
-
-    #[test]
-    fn an_exhausted_pool_has_nothing_to_choose() {
-        let networks = networks("10.213.0.0/27");
-        let taken = [subnet("10.213.0.0/28"), subnet("10.213.0.16/28")];
-        assert!(networks.choose(28, 0, &taken).is_none());
-        assert!(networks.choose(28, 0, &[subnet("10.0.0.0/8")]).is_none());
-    }
 
     #[test]
     fn the_engine_is_asked_to_refuse_a_second_network_of_the_name() {
