@@ -91,7 +91,7 @@ impl CommandStore for SqliteStore {
 
     async fn command_expire(&self, grace: Duration) -> Result<Vec<Uuid>> {
         // Nearly always nothing is open, and then nothing is locked.
-        let sql = "SELECT id FROM commands WHERE outcome IS NULL AND not_after <= ? ORDER BY id";
+        let sql = "SELECT id FROM commands WHERE outcome IS NULL AND not_after <= ? ORDER BY not_after";
         let due = |now: Timestamp| sqlx::query(sql).bind(now.minus(grace).as_micros());
         if self.rows("command_expire", due(self.clock.now())).await?.is_empty() {
             return Ok(Vec::new());

@@ -249,7 +249,7 @@ impl SessionStore for SqliteStore {
 
     async fn session_expire(&self, grace: Duration) -> Result<Vec<SessionId>> {
         // Nearly always nothing has expired, and then nothing is locked.
-        let sql = "SELECT * FROM sessions WHERE state = 'pending' AND not_after <= ? ORDER BY id";
+        let sql = "SELECT * FROM sessions WHERE state = 'pending' AND not_after <= ? ORDER BY not_after";
         let due = |now: Timestamp| sqlx::query(sql).bind(now.minus(grace).as_micros());
         if self.rows("session_expire", due(self.clock.now())).await?.is_empty() {
             return Ok(Vec::new());
