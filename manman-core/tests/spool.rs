@@ -57,7 +57,7 @@ fn entries(random: &mut fastrand::Rng, first: u64, count: usize, longest: usize)
 /// Where to go on, told by all that was kept.
 fn resume_of(entries: &[Entry], attempt: u32) -> Option<Resume> {
     let of_attempt = || entries.iter().filter(|entry| entry.attempt == attempt);
-    let position = of_attempt().last()?.position();
+    let position = of_attempt().next_back()?.position();
     let mut pieces = Vec::new();
     for entry in of_attempt() {
         match &entry.what {

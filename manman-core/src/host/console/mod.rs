@@ -14,7 +14,7 @@ mod ring;
 mod view;
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -51,7 +51,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     config: ConsoleConfig,
     hint: Arc<EndHint>,
-    sessions: Mutex<HashMap<SessionId, Live>>,
+    sessions: Mutex<BTreeMap<SessionId, Live>>,
     /// Held while a session is opened, so that it has one keeper.
     opening: tokio::sync::Mutex<()>,
 }
@@ -60,7 +60,7 @@ struct Inner {
 #[derive(Debug)]
 struct Live {
     recorder: Arc<Recorder>,
-    attempts: HashMap<u32, Arc<Attempt>>,
+    attempts: BTreeMap<u32, Arc<Attempt>>,
 }
 
 impl Live {
@@ -118,7 +118,7 @@ impl Consoles {
             let mut sessions = self.sessions();
             let live = sessions
                 .entry(run.session)
-                .or_insert_with(|| Live { recorder: recorder.clone(), attempts: HashMap::new() });
+                .or_insert_with(|| Live { recorder: recorder.clone(), attempts: BTreeMap::new() });
             let new = || {
                 let (runtime, hint) = (self.inner.runtime.clone(), self.inner.hint.clone());
                 Attempt::begin(runtime, live.recorder.clone(), run, hint, before_start)
@@ -199,7 +199,7 @@ impl Consoles {
     /// Waits until all that was shown is kept, as far as the disk takes it, and lets go of
     /// every console.
     pub async fn shut_down(&self) {
-        let live: Vec<Live> = self.sessions().drain().map(|(_, live)| live).collect();
+        let live: Vec<Live> = std::mem::take(&mut *self.sessions()).into_values().collect();
         futures::future::join_all(live.iter().map(Live::close)).await;
     }
 
@@ -218,12 +218,12 @@ impl Consoles {
             self.inner.clock.clone(),
             &self.inner.config,
         );
-        let live = Live { recorder: recorder.clone(), attempts: HashMap::new() };
+        let live = Live { recorder: recorder.clone(), attempts: BTreeMap::new() };
         self.sessions().insert(session, live);
         Ok(recorder)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<SessionId, Live>> {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Live>> {
         // The map is whole between any two statements.
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }

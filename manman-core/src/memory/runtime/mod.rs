@@ -50,7 +50,7 @@ impl MemoryRuntime {
     }
 
     /// The engine beneath.
-    pub fn engine(&self) -> &Engine {
+    pub fn machine(&self) -> &Engine {
         &self.engine
     }
 
@@ -123,6 +123,7 @@ impl Runtime for MemoryRuntime {
                 }
             };
             tokio::select! {
+                biased;
                 () = fetch => {}
                 _ = gone => return fail(ErrorKind::Unavailable, "the engine has gone".to_owned()),
             }

@@ -166,6 +166,7 @@ impl Reader {
                 }
             }
             tokio::select! {
+                biased;
                 changed = self.changed.changed(), if !power.frozen => changed.ok()?,
                 changed = self.power.changed() => changed.ok()?,
             }
