@@ -3,14 +3,18 @@
 
 mod common;
 
-use std::{sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{Arc, Condvar, Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use common::*;
 use futures::StreamExt;
 use manman_core::{
-    console::Channel,
-    error::ErrorKind,
-    host::spool::{FileSpool, MemorySpool, Spool},
+    clock::Timestamp,
+    console::{Channel, Resume},
+    error::{ErrorKind, Result},
+    host::spool::{Entry, FileSpool, History, Holding, Keeper, MemorySpool, Span, Spool, SpoolConfig},
     id::{AttemptId, SessionId},
     memory::runtime::{Act, Faults, Script, Stdin},
     model::ConsoleLine,
@@ -524,6 +528,123 @@ async fn a_follower_of_a_session_that_is_not_taken_up_yet_waits_for_it() {
     world.assert_whole(&seen, RUN, "all");
     consoles.forget(SESSION).await.unwrap();
     assert!(consoles.view(SESSION, Begin::At(1), false).await.is_err());
+}
+
+/// A spool whose disk can be held up.
+#[derive(Clone, Debug, Default)]
+struct HeldUp {
+    spool: MemorySpool,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl HeldUp {
+    fn hold(&self, held: bool) {
+        *self.gate.0.lock().unwrap() = held;
+        self.gate.1.notify_all();
+    }
+}
+
+impl Spool for HeldUp {
+    fn blocks(&self) -> bool {
+        true
+    }
+
+    fn open(&self, session: SessionId) -> Result<Box<dyn Keeper>> {
+        Ok(Box::new(HeldUpKeeper { keeper: self.spool.open(session)?, gate: self.gate.clone() }))
+    }
+
+    fn read(&self, session: SessionId) -> Result<Option<Box<dyn History>>> {
+        self.spool.read(session)
+    }
+
+    fn resume(&self, session: SessionId, attempt: u32, until: u64) -> Result<Option<Resume>> {
+        self.spool.resume(session, attempt, until)
+    }
+
+    fn end(&self, session: SessionId, at: Timestamp) -> Result<()> {
+        self.spool.end(session, at)
+    }
+
+    fn ended(&self, session: SessionId) -> Result<Option<Timestamp>> {
+        self.spool.ended(session)
+    }
+
+    fn list(&self) -> Result<Vec<Holding>> {
+        self.spool.list()
+    }
+
+    fn remove(&self, session: SessionId) -> Result<()> {
+        self.spool.remove(session)
+    }
+}
+
+#[derive(Debug)]
+struct HeldUpKeeper {
+    keeper: Box<dyn Keeper>,
+    gate: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Keeper for HeldUpKeeper {
+    fn span(&self) -> Span {
+        self.keeper.span()
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        let held = self.gate.0.lock().unwrap();
+        drop(self.gate.1.wait_while(held, |held| *held).unwrap());
+        self.keeper.append(entries)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_does_not_answer_holds_up_nobody() {
+    let spool = HeldUp::default();
+    let world = World::with(5, Arc::new(spool.clone()));
+    world.create(RUN, flood(4000, false)).await;
+    let consoles = world.consoles();
+    world.start(&consoles, RUN).await;
+    let mut shown = consoles.view(SESSION, Begin::At(1), true).await.unwrap();
+    let mut seen = Seen::default();
+    while seen.pieces.len() < 100 {
+        seen.take(next(&mut shown).await);
+    }
+    spool.hold(true);
+    while seen.pieces.len() < 6000 {
+        seen.take(next(&mut shown).await);
+    }
+    let [warning] = &consoles.warnings()[..] else { panic!("{:?}", consoles.warnings()) };
+    assert!(warning.contains("does not answer"), "{warning}");
+    within(consoles.get(RUN).unwrap().drained()).await;
+    spool.hold(false);
+    consoles.end(SESSION).await;
+    while let Some(item) = within(shown.next()).await {
+        seen.take(item);
+    }
+    for seen in [&seen, &view(&consoles, Begin::At(1), false).await] {
+        seen.assert_contiguous("all");
+        world.assert_whole(seen, RUN, "all");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_read_faster_than_a_disk_writes_is_kept_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = FileSpool::new(dir.path(), SpoolConfig::default()).unwrap();
+    let mut world = World::with(9, Arc::new(spool));
+    world.config.unkept_bytes = 64 << 10;
+    let many = Act::Count { lines: 50_000, pause: Duration::ZERO, same: false };
+    world.create(RUN, Script::of([many, Act::Exit(0)])).await;
+    world.runtime().start(RUN).await.unwrap();
+    while !world.engine.live().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let consoles = world.consoles();
+    let handle = consoles.open(RUN, false).await.unwrap();
+    within(handle.drained()).await;
+    consoles.end(SESSION).await;
+    let all = view(&consoles, Begin::At(1), true).await;
+    all.assert_contiguous("all");
+    world.assert_whole(&all, RUN, "all");
 }
 
 /// The same on a disk and in real time, with threads.

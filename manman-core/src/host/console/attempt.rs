@@ -213,6 +213,7 @@ impl Reading {
                 Output::End(EndCause::Ended) => return true,
                 Output::End(_) => break,
             }
+            self.recorder.room().await;
         }
         let _ = self.inputs.send(None);
         false

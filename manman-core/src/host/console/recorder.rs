@@ -81,6 +81,8 @@ struct State {
     shown: u64,
     unkept: Unkept,
     trouble: Option<Trouble>,
+    /// When the disk last took something, or was given something after a rest.
+    answered_at: Instant,
     /// How many numbers were given up since all was well.
     given_up: u64,
     /// Nothing is written any more.
@@ -110,6 +112,7 @@ impl Recorder {
             shown: next,
             unkept: Unkept::new(config.unkept_bytes),
             trouble: None,
+            answered_at: Instant::now(),
             given_up: 0,
             released: false,
         };
@@ -163,9 +166,30 @@ impl Recorder {
             if state.trouble.is_some() || state.unkept.is_over() {
                 self.show(&mut state, u64::MAX);
             }
-            state.given_up += state.unkept.give_up();
+            if state.trouble.is_some() || state.answered_at.elapsed() >= STALL {
+                state.given_up += state.unkept.give_up();
+            }
             drop(state);
             self.unkept.notify_one();
+        }
+    }
+
+    /// Waits while much is not kept yet and the disk is at it: for what is read faster than
+    /// a disk writes, as a long absence is. The runtime meanwhile holds what comes, or lets
+    /// go to be asked again, which loses nothing. Does not wait for a disk that refuses or
+    /// does not answer.
+    pub(super) async fn room(&self) {
+        let mut kept = self.kept.subscribe();
+        loop {
+            {
+                let state = locked(&self.state);
+                let answers = state.trouble.is_none() && state.answered_at.elapsed() < STALL;
+                if !answers || !state.unkept.is_much() {
+                    return;
+                }
+            }
+            // In time or not, look again.
+            let _ = timeout(STALL / 4, kept.changed()).await;
         }
     }
 
@@ -183,6 +207,7 @@ impl Recorder {
     /// Has what is not kept written, here or on a thread that may wait.
     fn write(self: &Arc<Self>, state: &mut State) {
         let Some(mut keeper) = state.keeper.take() else { return };
+        state.answered_at = Instant::now();
         if self.spool.blocks() {
             let recorder = self.clone();
             tokio::task::spawn_blocking(move || recorder.write_on(keeper));
@@ -216,6 +241,7 @@ impl Recorder {
     fn written(&self, state: &mut State, done: Result<()>) {
         match done {
             Ok(()) => {
+                state.answered_at = Instant::now();
                 let given_up = std::mem::take(&mut state.given_up);
                 if state.trouble.take().is_some() || given_up > 0 {
                     tracing::info!(session.id = %self.session,
@@ -405,7 +431,7 @@ impl Recorder {
         let waits = state.unkept.oldest()?.elapsed();
         let why = match &state.trouble {
             Some(trouble) => trouble.error.as_str(),
-            None if waits > STALL => "the disk does not answer",
+            None if waits > STALL && state.answered_at.elapsed() > STALL => "the disk does not answer",
             None => return None,
         };
         let lost = match state.given_up {

@@ -39,6 +39,11 @@ impl Unkept {
         self.bytes > self.most
     }
 
+    /// Whether half of the bound is taken.
+    pub(super) fn is_much(&self) -> bool {
+        self.bytes > self.most / 2
+    }
+
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.entries.iter().map(|(entry, _)| entry)
     }
