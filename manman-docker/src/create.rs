@@ -4,7 +4,7 @@
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use manman_core::{
     error::{Error, ErrorKind, Result},
-    runtime::{AttemptState, ContainerSpec},
+    runtime::{AttemptState, ContainerSpec, NetworkSpec},
 };
 use tracing::warn;
 
@@ -49,8 +49,10 @@ impl DockerRuntime {
         let sources = places.iter().map(|place| host.join(place).to_string_lossy().into_owned()).collect();
         let network = self.networks.ensure(spec.run.session, &spec.network).await?;
         let created = self.create_in(spec, &network, sources).await;
+        // Shared networks stay: somebody else may be on the way into one.
+        let own = spec.network == NetworkSpec::Session;
         match &created {
-            Err(error) if network.created && is_refusal(error) => {
+            Err(error) if network.created && own && is_refusal(error) => {
                 if let Err(error) = self.networks.remove_one(OPERATION, &network.id).await {
                     warn!(%error, "the network of {} stays behind, to be swept", spec.run);
                 }

@@ -47,6 +47,8 @@ pub(crate) struct Networks {
     pool: Pool,
     session_prefix: u8,
     shared_prefix: u8,
+    /// Held while a shared network is looked for and made.
+    sharing: tokio::sync::Mutex<()>,
 }
 
 impl Networks {
@@ -57,37 +59,105 @@ impl Networks {
             pool: Pool::new(config.address_pool),
             session_prefix: config.session_prefix,
             shared_prefix: config.shared_prefix,
+            sharing: tokio::sync::Mutex::default(),
         }
     }
 
     /// The network that a container of `session` is put into, made if it is not there.
     pub(crate) async fn ensure(&self, session: SessionId, spec: &NetworkSpec) -> Result<Ensured> {
-        let all = self.all("find network").await?;
         match spec {
-            NetworkSpec::Session => self.ensure_own(session, &all).await,
-            NetworkSpec::Shared(name) => self.ensure_shared(name, &all).await,
+            NetworkSpec::Session => self.ensure_own(session).await,
+            NetworkSpec::Shared(name) => self.ensure_shared(name).await,
         }
     }
 
-    async fn ensure_own(&self, session: SessionId, all: &[Network]) -> Result<Ensured> {
-        if let Some(id) = self.of_session(session, all).next() {
-            return Ok(Ensured { id: id.to_owned(), created: false });
+    async fn ensure_own(&self, session: SessionId) -> Result<Ensured> {
+        let all = self.all("find network").await?;
+        if let Some(network) = self.of_session(session, &all).first() {
+            return Ok(Ensured { id: id(network), created: false });
         }
         let labels = labels::network(&self.owner, Some(session), SystemClock.now());
         let new = NewNetwork::session(names::network(&self.owner, session), labels);
-        let created = match self.create(new, self.session_prefix, self.first(session), all).await {
-            Ok(created) => Some(created.id),
+        let subnet = (self.session_prefix, self.first(session));
+        self.make(new, subnet, &all, |all| self.of_session(session, all).first().map(|network| id(network)))
+            .await
+    }
+
+    /// Where in the pool the search for a session's subnet begins. Spread by its number, so
+    /// that a subnet rests before it is used again and late packets to its last holder find
+    /// nobody; and by the installation, so that several on one engine seldom meet.
+    fn first(&self, session: SessionId) -> u32 {
+        let spread = self.owner.cluster.0.as_u128().wrapping_add(session.0.unsigned_abs().into());
+        u32::try_from(spread & u128::from(u32::MAX)).unwrap_or_default()
+    }
+
+    async fn ensure_shared(&self, name: &Name) -> Result<Ensured> {
+        let _alone = self.sharing.lock().await;
+        let all = self.all("find network").await?;
+        match named(name, &all).as_slice() {
+            [] => {
+                let labels = labels::network(&self.owner, None, SystemClock.now());
+                let new = NewNetwork::shared(name.to_string(), labels);
+                // From the end of the pool: it is to stay, and in nobody's way.
+                let subnet = (self.shared_prefix, self.pool.count(self.shared_prefix).saturating_sub(1));
+                self.make(new, subnet, &all, |all| named(name, all).first().map(|network| id(network))).await
+            }
+            [network] => self.may_share(name, network),
+            // What a race of managers of ours has left: the oldest one counts for all.
+            [network, others @ ..] if others.iter().chain([network]).all(|network| self.is_shared(network)) => {
+                for other in others {
+                    self.remove_one("find network", &id(other)).await?;
+                }
+                Ok(Ensured { id: id(network), created: false })
+            }
+            _ => {
+                let message = format!("there are several networks named {name}");
+                Err(Error::new(ErrorKind::Conflict, "find network", message))
+            }
+        }
+    }
+
+    /// Whether it is a shared one that we made.
+    fn is_shared(&self, network: &Network) -> bool {
+        let labels = network.labels.as_ref();
+        labels.is_some_and(|labels| labels::read(&self.owner, labels) == Reading::Network(None))
+    }
+
+    fn may_share(&self, name: &Name, network: &Network) -> Result<Ensured> {
+        let why = if matches!(network.driver.as_deref(), Some("host" | "null")) {
+            "it is not a network but the machine's own".to_owned()
+        } else {
+            match labels::read(&self.owner, network.labels.as_ref().unwrap_or(&HashMap::new())) {
+                Reading::Unmarked | Reading::Network(None) => {
+                    return Ok(Ensured { id: id(network), created: false });
+                }
+                Reading::Foreign(why) => format!("it {why}"),
+                _ => "it belongs to a session".to_owned(),
+            }
+        };
+        let message = format!("the network {name} cannot be shared: {why}");
+        Err(Error::new(ErrorKind::Denied, "find network", message))
+    }
+
+    /// Creates a network, unless `pick` finds after that that somebody was faster. The
+    /// engine's own check for duplicates loses races, and two networks of a name serve
+    /// nobody: all managers pick the same one.
+    async fn make(
+        &self,
+        new: NewNetwork,
+        (prefix, first): (u8, u32),
+        all: &[Network],
+        pick: impl Fn(&[Network]) -> Option<String>,
+    ) -> Result<Ensured> {
+        let operation = "create network";
+        let name = new.name.clone();
+        let created = match self.create(new, prefix, first, all).await {
+            Ok(created) => Some(created),
             Err(error) if is_network_taken(&error) => None,
             Err(error) => return Err(error),
         };
-        // The engine's own check for duplicates loses races; another manager of ours may
-        // have made one too. All of us keep the same one.
-        let operation = "create network";
-        let all = self.ours(operation).await?;
-        let kept = self.of_session(session, &all).next().map(str::to_owned);
-        let Some(kept) = kept.or_else(|| created.clone()) else {
-            let message =
-                format!("somebody else has a network named {}", names::network(&self.owner, session));
+        let Some(kept) = pick(&self.all(operation).await?).or_else(|| created.clone()) else {
+            let message = format!("somebody else has a network named {name}");
             return Err(Error::new(ErrorKind::Conflict, operation, message));
         };
         match created {
@@ -99,47 +169,8 @@ impl Networks {
         }
     }
 
-    /// Where in the pool the search for a session's subnet begins. Spread by its number, so
-    /// that a subnet rests before it is used again and late packets to its last holder find
-    /// nobody; and by the installation, so that several on one engine seldom meet.
-    fn first(&self, session: SessionId) -> u32 {
-        let spread = self.owner.cluster.0.as_u128().wrapping_add(session.0.unsigned_abs().into());
-        u32::try_from(spread & u128::from(u32::MAX)).unwrap_or_default()
-    }
-
-    async fn ensure_shared(&self, name: &Name, all: &[Network]) -> Result<Ensured> {
-        let mut named = all.iter().filter(|network| network.name.as_deref() == Some(name.as_str()));
-        let denied = |why: &str| {
-            Err(Error::new(
-                ErrorKind::Denied,
-                "find network",
-                format!("the network {name} cannot be shared: {why}"),
-            ))
-        };
-        let Some(network) = named.next() else {
-            let labels = labels::network(&self.owner, None, SystemClock.now());
-            // From the end of the pool, where networks of sessions come last.
-            let last = self.pool.count(self.shared_prefix).saturating_sub(1);
-            return self
-                .create(NewNetwork::shared(name.to_string(), labels), self.shared_prefix, last, all)
-                .await;
-        };
-        if named.next().is_some() {
-            let message = format!("there are several networks named {name}");
-            return Err(Error::new(ErrorKind::Conflict, "find network", message));
-        }
-        if matches!(network.driver.as_deref(), Some("host" | "null")) {
-            return denied("it is not a network but the machine's own");
-        }
-        match labels::read(&self.owner, network.labels.as_ref().unwrap_or(&HashMap::new())) {
-            Reading::Unmarked | Reading::Network(None) => {}
-            Reading::Foreign(why) => return denied(&format!("it {why}")),
-            _ => return denied("it belongs to a session"),
-        }
-        Ok(Ensured { id: network.id.clone().unwrap_or_default(), created: false })
-    }
-
-    async fn create(&self, mut new: NewNetwork, prefix: u8, first: u32, all: &[Network]) -> Result<Ensured> {
+    /// Creates a network in the first free subnet from the `first`-th on; gives its id.
+    async fn create(&self, mut new: NewNetwork, prefix: u8, first: u32, all: &[Network]) -> Result<String> {
         let operation = "create network";
         let mut taken = subnets(all);
         for _ in 0..TRIES {
@@ -157,7 +188,7 @@ impl Networks {
                 ..Default::default()
             };
             match self.client.post::<Created>(operation, "/networks/create", &new).await {
-                Ok(created) => return Ok(Ensured { id: created.id, created: true }),
+                Ok(created) => return Ok(created.id),
                 Err(error) if is_overlap(&error) => taken.push(subnet),
                 Err(error) => return Err(error),
             }
@@ -170,8 +201,8 @@ impl Networks {
     pub(crate) async fn remove(&self, session: SessionId) -> Result<()> {
         let operation = "remove network";
         let all = self.ours(operation).await?;
-        for id in self.of_session(session, &all) {
-            self.remove_one(operation, id).await?;
+        for network in self.of_session(session, &all) {
+            self.remove_one(operation, &id(network)).await?;
         }
         Ok(())
     }
@@ -239,20 +270,28 @@ impl Networks {
         docker.list_networks(options).await.map_err(|error| translate(operation, error))
     }
 
-    /// The ids of the session's own networks: one, unless two managers raced.
-    fn of_session<'a>(&self, session: SessionId, all: &'a [Network]) -> impl Iterator<Item = &'a str> {
-        let mut own: Vec<_> = all
-            .iter()
-            .filter(|network| {
-                let labels = network.labels.as_ref();
-                labels.is_some_and(|labels| {
-                    labels::read(&self.owner, labels) == Reading::Network(Some(session))
-                })
-            })
-            .collect();
-        own.sort_by_key(|network| (network.created.as_ref(), network.id.as_ref()));
-        own.into_iter().filter_map(|network| network.id.as_deref())
+    /// The session's own networks, the oldest first: one, unless two managers raced.
+    fn of_session<'a>(&self, session: SessionId, all: &'a [Network]) -> Vec<&'a Network> {
+        let own = |network: &&Network| {
+            let labels = network.labels.as_ref();
+            labels.is_some_and(|labels| labels::read(&self.owner, labels) == Reading::Network(Some(session)))
+        };
+        oldest_first(all.iter().filter(own))
     }
+}
+
+fn named<'a>(name: &Name, all: &'a [Network]) -> Vec<&'a Network> {
+    oldest_first(all.iter().filter(|network| network.name.as_deref() == Some(name.as_str())))
+}
+
+fn oldest_first<'a>(networks: impl Iterator<Item = &'a Network>) -> Vec<&'a Network> {
+    let mut networks: Vec<_> = networks.collect();
+    networks.sort_by_key(|network| (network.created.as_ref(), network.id.as_ref()));
+    networks
+}
+
+fn id(network: &Network) -> String {
+    network.id.clone().unwrap_or_default()
 }
 
 /// The IPv4 subnets in use.

@@ -80,6 +80,24 @@ async fn a_create_that_fails_halfway_takes_its_network_back() {
     clear(&runtime, &spec).await;
 }
 
+/// What overlaps with something that the engine's list does not show is tried elsewhere,
+/// and not for ever.
+#[tokio::test]
+async fn a_subnet_that_overlaps_is_tried_elsewhere() {
+    let Bad { ground, proxy, runtime } = bad(LONG).await;
+    let spec = shell(1, 1, SLEEPER);
+    runtime.prepare(&spec, None).await.unwrap();
+    let overlap = "Pool overlaps with other one on this address space";
+    proxy.set("POST", "/networks/create", Fault::Refuse(403, overlap.into()));
+    let error = refused(runtime.create(&spec).await);
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.message().contains("16 subnets of 10.213.0.0/16 overlap"), "{error}");
+    assert_eq!(ground.left().await, (0, 0));
+    proxy.clear();
+    runtime.create(&spec).await.unwrap();
+    clear(&runtime, &spec).await;
+}
+
 /// "If the engine refuses and the process is proven gone, the next attempt takes a suffix
 /// and the stuck one is reported."
 #[tokio::test]

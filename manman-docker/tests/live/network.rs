@@ -88,6 +88,26 @@ async fn a_shared_network_is_made_once_and_never_removed() {
     ground.docker.remove_network(&name).await.unwrap();
 }
 
+/// Games that come at once, to managers of one machine, find themselves in one network.
+#[tokio::test]
+async fn games_that_come_at_once_share_one_network() {
+    let ground = Ground::new().await;
+    let name = format!("manman-rush-{}", ground.owner.cluster.short());
+    let runtimes = [ground.runtime(), ground.runtime()];
+    let specs: Vec<_> = (1..=4).map(|session| in_shared(session, &name, SLEEPER)).collect();
+    let made = specs.iter().zip(runtimes.iter().cycle()).map(|(spec, runtime)| create(runtime, spec));
+    futures::future::join_all(made).await;
+    for spec in &specs {
+        runtimes[0].start(spec.run).await.unwrap();
+        assert_eq!(network_of(&ground, spec.sgc.0).await.name.as_deref(), Some(name.as_str()));
+    }
+    assert_eq!(ground.left().await, (4, 1));
+    for spec in &specs {
+        clear(&runtimes[1], spec).await;
+    }
+    ground.docker.remove_network(&name).await.unwrap();
+}
+
 /// `host`, `none` and `bridge` mean something else to Docker; another's network is
 /// another's.
 #[tokio::test]
