@@ -2,6 +2,7 @@
 //! client. The decisions are in `manman-core`; a `main` here only calls.
 
 pub mod api;
+pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod secret;

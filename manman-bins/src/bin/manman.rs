@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! Runs game servers on your own machines: `manman --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    manman_bins::cli::main()
+}

@@ -1,0 +1,95 @@
+//! What the program's exit code says.
+
+use std::process::ExitCode;
+
+/// What the program's exit code says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok,
+    /// Refused, or it did not come to what was asked.
+    Failed,
+    /// The command line cannot be.
+    Usage,
+    /// No manman answers (`EX_UNAVAILABLE` of sysexits.h).
+    Unreachable,
+    /// The caller may not (`EX_NOPERM`).
+    NotPermitted,
+    /// manman's own configuration cannot be (`EX_CONFIG`).
+    Config,
+}
+
+/// All of them, for the documentation.
+#[cfg(test)]
+const ALL: [(Exit, &str); 6] = [
+    (Exit::Ok, "done"),
+    (Exit::Failed, "failed: it was refused, or did not come to what was asked"),
+    (Exit::Usage, "usage: the command line, or a file that it names, cannot be"),
+    (Exit::Unreachable, "unreachable: no manman answers"),
+    (Exit::NotPermitted, "not permitted: no valid token, or not your files"),
+    (Exit::Config, "config: manman's own configuration cannot be"),
+];
+
+/// The end of `--help`.
+pub const HELP: &str = "\
+Names and ids are taken everywhere; a session also by its deployment's name.
+
+Exit codes: 0 done, 1 failed, 2 usage, 69 no manman answers, 77 not permitted, 78 configuration.
+NO_COLOR turns colours off. Errors with -o json are JSON objects on stderr.";
+
+impl Exit {
+    /// The number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 69,
+            Self::NotPermitted => 77,
+            Self::Config => 78,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.number().into()
+    }
+}
+
+/// The page `docs/exit-codes.md`.
+#[cfg(test)]
+fn as_markdown() -> String {
+    let mut page = String::from(
+        "# Exit codes of `manman`\n\n\
+         | code | meaning |\n|---|---|\n",
+    );
+    for (exit, meaning) in ALL {
+        page.push_str(&format!("| {} | {meaning} |\n", exit.number()));
+    }
+    page.push_str(
+        "\n`start` and `restart` exit with 1 when the game does not come up, `stop` and `kill` with 0 once it\n\
+         has ended, whatever its own exit code was: that is printed, and `-o json` has it as `exit_code`.\n\
+         `send` exits with 1 unless the line was written. A reader that goes away (`manman logs NAME | head`)\n\
+         is no failure.\n\n\
+         With `-o json` an error is an object on stderr: `{\"error\": {\"code\", \"message\", \"cause\", \"remedy\",\n\
+         \"exit_code\", …}}`; the codes are those of [errors.md](errors.md), and `usage`, `unreachable`,\n\
+         `not_permitted`, `failed` where the program itself refuses.\n",
+    );
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_and_page_name_every_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/exit-codes.md");
+        let page = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(page, as_markdown(), "docs/exit-codes.md is to be what this test expects");
+        for (exit, _) in ALL {
+            assert!(HELP.contains(&format!(" {} ", exit.number())), "{exit:?}");
+        }
+    }
+}

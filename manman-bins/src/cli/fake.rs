@@ -1,0 +1,393 @@
+//! A manman made up for tests: it plays what it is given, and connections to it can be cut.
+
+use std::{
+    collections::VecDeque,
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use clap::Parser as _;
+use futures::{StreamExt as _, stream, stream::BoxStream};
+use hyper_util::rt::TokioIo;
+use manman_core::clock::{Timestamp, TokioClock};
+use tokio::{io::DuplexStream, sync::mpsc, task::AbortHandle};
+use tonic::{
+    Request, Response, Status,
+    transport::{Channel, Endpoint, Server, Uri},
+};
+
+use super::{
+    client::Client,
+    failure::Failure,
+    grammar::Cli,
+    output::Screen,
+    verbs::{self, Context},
+};
+use crate::api::{
+    errors::{ApiError, ErrorCode},
+    v1::{
+        self,
+        man_man_api_server::{ManManApi, ManManApiServer},
+        stream_session_logs_request::Begin,
+        stream_session_logs_response::What,
+    },
+};
+
+/// What the made-up manman has and does.
+#[derive(Default)]
+pub struct Script {
+    /// What a session is, one after the other, each time somebody asks with `seen`.
+    pub sessions: VecDeque<v1::Session>,
+    /// What a console has; `None` cuts all connections there, once.
+    pub console: Vec<Option<What>>,
+    /// What became of lines, one after the other; written, when there is no more.
+    pub outcomes: VecDeque<(v1::InputOutcome, String)>,
+    /// So many writes are done, and then the connection is cut before the answer.
+    pub lose: u32,
+    /// The servers, games, configs and deployments there are.
+    pub servers: Vec<v1::Server>,
+    /// See `servers`.
+    pub games: Vec<v1::Game>,
+    /// See `servers`.
+    pub configs: Vec<v1::GameConfig>,
+    /// See `servers`.
+    pub deployments: Vec<v1::ServerGameConfig>,
+    /// The keys of the writes that came, with the call's name.
+    pub writes: Vec<(&'static str, String)>,
+    /// The lines that came, a repetition of the same key once.
+    pub lines: Vec<String>,
+    /// The session as it was last told.
+    pub now: v1::Session,
+    /// The last request to deploy.
+    pub deployed: Option<v1::DeployGameConfigRequest>,
+}
+
+/// A made-up manman.
+#[derive(Clone, Default)]
+pub struct Fake {
+    script: Arc<Mutex<Script>>,
+    connections: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+/// What a command did.
+pub struct Ran {
+    /// How it ended.
+    pub result: Result<(), Failure>,
+    /// What it wrote to stdout.
+    pub out: String,
+    /// What it wrote to stderr.
+    pub err: String,
+}
+
+impl Fake {
+    /// One with this script.
+    pub fn new(script: Script) -> Self {
+        Self { script: Arc::new(Mutex::new(script)), connections: Arc::default() }
+    }
+
+    /// Its script as it is now.
+    pub fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap()
+    }
+
+    /// Cuts all connections.
+    pub fn cut(&self) {
+        self.connections.lock().unwrap().drain(..).for_each(|connection| connection.abort());
+    }
+
+    /// A client of it.
+    pub async fn client(&self) -> Client {
+        let (to, incoming) = mpsc::unbounded_channel::<io::Result<DuplexStream>>();
+        let incoming = stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
+        let server = Server::builder().add_service(ManManApiServer::new(self.clone()));
+        tokio::spawn(server.serve_with_incoming(incoming));
+        let fake = self.clone();
+        let connector = tower::service_fn(move |_: Uri| {
+            let (near, mut far) = tokio::io::duplex(1 << 16);
+            let (mut behind, served) = tokio::io::duplex(1 << 16);
+            let between = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut behind).await });
+            fake.connections.lock().unwrap().push(between.abort_handle());
+            let accepted = to.send(Ok(served)).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused));
+            async move { accepted.map(|()| TokioIo::new(near)) }
+        });
+        let channel: Channel =
+            Endpoint::from_static("http://localhost").connect_with_connector(connector).await.unwrap();
+        Client::over(channel)
+    }
+
+    /// A context that keeps what is shown.
+    pub async fn context(&self, screen: Screen) -> Context {
+        let clock = Arc::new(TokioClock::starting_at(Timestamp::parse("2026-11-21T12:00:00Z").unwrap()));
+        Context { screen, client: self.client().await, clock }
+    }
+
+    /// Runs a command line (without `manman` at its beginning).
+    pub async fn run(&self, line: &str) -> Ran {
+        let cli = Cli::try_parse_from(std::iter::once("manman").chain(line.split(' '))).unwrap();
+        let (screen, shown) = Screen::captured();
+        let screen = if cli.common.output == super::grammar::Format::Json { screen.json() } else { screen };
+        let mut context = self.context(screen).await;
+        let result = verbs::run(&mut context, cli.command).await;
+        Ran { result, out: shown.out(), err: shown.err() }
+    }
+
+    /// Notes a write. `false` if its answer is to be lost.
+    fn write(&self, call: &'static str, key: &str) -> Result<bool, Status> {
+        let mut script = self.script();
+        let again = script.writes.iter().any(|(_, known)| known == key);
+        script.writes.push((call, key.to_owned()));
+        if script.lose > 0 {
+            script.lose -= 1;
+            drop(script);
+            self.cut();
+            return Err(Status::internal("nobody reads this"));
+        }
+        Ok(again)
+    }
+
+    fn session(&self) -> v1::Session {
+        self.script().now.clone()
+    }
+}
+
+impl Ran {
+    /// The failure's message; empty if there was none.
+    pub fn message(&self) -> &str {
+        match &self.result {
+            Err(Failure::Told(told)) => &told.message,
+            _ => "",
+        }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+macro_rules! not_played {
+    ($($name:ident($request:ident) -> $answer:ident;)*) => {$(
+        fn $name<'a, 'b>(
+            &'a self,
+            _: Request<v1::$request>,
+        ) -> std::pin::Pin<Box<dyn Future<Output = Answer<v1::$answer>> + Send + 'b>>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            Box::pin(async { Err(Status::unimplemented(stringify!($name))) })
+        }
+    )*};
+}
+
+#[tonic::async_trait]
+impl ManManApi for Fake {
+    type StreamSessionLogsStream = BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>>;
+
+    not_played! {
+        get_server(GetServerRequest) -> GetServerResponse;
+        abandon_server(AbandonServerRequest) -> AbandonServerResponse;
+        get_game(GetGameRequest) -> GetGameResponse;
+        delete_game(DeleteGameRequest) -> DeleteGameResponse;
+        get_game_config(GetGameConfigRequest) -> GetGameConfigResponse;
+        delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
+        delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
+        shutdown(ShutdownRequest) -> ShutdownResponse;
+        create_game_config(CreateGameConfigRequest) -> CreateGameConfigResponse;
+    }
+
+    async fn get_installation(&self, _: Request<v1::GetInstallationRequest>) -> Answer<v1::Installation> {
+        Ok(Response::new(v1::Installation {
+            cluster_id: "c".into(),
+            version: "0".into(),
+            pid: 1,
+            started_at: Some(prost_types::Timestamp { seconds: 1_795_262_390, nanos: 0 }),
+            data_dir: "/d".into(),
+        }))
+    }
+
+    async fn resolve(&self, request: Request<v1::ResolveRequest>) -> Answer<v1::ResolveResponse> {
+        let request = request.into_inner();
+        if request.text == "nobody" {
+            let error = ApiError::new(ErrorCode::NotFound, "there is no nobody").remedy("Did you mean somebody?");
+            return Err(error.into());
+        }
+        Ok(Response::new(match request.noun() {
+            v1::Noun::Session => v1::ResolveResponse { id: 7, name: String::new() },
+            _ => v1::ResolveResponse { id: 3, name: request.text },
+        }))
+    }
+
+    async fn list_servers(&self, _: Request<v1::ListServersRequest>) -> Answer<v1::ListServersResponse> {
+        Ok(Response::new(v1::ListServersResponse { servers: self.script().servers.clone(), ..Default::default() }))
+    }
+
+    async fn create_game(&self, request: Request<v1::CreateGameRequest>) -> Answer<v1::CreateGameResponse> {
+        let request = request.into_inner();
+        self.write("create_game", &request.idempotency_key)?;
+        let game = v1::Game { game_id: 1, name: request.name, ..Default::default() };
+        Ok(Response::new(v1::CreateGameResponse { game: Some(game) }))
+    }
+
+    async fn list_games(&self, request: Request<v1::ListGamesRequest>) -> Answer<v1::ListGamesResponse> {
+        // Pages of one.
+        let at: usize = request.into_inner().page_token.parse().unwrap_or(0);
+        let games = &self.script().games;
+        Ok(Response::new(v1::ListGamesResponse {
+            games: games.get(at).cloned().into_iter().collect(),
+            next_page_token: if at + 1 < games.len() { (at + 1).to_string() } else { String::new() },
+        }))
+    }
+
+    async fn list_game_configs(&self, _: Request<v1::ListGameConfigsRequest>) -> Answer<v1::ListGameConfigsResponse> {
+        Ok(Response::new(v1::ListGameConfigsResponse { configs: self.script().configs.clone(), ..Default::default() }))
+    }
+
+    async fn deploy_game_config(
+        &self,
+        request: Request<v1::DeployGameConfigRequest>,
+    ) -> Answer<v1::DeployGameConfigResponse> {
+        let request = request.into_inner();
+        self.write("deploy", &request.idempotency_key)?;
+        self.script().deployed = Some(request);
+        let config = self.script().deployments.first().cloned();
+        Ok(Response::new(v1::DeployGameConfigResponse { config }))
+    }
+
+    async fn get_server_game_config(
+        &self,
+        _: Request<v1::GetServerGameConfigRequest>,
+    ) -> Answer<v1::GetServerGameConfigResponse> {
+        let config = self.script().deployments.first().cloned();
+        Ok(Response::new(v1::GetServerGameConfigResponse { config }))
+    }
+
+    async fn list_server_game_configs(
+        &self,
+        _: Request<v1::ListServerGameConfigsRequest>,
+    ) -> Answer<v1::ListServerGameConfigsResponse> {
+        let configs = self.script().deployments.clone();
+        Ok(Response::new(v1::ListServerGameConfigsResponse { configs, ..Default::default() }))
+    }
+
+    async fn start_session(&self, request: Request<v1::StartSessionRequest>) -> Answer<v1::StartSessionResponse> {
+        let repeated = self.write("start", &request.into_inner().idempotency_key)?;
+        Ok(Response::new(v1::StartSessionResponse { session: Some(self.session()), repeated }))
+    }
+
+    async fn stop_session(&self, request: Request<v1::StopSessionRequest>) -> Answer<v1::StopSessionResponse> {
+        let request = request.into_inner();
+        let call = if request.mode() == v1::StopMode::Kill { "kill" } else { "stop" };
+        self.write(call, &request.idempotency_key)?;
+        Ok(Response::new(v1::StopSessionResponse { session: Some(self.session()) }))
+    }
+
+    async fn restart_session(
+        &self,
+        request: Request<v1::RestartSessionRequest>,
+    ) -> Answer<v1::RestartSessionResponse> {
+        self.write("restart", &request.into_inner().idempotency_key)?;
+        Ok(Response::new(v1::RestartSessionResponse { session: Some(self.session()) }))
+    }
+
+    async fn get_session(&self, _: Request<v1::GetSessionRequest>) -> Answer<v1::GetSessionResponse> {
+        let timeline = vec![v1::TimelineEntry {
+            state: v1::SessionState::Running.into(),
+            attempt: 1,
+            not_seen: true,
+            ..Default::default()
+        }];
+        Ok(Response::new(v1::GetSessionResponse { session: Some(self.session()), timeline }))
+    }
+
+    async fn get_session_status(
+        &self,
+        request: Request<v1::GetSessionStatusRequest>,
+    ) -> Answer<v1::GetSessionStatusResponse> {
+        let request = request.into_inner();
+        if request.seen.is_none() {
+            return Ok(Response::new(v1::GetSessionStatusResponse { session: Some(self.session()) }));
+        }
+        let next = self.script().sessions.pop_front();
+        match next {
+            // What a session of id 0 stands for here.
+            Some(cut) if cut.session_id == 0 => {
+                self.cut();
+                return Err(Status::internal("nobody reads this"));
+            }
+            Some(next) => self.script().now = next,
+            None => {
+                let wait = u64::from(request.wait_millis.unwrap_or(0));
+                tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+            }
+        }
+        Ok(Response::new(v1::GetSessionStatusResponse { session: Some(self.session()) }))
+    }
+
+    async fn list_sessions(&self, _: Request<v1::ListSessionsRequest>) -> Answer<v1::ListSessionsResponse> {
+        let now = self.session();
+        let sessions = if now.session_id == 0 { Vec::new() } else { vec![now] };
+        Ok(Response::new(v1::ListSessionsResponse { sessions, ..Default::default() }))
+    }
+
+    async fn send_input(&self, request: Request<v1::SendInputRequest>) -> Answer<v1::SendInputResponse> {
+        let request = request.into_inner();
+        let known = self.script().writes.iter().any(|(_, key)| *key == request.idempotency_key);
+        if !known {
+            let line = String::from_utf8(request.input).unwrap();
+            self.script().lines.push(line);
+        }
+        self.write("input", &request.idempotency_key)?;
+        let (outcome, reason) =
+            self.script().outcomes.pop_front().unwrap_or((v1::InputOutcome::Done, String::new()));
+        Ok(Response::new(v1::SendInputResponse { command_id: "c".into(), outcome: outcome.into(), reason }))
+    }
+
+    async fn stream_session_logs(
+        &self,
+        request: Request<v1::StreamSessionLogsRequest>,
+    ) -> Answer<Self::StreamSessionLogsStream> {
+        let request = request.into_inner();
+        let after = match request.begin {
+            Some(Begin::AfterSequenceNumber(after)) => after,
+            _ => 0,
+        };
+        let (to, console) = mpsc::unbounded_channel();
+        let steps = self.script().console.clone();
+        for (at, step) in steps.into_iter().enumerate() {
+            match step {
+                Some(what) if number(&what) > after => drop(to.send(what)),
+                Some(_) => {}
+                None => {
+                    // Once: the next one who asks gets past it.
+                    self.script().console.remove(at);
+                    let fake = self.clone();
+                    tokio::spawn(async move {
+                        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+                        fake.cut();
+                        drop(to);
+                    });
+                    return Ok(Response::new(endless(console)));
+                }
+            }
+        }
+        if request.follow && self.session().state() == v1::SessionState::Running {
+            tokio::spawn(async move { to.closed().await });
+        }
+        Ok(Response::new(endless(console)))
+    }
+}
+
+fn endless(
+    console: mpsc::UnboundedReceiver<What>,
+) -> BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>> {
+    stream::unfold(console, |mut console| async { Some((console.recv().await?, console)) })
+        .map(|what| Ok(v1::StreamSessionLogsResponse { what: Some(what) }))
+        .boxed()
+}
+
+/// The last sequence number of what a console has.
+fn number(what: &What) -> u64 {
+    match what {
+        What::Output(output) => output.first_sequence_number + output.pieces.len() as u64 - 1,
+        What::Gap(gap) => gap.sequence_number,
+        What::Lagged(_) => u64::MAX,
+    }
+}

@@ -1,0 +1,39 @@
+//! `up` and `down`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::cli::parse;
+
+/// Run manman on this machine: API, store and host manager in one process.
+///
+/// Ctrl-C ends manman and leaves games running; the next `manman up` takes them up again.
+/// `manman down` stops them too.
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct UpArgs {
+    /// Serve the API over TCP here too (LISTEN; 127.0.0.1:50051 unless set)
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<String>,
+    /// Serve /health, /ready and /metrics here (HEALTH_LISTEN; 127.0.0.1:8000 unless set)
+    #[arg(long, value_name = "ADDRESS")]
+    pub health_listen: Option<String>,
+    /// The name of this machine (SERVER_NAME; its host name unless set)
+    #[arg(long, value_name = "NAME")]
+    pub server_name: Option<String>,
+    /// Prepare and start a demo game, to have something to look at
+    #[arg(long)]
+    pub demo: bool,
+}
+
+/// Stop all games of this installation, then manman itself.
+#[derive(Args, Debug)]
+pub struct DownArgs {
+    /// End games at once instead of as their configs say
+    #[arg(long)]
+    pub kill: bool,
+    /// Give up after this long; games that still run go on
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    pub timeout: Option<Duration>,
+}

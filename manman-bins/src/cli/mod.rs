@@ -1,0 +1,91 @@
+//! The program `manman`: its grammar, and the client half of what it does.
+
+mod client;
+mod console;
+mod exit;
+mod failure;
+mod grammar;
+mod json;
+mod output;
+mod parse;
+mod place;
+mod surroundings;
+mod verbs;
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod stories;
+
+use std::{ffi::OsString, process::ExitCode, sync::Arc};
+
+use clap::Parser as _;
+use manman_core::clock::SystemClock;
+
+use client::Client;
+use exit::Exit;
+use failure::Failure;
+use grammar::{Cli, Command, Format};
+use output::Screen;
+use place::Place;
+use surroundings::Surroundings;
+use verbs::Context;
+
+/// Does what the command line of this process says.
+pub fn main() -> ExitCode {
+    let around = Surroundings::of_process();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error, &arguments, &around),
+    };
+    let mut screen = Screen::of_process(cli.common.output, around.wants_colours());
+    let mut exit = Exit::Ok;
+    if let Err(failure) = run(cli, &around, &mut screen) {
+        failure.show(&mut screen);
+        exit = failure.exit();
+    }
+    exit.into()
+}
+
+/// What clap has to say: help and version are no failure.
+fn refuse(error: &clap::Error, arguments: &[OsString], around: &Surroundings) -> ExitCode {
+    if !error.use_stderr() || !wants_json(arguments) {
+        // Nobody is left to be told when the output is gone.
+        let _ = error.print();
+        return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+    }
+    let failure = Failure::usage(error.render().to_string().trim_end());
+    failure.show(&mut Screen::of_process(Format::Json, around.wants_colours()));
+    failure.exit().into()
+}
+
+/// Whether a command line that cannot be read asks for JSON.
+fn wants_json(arguments: &[OsString]) -> bool {
+    let asked = |pair: &[OsString]| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json";
+    arguments.windows(2).any(asked)
+        || arguments.iter().any(|argument| argument == "-ojson" || argument == "-o=json" || argument == "--output=json")
+}
+
+fn run(cli: Cli, around: &Surroundings, screen: &mut Screen) -> Result<(), Failure> {
+    if let Command::Explain { code } = &cli.command {
+        return verbs::explain(screen, code.as_deref());
+    }
+    let place = Place::find(&cli.common, around)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot begin: {error}")))?;
+    let own = std::mem::replace(screen, Screen::of_process(cli.common.output, false));
+    let (shown, done) = runtime.block_on(async {
+        let client = match Client::connect(place).await {
+            Ok(client) => client,
+            Err(failure) => return (own, Err(failure)),
+        };
+        let mut context = Context { screen: own, client, clock: Arc::new(SystemClock) };
+        let done = verbs::run(&mut context, cli.command).await;
+        (context.screen, done)
+    });
+    *screen = shown;
+    done
+}

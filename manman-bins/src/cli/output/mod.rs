@@ -1,0 +1,13 @@
+//! Where answers go: stdout and stderr, in the form that was asked for.
+
+mod clean;
+mod screen;
+mod table;
+mod words;
+
+pub use clean::{Cleaner, harmless};
+pub use screen::{Colour, Screen};
+#[cfg(test)]
+pub use screen::Captured;
+pub use table::{Cell, Facts, Table};
+pub use words::{ago, host_ports, lower, moment, needed_port, since, size, span, state_cell};

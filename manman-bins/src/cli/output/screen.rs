@@ -1,0 +1,219 @@
+//! The two outputs of the program, and what is known about who reads them.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use prost::{Message, Name};
+
+use crate::cli::{failure::Failure, grammar::Format, json};
+
+/// Stdout and stderr.
+pub struct Screen {
+    out: Box<dyn Write + Send>,
+    err: Box<dyn Write + Send>,
+    out_is_terminal: bool,
+    err_is_terminal: bool,
+    colours: bool,
+    format: Format,
+}
+
+/// A colour of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// All is well.
+    Green,
+    /// Something to look at.
+    Yellow,
+    /// Something is wrong.
+    Red,
+    /// Beside the point.
+    Dim,
+}
+
+impl Colour {
+    fn paint(self, text: &str) -> String {
+        let code = match self {
+            Self::Green => "32",
+            Self::Yellow => "33",
+            Self::Red => "31",
+            Self::Dim => "2",
+        };
+        format!("\x1b[{code}m{text}\x1b[0m")
+    }
+}
+
+impl Screen {
+    /// The process's own stdout and stderr; colours if they are wanted and it is a terminal.
+    pub fn of_process(format: Format, colours: bool) -> Self {
+        Self {
+            out_is_terminal: io::stdout().is_terminal(),
+            err_is_terminal: io::stderr().is_terminal(),
+            out: Box::new(io::stdout()),
+            err: Box::new(io::stderr()),
+            colours,
+            format,
+        }
+    }
+
+    /// Whether JSON was asked for.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Whether people read stdout on a terminal.
+    pub fn out_is_terminal(&self) -> bool {
+        self.out_is_terminal
+    }
+
+    /// Whether people read stderr on a terminal.
+    pub fn err_is_terminal(&self) -> bool {
+        self.err_is_terminal
+    }
+
+    /// Whether colours are wanted on stdout.
+    pub fn has_colours(&self) -> bool {
+        self.colours && self.out_is_terminal
+    }
+
+    /// Writes bytes to stdout and hands them on at once.
+    pub fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes)?;
+        self.out.flush()
+    }
+
+    /// Writes bytes to stderr and hands them on at once.
+    pub fn write_err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.err.write_all(bytes)?;
+        self.err.flush()
+    }
+
+    /// Prints one line of text for people; nothing if JSON was asked for.
+    pub fn say(&mut self, line: impl AsRef<str>) -> Result<(), Failure> {
+        if self.is_json() {
+            return Ok(());
+        }
+        Ok(self.write_out(format!("{}\n", line.as_ref()).as_bytes())?)
+    }
+
+    /// Prints text for people as it is; nothing if JSON was asked for.
+    pub fn print(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        if self.is_json() {
+            return Ok(());
+        }
+        Ok(self.write_out(text.as_ref().as_bytes())?)
+    }
+
+    /// A remark for people beside the answer, on stderr, if that is a terminal.
+    pub fn remark(&mut self, line: impl AsRef<str>) -> Result<(), Failure> {
+        if !self.err_is_terminal {
+            return Ok(());
+        }
+        let line = if self.colours { Colour::Dim.paint(line.as_ref()) } else { line.as_ref().to_owned() };
+        Ok(self.write_err(format!("{line}\n").as_bytes())?)
+    }
+
+    /// Something that a reader of the output has to know: a marked line on stderr, always.
+    pub fn mark(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
+        let line = format!("-- {} --", text.as_ref());
+        let line = if self.colours && self.err_is_terminal { Colour::Yellow.paint(&line) } else { line };
+        Ok(self.write_err(format!("{line}\n").as_bytes())?)
+    }
+
+    /// Prints a message of the API, if JSON was asked for.
+    pub fn message<M: Message + Name>(&mut self, message: &M) -> Result<(), Failure> {
+        self.value(&json::write(message))
+    }
+
+    /// Prints a value, if JSON was asked for.
+    pub fn value(&mut self, value: &serde_json::Value) -> Result<(), Failure> {
+        if !self.is_json() {
+            return Ok(());
+        }
+        // People look at it too; programs do not care.
+        let text = format!("{value:#}\n");
+        Ok(self.write_out(text.as_bytes())?)
+    }
+
+    /// `text` in a colour, if stdout shows colours.
+    pub fn coloured(&self, colour: Colour, text: &str) -> String {
+        if self.has_colours() { colour.paint(text) } else { text.to_owned() }
+    }
+
+    /// `text` in red, if stderr shows colours.
+    pub fn red_err(&self, text: &str) -> String {
+        if self.colours && self.err_is_terminal { Colour::Red.paint(text) } else { text.to_owned() }
+    }
+}
+
+impl std::fmt::Debug for Screen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Screen").field("format", &self.format).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod captured {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// What was written to a screen of a test.
+    #[derive(Clone, Default)]
+    pub struct Captured {
+        out: Arc<Mutex<Vec<u8>>>,
+        err: Arc<Mutex<Vec<u8>>>,
+    }
+
+    struct Into(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Into {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Captured {
+        /// What stdout got.
+        pub fn out(&self) -> String {
+            String::from_utf8(self.out.lock().unwrap().clone()).unwrap()
+        }
+
+        /// What stderr got.
+        pub fn err(&self) -> String {
+            String::from_utf8(self.err.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Screen {
+        /// A screen that keeps what is written: no terminal, no colours, for people.
+        pub fn captured() -> (Self, Captured) {
+            let kept = Captured::default();
+            let screen = Self {
+                out: Box::new(Into(kept.out.clone())),
+                err: Box::new(Into(kept.err.clone())),
+                out_is_terminal: false,
+                err_is_terminal: false,
+                colours: false,
+                format: Format::Table,
+            };
+            (screen, kept)
+        }
+
+        /// The same, for programs.
+        pub fn json(self) -> Self {
+            Self { format: Format::Json, ..self }
+        }
+
+        /// The same, as if it were a terminal.
+        pub fn terminal(self) -> Self {
+            Self { out_is_terminal: true, err_is_terminal: true, ..self }
+        }
+    }
+}
+
+#[cfg(test)]
+pub use captured::Captured;

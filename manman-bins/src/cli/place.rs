@@ -1,0 +1,258 @@
+//! Where manman answers, and with what proof.
+
+use std::{
+    fmt, fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use super::{failure::Failure, exit::Exit, grammar::Common, surroundings::Surroundings};
+
+/// Where manman answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At a Unix socket; the kernel says who we are.
+    Socket(PathBuf),
+    /// At a TCP address, with a token.
+    Tcp {
+        /// The host's name or address, as it was written.
+        host: String,
+        /// The port.
+        port: u16,
+        /// The proof.
+        token: Token,
+    },
+}
+
+/// A token. Does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// What is sent.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+const DEFAULT_PORT: u16 = 50051;
+
+impl Place {
+    /// The place to talk to: what was asked for, else the data directory if that was
+    /// asked for, else API_ADDRESS, else the socket of the usual data directory, else
+    /// the usual port of this machine.
+    pub fn find(common: &Common, around: &Surroundings) -> Result<Self, Failure> {
+        let data_dir = around.data_dir(common.data_dir.as_deref());
+        let address = match &common.address {
+            Some(address) => Some(address.clone()),
+            None if common.data_dir.is_some() => None,
+            None => around.text("API_ADDRESS"),
+        };
+        let Some(address) = address else {
+            let dir = data_dir.ok_or_else(|| {
+                Failure::usage("there is no data directory: none of DATA_DIR, XDG_DATA_HOME and HOME is set")
+                    .remedy("Say where it is: --data-dir DIR, or --address ADDRESS.")
+            })?;
+            let socket = dir.join("manman.sock");
+            // Without a socket, manman may still listen at its usual port, unless another
+            // data directory was asked for.
+            let token = dir.join("token");
+            if common.data_dir.is_none() && !exists(&socket) && exists(&token) {
+                let token = read_token(&token)?;
+                return Ok(Self::Tcp { host: "localhost".to_owned(), port: DEFAULT_PORT, token });
+            }
+            return Ok(Self::Socket(socket));
+        };
+        if let Some(path) = address.strip_prefix("unix:") {
+            return Ok(Self::Socket(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
+        }
+        let (host, port) = host_and_port(&address).map_err(Failure::usage)?;
+        if !is_loopback(&host) && !common.plaintext {
+            return Err(Failure::usage(format!("the token would go to {host} without encryption"))
+                .remedy("Use an SSH tunnel or a VPN, or say --plaintext if the network is your own."));
+        }
+        Ok(Self::Tcp { host, port, token: find_token(common, around, data_dir.as_deref())? })
+    }
+
+    /// What to say when nobody answers there.
+    pub fn nobody(&self) -> Failure {
+        let failure = match self {
+            Self::Socket(path) => {
+                let dir = path.parent().unwrap_or(path).display();
+                Failure::new(Exit::Unreachable, "unreachable", format!("no manman is running for {dir}"))
+                    .remedy("Start it with `manman up`, or say where it is: --data-dir DIR or --address ADDRESS.")
+            }
+            Self::Tcp { .. } => Failure::new(Exit::Unreachable, "unreachable", format!("no manman answers at {self}"))
+                .remedy("Start it with `manman up`, or say where it is: --address ADDRESS."),
+        };
+        failure.detail("address", self.to_string())
+    }
+
+    /// What to say when the place may not be used.
+    pub fn forbidden(&self) -> Failure {
+        Failure::new(Exit::NotPermitted, "not_permitted", format!("{self} belongs to another user"))
+            .remedy("Run this as the user who runs `manman up`, or use --address with --token-file.")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "unix:{}", path.display()),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    // One that may not be looked at is there.
+    !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+fn find_token(common: &Common, around: &Surroundings, data_dir: Option<&Path>) -> Result<Token, Failure> {
+    if let Some(file) = &common.token_file {
+        return read_token(file);
+    }
+    if let Some(file) = around.file("API_TOKEN_FILE") {
+        return read_token(&file);
+    }
+    if let Some(token) = around.text("API_TOKEN") {
+        return checked(&token, "API_TOKEN");
+    }
+    match data_dir {
+        Some(dir) => read_token(&dir.join("token")),
+        None => Err(Failure::new(Exit::NotPermitted, "unauthenticated", "there is no token")
+            .remedy("Say --token-file FILE, or set API_TOKEN_FILE.")),
+    }
+}
+
+fn read_token(file: &Path) -> Result<Token, Failure> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Failure::new(Exit::NotPermitted, "unauthenticated", format!("the token cannot be read: {}: {error}", file.display()))
+            .remedy("`manman up` writes it into its data directory; copy that file, and say --token-file FILE.")
+    })?;
+    checked(text.trim(), &file.display().to_string())
+}
+
+/// A token is one word of printable ASCII: it goes into a header.
+fn checked(token: &str, from: &str) -> Result<Token, Failure> {
+    if token.is_empty() || token.len() > 4096 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(Failure::new(Exit::NotPermitted, "unauthenticated", format!("{from} holds no token")));
+    }
+    Ok(Token(token.to_owned()))
+}
+
+fn host_and_port(address: &str) -> Result<(String, u16), String> {
+    let bad = || format!("{address:?} is no address: host:port, http://host:port or unix:/path is expected");
+    if address.starts_with("https://") {
+        return Err("this version speaks no TLS; use an SSH tunnel, or http:// with --plaintext".to_owned());
+    }
+    let rest = address.strip_prefix("http://").unwrap_or(address);
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(bad)?)),
+        // An IPv6 address without brackets has no port.
+        None if rest.parse::<IpAddr>().is_ok() => (rest, None),
+        None => match rest.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+    if host.is_empty() || !(host.bytes().all(fits) || host.parse::<IpAddr>().is_ok()) {
+        return Err(bad());
+    }
+    let port = match port {
+        None => DEFAULT_PORT,
+        Some(port) => port.parse().ok().filter(|&port| port > 0).ok_or_else(bad)?,
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn common(address: Option<&str>, data_dir: Option<&Path>) -> Common {
+        Common { address: address.map(str::to_owned), data_dir: data_dir.map(Path::to_owned), ..Common::default() }
+    }
+
+    #[test]
+    fn addresses_have_many_spellings() {
+        for (text, host, port) in [
+            ("localhost:1", "localhost", 1),
+            ("localhost", "localhost", 50051),
+            ("http://127.0.0.1:50051/", "127.0.0.1", 50051),
+            ("[::1]:7", "::1", 7),
+            ("::1", "::1", 50051),
+            ("game-1.example.org:65535", "game-1.example.org", 65535),
+        ] {
+            assert_eq!(host_and_port(text), Ok((host.to_owned(), port)), "{text}");
+        }
+        for bad in ["", ":1", "a:", "a:0", "a:65536", "a:b", "a b:1", "a:1:2", "https://a", "ftp://a", "[::1", "[::1]x", "a/b:1", "a@b:1"]
+        {
+            assert!(host_and_port(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_leave_this_machine_in_the_clear_unasked() {
+        let around = Surroundings::made_up([("API_TOKEN", "mm_x")]);
+        for far in ["example.org:1", "10.0.0.1", "127.0.0.1.example.org"] {
+            assert_eq!(Place::find(&common(Some(far), None), &around).unwrap_err().exit(), Exit::Usage, "{far}");
+            let asked = Common { plaintext: true, ..common(Some(far), None) };
+            assert!(Place::find(&asked, &around).is_ok(), "{far}");
+        }
+        for near in ["localhost", "127.0.0.2:1", "[::1]:1"] {
+            assert!(Place::find(&common(Some(near), None), &around).is_ok(), "{near}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_before_what_is_usual() {
+        let dir = tempfile::tempdir().unwrap();
+        let usual = dir.path().to_str().unwrap();
+        let around = Surroundings::made_up([("DATA_DIR", usual), ("API_ADDRESS", "localhost:7"), ("API_TOKEN", "mm_x")]);
+        let port = |place: Result<Place, Failure>| match place.unwrap() {
+            Place::Tcp { port, .. } => Some(port),
+            Place::Socket(_) => None,
+        };
+        assert_eq!(port(Place::find(&common(Some("localhost:8"), None), &around)), Some(8));
+        assert_eq!(port(Place::find(&common(None, None), &around)), Some(7));
+        let asked = Place::find(&common(None, Some(Path::new("/other"))), &around).unwrap();
+        assert_eq!(asked, Place::Socket("/other/manman.sock".into()));
+
+        let around = Surroundings::made_up([("DATA_DIR", usual)]);
+        let socket = Place::Socket(dir.path().join("manman.sock"));
+        assert_eq!(Place::find(&common(None, None), &around).unwrap(), socket);
+        fs::write(dir.path().join("token"), "mm_x\n").unwrap();
+        assert_eq!(port(Place::find(&common(None, None), &around)), Some(50051));
+        fs::write(dir.path().join("manman.sock"), "").unwrap();
+        assert_eq!(Place::find(&common(None, None), &around).unwrap(), socket);
+        assert_eq!(
+            Place::find(&common(Some("unix:/run/m.sock"), None), &around).unwrap(),
+            Place::Socket("/run/m.sock".into())
+        );
+    }
+
+    #[test]
+    fn a_token_is_one_word() {
+        assert!(checked("mm_a", "x").is_ok());
+        for bad in ["", "a b", "a\nb", "ä"] {
+            assert_eq!(checked(bad, "x").unwrap_err().exit(), Exit::NotPermitted, "{bad:?}");
+        }
+        assert!(!format!("{:?}", checked("mm_secret", "x")).contains("secret"));
+    }
+}
