@@ -143,7 +143,9 @@ impl Client {
         if status.code() == Code::DeadlineExceeded {
             return Failure::from(status.clone());
         }
-        self.place.nobody().cause("The connection was lost and could not be made again; whether it was done is not known.")
+        self.place
+            .nobody()
+            .cause("The connection was lost and could not be made again; whether it was done is not known.")
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     exit::Exit,
     output::{Screen, harmless},
 };
-use crate::api::errors::Reported;
+use crate::{api::errors::Reported, config::ConfigError};
 
 /// Why a command did not succeed.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Told {
     pub code: String,
     /// What happened.
     pub message: String,
+    /// Each single thing that is wrong.
+    problems: Vec<String>,
     /// How it comes about.
     pub cause: Option<String>,
     /// What to do about it.
@@ -92,7 +94,8 @@ impl Failure {
     /// Writes it to stderr in the form that was asked for.
     pub fn show(&self, screen: &mut Screen) {
         let Self::Told(told) = self else { return };
-        let text = if screen.is_json() { format!("{}\n", told.as_json(self.exit())) } else { told.as_text(screen) };
+        let text =
+            if screen.is_json() { format!("{}\n", told.as_json(self.exit())) } else { told.as_text(screen) };
         // Nobody is left to be told when stderr is gone.
         let _ = screen.write_err(text.as_bytes());
     }
@@ -101,6 +104,9 @@ impl Failure {
 impl Told {
     fn as_text(&self, screen: &Screen) -> String {
         let mut text = format!("{} {}\n", screen.red_err("error:"), harmless(&self.message));
+        for problem in &self.problems {
+            text.push_str(&format!("  {}\n", harmless(problem)));
+        }
         if let Some(cause) = &self.cause {
             // Writing to a String does not fail.
             let _ = writeln!(text, "  cause: {}", harmless(cause));
@@ -121,6 +127,9 @@ impl Told {
                 error.insert(key.to_owned(), value.clone().into());
             }
         }
+        if !self.problems.is_empty() {
+            error.insert("problems".to_owned(), self.problems.clone().into());
+        }
         if !self.details.is_empty() {
             error.insert("details".to_owned(), self.details.clone().into());
         }
@@ -133,7 +142,9 @@ impl From<Status> for Failure {
         let reported = Reported::from(&status);
         let exit = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Exit::NotPermitted,
-            Code::Unavailable if !matches!(reported.code.as_str(), "store_unavailable" | "broker_unavailable") => {
+            Code::Unavailable
+                if !matches!(reported.code.as_str(), "store_unavailable" | "broker_unavailable") =>
+            {
                 Exit::Unreachable
             }
             _ => Exit::Failed,
@@ -145,8 +156,18 @@ impl From<Status> for Failure {
             cause: reported.cause,
             remedy: reported.remedy,
             field: reported.field,
+            problems: Vec::new(),
             details: reported.details.into_iter().map(|(key, value)| (key, value.into())).collect(),
         }))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(ConfigError(problems): ConfigError) -> Self {
+        let what = if problems.len() == 1 { "one value" } else { "several values" };
+        let problems = problems.iter().map(ToString::to_string).collect();
+        Self::new(Exit::Config, "config", format!("{what} of the configuration cannot be used"))
+            .with(|told| told.problems = problems)
     }
 }
 
@@ -167,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_refusal_keeps_cause_and_remedy() {
-        let refused = ApiError::new(ErrorCode::SessionLive, "session 7 of deployment 3 is running").with("session", 7);
+        let refused =
+            ApiError::new(ErrorCode::SessionLive, "session 7 of deployment 3 is running").with("session", 7);
         let failure = Failure::from(Status::from(refused));
         assert_eq!(failure.exit(), Exit::Failed);
         let (mut screen, shown) = Screen::captured();

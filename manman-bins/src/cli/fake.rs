@@ -98,14 +98,16 @@ impl Fake {
     /// A client of it.
     pub async fn client(&self) -> Client {
         let (to, incoming) = mpsc::unbounded_channel::<io::Result<DuplexStream>>();
-        let incoming = stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
+        let incoming =
+            stream::unfold(incoming, |mut incoming| async { Some((incoming.recv().await?, incoming)) });
         let server = Server::builder().add_service(ManManApiServer::new(self.clone()));
         tokio::spawn(server.serve_with_incoming(incoming));
         let fake = self.clone();
         let connector = tower::service_fn(move |_: Uri| {
             let (near, mut far) = tokio::io::duplex(1 << 16);
             let (mut behind, served) = tokio::io::duplex(1 << 16);
-            let between = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut behind).await });
+            let between =
+                tokio::spawn(async move { tokio::io::copy_bidirectional(&mut far, &mut behind).await });
             fake.connections.lock().unwrap().push(between.abort_handle());
             let accepted = to.send(Ok(served)).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused));
             async move { accepted.map(|()| TokioIo::new(near)) }
@@ -206,7 +208,8 @@ impl ManManApi for Fake {
     async fn resolve(&self, request: Request<v1::ResolveRequest>) -> Answer<v1::ResolveResponse> {
         let request = request.into_inner();
         if request.text == "nobody" {
-            let error = ApiError::new(ErrorCode::NotFound, "there is no nobody").remedy("Did you mean somebody?");
+            let error =
+                ApiError::new(ErrorCode::NotFound, "there is no nobody").remedy("Did you mean somebody?");
             return Err(error.into());
         }
         Ok(Response::new(match request.noun() {
@@ -216,7 +219,10 @@ impl ManManApi for Fake {
     }
 
     async fn list_servers(&self, _: Request<v1::ListServersRequest>) -> Answer<v1::ListServersResponse> {
-        Ok(Response::new(v1::ListServersResponse { servers: self.script().servers.clone(), ..Default::default() }))
+        Ok(Response::new(v1::ListServersResponse {
+            servers: self.script().servers.clone(),
+            ..Default::default()
+        }))
     }
 
     async fn create_game(&self, request: Request<v1::CreateGameRequest>) -> Answer<v1::CreateGameResponse> {
@@ -236,8 +242,14 @@ impl ManManApi for Fake {
         }))
     }
 
-    async fn list_game_configs(&self, _: Request<v1::ListGameConfigsRequest>) -> Answer<v1::ListGameConfigsResponse> {
-        Ok(Response::new(v1::ListGameConfigsResponse { configs: self.script().configs.clone(), ..Default::default() }))
+    async fn list_game_configs(
+        &self,
+        _: Request<v1::ListGameConfigsRequest>,
+    ) -> Answer<v1::ListGameConfigsResponse> {
+        Ok(Response::new(v1::ListGameConfigsResponse {
+            configs: self.script().configs.clone(),
+            ..Default::default()
+        }))
     }
 
     async fn deploy_game_config(
@@ -267,12 +279,18 @@ impl ManManApi for Fake {
         Ok(Response::new(v1::ListServerGameConfigsResponse { configs, ..Default::default() }))
     }
 
-    async fn start_session(&self, request: Request<v1::StartSessionRequest>) -> Answer<v1::StartSessionResponse> {
+    async fn start_session(
+        &self,
+        request: Request<v1::StartSessionRequest>,
+    ) -> Answer<v1::StartSessionResponse> {
         let repeated = self.write("start", &request.into_inner().idempotency_key)?;
         Ok(Response::new(v1::StartSessionResponse { session: Some(self.session()), repeated }))
     }
 
-    async fn stop_session(&self, request: Request<v1::StopSessionRequest>) -> Answer<v1::StopSessionResponse> {
+    async fn stop_session(
+        &self,
+        request: Request<v1::StopSessionRequest>,
+    ) -> Answer<v1::StopSessionResponse> {
         let request = request.into_inner();
         let call = if request.mode() == v1::StopMode::Kill { "kill" } else { "stop" };
         self.write(call, &request.idempotency_key)?;

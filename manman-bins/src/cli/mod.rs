@@ -9,7 +9,6 @@ mod json;
 mod output;
 mod parse;
 mod place;
-mod surroundings;
 mod verbs;
 
 #[cfg(test)]
@@ -26,22 +25,23 @@ use client::Client;
 use exit::Exit;
 use failure::Failure;
 use grammar::{Cli, Command, Format};
-use output::Screen;
+use output::{Screen, wants_colours};
 use place::Place;
-use surroundings::Surroundings;
 use verbs::Context;
+
+use crate::config::Process;
 
 /// Does what the command line of this process says.
 pub fn main() -> ExitCode {
-    let around = Surroundings::of_process();
+    let colours = wants_colours(&Process);
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &arguments, &around),
+        Err(error) => return refuse(&error, &arguments, colours),
     };
-    let mut screen = Screen::of_process(cli.common.output, around.wants_colours());
+    let mut screen = Screen::of_process(cli.common.output, colours);
     let mut exit = Exit::Ok;
-    if let Err(failure) = run(cli, &around, &mut screen) {
+    if let Err(failure) = run(cli, &mut screen) {
         failure.show(&mut screen);
         exit = failure.exit();
     }
@@ -49,14 +49,14 @@ pub fn main() -> ExitCode {
 }
 
 /// What clap has to say: help and version are no failure.
-fn refuse(error: &clap::Error, arguments: &[OsString], around: &Surroundings) -> ExitCode {
+fn refuse(error: &clap::Error, arguments: &[OsString], colours: bool) -> ExitCode {
     if !error.use_stderr() || !wants_json(arguments) {
         // Nobody is left to be told when the output is gone.
         let _ = error.print();
         return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
     }
     let failure = Failure::usage(error.render().to_string().trim_end());
-    failure.show(&mut Screen::of_process(Format::Json, around.wants_colours()));
+    failure.show(&mut Screen::of_process(Format::Json, colours));
     failure.exit().into()
 }
 
@@ -64,14 +64,16 @@ fn refuse(error: &clap::Error, arguments: &[OsString], around: &Surroundings) ->
 fn wants_json(arguments: &[OsString]) -> bool {
     let asked = |pair: &[OsString]| (pair[0] == "-o" || pair[0] == "--output") && pair[1] == "json";
     arguments.windows(2).any(asked)
-        || arguments.iter().any(|argument| argument == "-ojson" || argument == "-o=json" || argument == "--output=json")
+        || arguments
+            .iter()
+            .any(|argument| argument == "-ojson" || argument == "-o=json" || argument == "--output=json")
 }
 
-fn run(cli: Cli, around: &Surroundings, screen: &mut Screen) -> Result<(), Failure> {
+fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
     if let Command::Explain { code } = &cli.command {
         return verbs::explain(screen, code.as_deref());
     }
-    let place = Place::find(&cli.common, around)?;
+    let place = Place::find(&cli.common, &Process)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

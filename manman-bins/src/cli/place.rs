@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{failure::Failure, exit::Exit, grammar::Common, surroundings::Surroundings};
+use super::{exit::Exit, failure::Failure, grammar::Common};
+use crate::config::{self, Environment, Places};
 
 /// Where manman answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,22 +48,19 @@ impl Place {
     /// The place to talk to: what was asked for, else the data directory if that was
     /// asked for, else API_ADDRESS, else the socket of the usual data directory, else
     /// the usual port of this machine.
-    pub fn find(common: &Common, around: &Surroundings) -> Result<Self, Failure> {
-        let data_dir = around.data_dir(common.data_dir.as_deref());
+    pub fn find(common: &Common, around: &impl Environment) -> Result<Self, Failure> {
+        let asked = common.data_dir.as_ref().map(|dir| dir.to_string_lossy());
+        let data_dir = config::data_dir(asked.as_deref(), around)?;
+        let files = Places(&data_dir);
         let address = match &common.address {
             Some(address) => Some(address.clone()),
             None if common.data_dir.is_some() => None,
-            None => around.text("API_ADDRESS"),
+            None => text(around, "API_ADDRESS"),
         };
         let Some(address) = address else {
-            let dir = data_dir.ok_or_else(|| {
-                Failure::usage("there is no data directory: none of DATA_DIR, XDG_DATA_HOME and HOME is set")
-                    .remedy("Say where it is: --data-dir DIR, or --address ADDRESS.")
-            })?;
-            let socket = dir.join("manman.sock");
+            let (socket, token) = (files.socket(), files.token());
             // Without a socket, manman may still listen at its usual port, unless another
             // data directory was asked for.
-            let token = dir.join("token");
             if common.data_dir.is_none() && !exists(&socket) && exists(&token) {
                 let token = read_token(&token)?;
                 return Ok(Self::Tcp { host: "localhost".to_owned(), port: DEFAULT_PORT, token });
@@ -77,7 +75,7 @@ impl Place {
             return Err(Failure::usage(format!("the token would go to {host} without encryption"))
                 .remedy("Use an SSH tunnel or a VPN, or say --plaintext if the network is your own."));
         }
-        Ok(Self::Tcp { host, port, token: find_token(common, around, data_dir.as_deref())? })
+        Ok(Self::Tcp { host, port, token: find_token(common, around, &files)? })
     }
 
     /// What to say when nobody answers there.
@@ -86,10 +84,14 @@ impl Place {
             Self::Socket(path) => {
                 let dir = path.parent().unwrap_or(path).display();
                 Failure::new(Exit::Unreachable, "unreachable", format!("no manman is running for {dir}"))
-                    .remedy("Start it with `manman up`, or say where it is: --data-dir DIR or --address ADDRESS.")
+                    .remedy(
+                        "Start it with `manman up`, or say where it is: --data-dir DIR or --address ADDRESS.",
+                    )
             }
-            Self::Tcp { .. } => Failure::new(Exit::Unreachable, "unreachable", format!("no manman answers at {self}"))
-                .remedy("Start it with `manman up`, or say where it is: --address ADDRESS."),
+            Self::Tcp { .. } => {
+                Failure::new(Exit::Unreachable, "unreachable", format!("no manman answers at {self}"))
+                    .remedy("Start it with `manman up`, or say where it is: --address ADDRESS.")
+            }
         };
         failure.detail("address", self.to_string())
     }
@@ -116,27 +118,31 @@ fn exists(path: &Path) -> bool {
     !matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 
-fn find_token(common: &Common, around: &Surroundings, data_dir: Option<&Path>) -> Result<Token, Failure> {
+fn text(around: &impl Environment, name: &str) -> Option<String> {
+    around.get(name).map(|value| value.to_string_lossy().into_owned())
+}
+
+fn find_token(common: &Common, around: &impl Environment, files: &Places<'_>) -> Result<Token, Failure> {
     if let Some(file) = &common.token_file {
         return read_token(file);
     }
-    if let Some(file) = around.file("API_TOKEN_FILE") {
-        return read_token(&file);
+    if let Some(file) = around.get("API_TOKEN_FILE") {
+        return read_token(Path::new(&file));
     }
-    if let Some(token) = around.text("API_TOKEN") {
-        return checked(&token, "API_TOKEN");
-    }
-    match data_dir {
-        Some(dir) => read_token(&dir.join("token")),
-        None => Err(Failure::new(Exit::NotPermitted, "unauthenticated", "there is no token")
-            .remedy("Say --token-file FILE, or set API_TOKEN_FILE.")),
+    match text(around, "API_TOKEN") {
+        Some(token) => checked(&token, "API_TOKEN"),
+        None => read_token(&files.token()),
     }
 }
 
 fn read_token(file: &Path) -> Result<Token, Failure> {
     let text = fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::NotPermitted, "unauthenticated", format!("the token cannot be read: {}: {error}", file.display()))
-            .remedy("`manman up` writes it into its data directory; copy that file, and say --token-file FILE.")
+        Failure::new(
+            Exit::NotPermitted,
+            "unauthenticated",
+            format!("the token cannot be read: {}: {error}", file.display()),
+        )
+        .remedy("`manman up` writes it into its data directory; copy that file, and say --token-file FILE.")
     })?;
     checked(text.trim(), &file.display().to_string())
 }
@@ -184,9 +190,14 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::Fixed;
 
-    fn common(address: Option<&str>, data_dir: Option<&Path>) -> Common {
-        Common { address: address.map(str::to_owned), data_dir: data_dir.map(Path::to_owned), ..Common::default() }
+    fn common(address: Option<&str>, data_dir: Option<&str>) -> Common {
+        Common {
+            address: address.map(str::to_owned),
+            data_dir: data_dir.map(PathBuf::from),
+            ..Common::default()
+        }
     }
 
     #[test]
@@ -201,17 +212,35 @@ mod tests {
         ] {
             assert_eq!(host_and_port(text), Ok((host.to_owned(), port)), "{text}");
         }
-        for bad in ["", ":1", "a:", "a:0", "a:65536", "a:b", "a b:1", "a:1:2", "https://a", "ftp://a", "[::1", "[::1]x", "a/b:1", "a@b:1"]
-        {
+        for bad in [
+            "",
+            ":1",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:b",
+            "a b:1",
+            "a:1:2",
+            "https://a",
+            "ftp://a",
+            "[::1",
+            "[::1]x",
+            "a/b:1",
+            "a@b:1",
+        ] {
             assert!(host_and_port(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn a_token_does_not_leave_this_machine_in_the_clear_unasked() {
-        let around = Surroundings::made_up([("API_TOKEN", "mm_x")]);
+        let around = Fixed([("API_TOKEN", "mm_x")].into());
         for far in ["example.org:1", "10.0.0.1", "127.0.0.1.example.org"] {
-            assert_eq!(Place::find(&common(Some(far), None), &around).unwrap_err().exit(), Exit::Usage, "{far}");
+            assert_eq!(
+                Place::find(&common(Some(far), None), &around).unwrap_err().exit(),
+                Exit::Usage,
+                "{far}"
+            );
             let asked = Common { plaintext: true, ..common(Some(far), None) };
             assert!(Place::find(&asked, &around).is_ok(), "{far}");
         }
@@ -223,18 +252,19 @@ mod tests {
     #[test]
     fn what_is_asked_for_comes_before_what_is_usual() {
         let dir = tempfile::tempdir().unwrap();
-        let usual = dir.path().to_str().unwrap();
-        let around = Surroundings::made_up([("DATA_DIR", usual), ("API_ADDRESS", "localhost:7"), ("API_TOKEN", "mm_x")]);
+        let usual: &'static str = dir.path().to_str().unwrap().to_owned().leak();
+        let around =
+            Fixed([("DATA_DIR", usual), ("API_ADDRESS", "localhost:7"), ("API_TOKEN", "mm_x")].into());
         let port = |place: Result<Place, Failure>| match place.unwrap() {
             Place::Tcp { port, .. } => Some(port),
             Place::Socket(_) => None,
         };
         assert_eq!(port(Place::find(&common(Some("localhost:8"), None), &around)), Some(8));
         assert_eq!(port(Place::find(&common(None, None), &around)), Some(7));
-        let asked = Place::find(&common(None, Some(Path::new("/other"))), &around).unwrap();
+        let asked = Place::find(&common(None, Some("/other")), &around).unwrap();
         assert_eq!(asked, Place::Socket("/other/manman.sock".into()));
 
-        let around = Surroundings::made_up([("DATA_DIR", usual)]);
+        let around = Fixed([("DATA_DIR", usual)].into());
         let socket = Place::Socket(dir.path().join("manman.sock"));
         assert_eq!(Place::find(&common(None, None), &around).unwrap(), socket);
         fs::write(dir.path().join("token"), "mm_x\n").unwrap();

@@ -75,14 +75,20 @@ async fn a_start_waits_until_the_game_runs() {
     };
     let fake = Fake::new(script([pulling, session(State::Running)]));
     let ran = fake.run("start trains").await;
-    assert_eq!((exit(&ran), ran.out.as_str()), (Exit::Ok, "session 7 of trains is running, ports 30000/udp→3979\n"));
+    assert_eq!(
+        (exit(&ran), ran.out.as_str()),
+        (Exit::Ok, "session 7 of trains is running, ports 30000/udp→3979\n")
+    );
     assert_eq!(ran.err, "", "no terminal, no progress");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_start_that_fails_says_why_and_shows_the_last_lines() {
     let failed = v1::Session {
-        reason: Some(v1::Reason { code: "port_conflict".into(), text: "port 3979/udp is held by nginx".into() }),
+        reason: Some(v1::Reason {
+            code: "port_conflict".into(),
+            text: "port 3979/udp is held by nginx".into(),
+        }),
         exit_code: Some(42),
         last_lines: vec!["bye\u{1b}[2J".into()],
         ..session(State::Failed)
@@ -100,8 +106,8 @@ async fn a_start_that_fails_says_why_and_shows_the_last_lines() {
     let ran = fake.run("start trains -o json").await;
     assert_eq!((exit(&ran), ran.err.as_str()), (Exit::Failed, ""));
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(answer["session"]["state"], "failed");
-    assert_eq!(answer["session"]["exit_code"], 42);
+    assert_eq!(answer["state"], "failed");
+    assert_eq!(answer["exit_code"], 42);
 }
 
 #[tokio::test(start_paused = true)]
@@ -173,10 +179,18 @@ async fn a_restart_waits_for_the_next_attempt() {
     let running = |attempt| v1::Session { attempt, ..session(State::Running) };
     let fake = Fake::new(Script {
         now: running(4),
-        ..script([running(4), session(State::Starting), v1::Session { attempt: 5, ..session(State::Starting) }, running(5)])
+        ..script([
+            running(4),
+            session(State::Starting),
+            v1::Session { attempt: 5, ..session(State::Starting) },
+            running(5),
+        ])
     });
     let ran = fake.run("restart trains").await;
-    assert_eq!((exit(&ran), ran.out.as_str()), (Exit::Ok, "session 7 of trains is running again, attempt 5\n"));
+    assert_eq!(
+        (exit(&ran), ran.out.as_str()),
+        (Exit::Ok, "session 7 of trains is running again, attempt 5\n")
+    );
 
     let fake = Fake::new(Script { now: running(1), ..script([session(State::Crashed)]) });
     assert_eq!(exit(&fake.run("restart trains").await), Exit::Failed);
@@ -195,7 +209,10 @@ async fn lists_are_whole_and_aligned() {
     let games = vec![game(1, "a"), game(2, "openttd"), game(3, "c")];
     let fake = Fake::new(Script { games, ..script([]) });
     let ran = fake.run("game list").await;
-    assert_eq!(ran.out, "ID   NAME      STEAM   AGE\n1    a                 -\n2    openttd           -\n3    c                 -\n");
+    assert_eq!(
+        ran.out,
+        "ID   NAME      STEAM   AGE\n1    a                 -\n2    openttd           -\n3    c                 -\n"
+    );
     let ran = fake.run("game list -o json").await;
     let answer: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(answer["games"].as_array().unwrap().len(), 3);
@@ -209,10 +226,14 @@ async fn lists_are_whole_and_aligned() {
 async fn a_deployment_finds_the_only_server_and_asks_for_its_ports() {
     let server = |server_id, name: &str| v1::Server { server_id, name: name.into(), ..Default::default() };
     let fake = Fake::new(Script { servers: vec![server(5, "box")], ..script([]) });
-    let ran = fake.run("deployment create trains --config c --port 3979/udp=any:30000-30100 --label a=b").await;
+    let ran =
+        fake.run("deployment create trains --config c --port 3979/udp=any:30000-30100 --label a=b").await;
     assert_eq!(ran.out, "created deployment trains (3), ports 30000/udp→3979\n");
     let asked = fake.script().deployed.clone().unwrap();
-    assert_eq!(asked.ports[0].ask, Some(v1::port_request::Ask::Any(v1::PortRange { first: 30000, last: 30100 })));
+    assert_eq!(
+        asked.ports[0].ask,
+        Some(v1::port_request::Ask::Any(v1::PortRange { first: 30000, last: 30100 }))
+    );
     assert_eq!((asked.labels["a"].as_str(), asked.game_config_id), ("b", 3));
 
     let fake = Fake::new(Script { servers: vec![server(5, "box"), server(6, "cube")], ..script([]) });
@@ -229,7 +250,12 @@ async fn status_fits_on_a_screen() {
         name: "box".into(),
         status: v1::ServerStatus::Online.into(),
         last_seen: Some(prost_types::Timestamp { seconds: 1_795_262_398, nanos: 0 }),
-        capacity: Some(v1::Capacity { cpus: 2, memory_bytes: 24 << 30, engine: "Docker 20.10.24".into(), ..Default::default() }),
+        capacity: Some(v1::Capacity {
+            cpus: 2,
+            memory_bytes: 24 << 30,
+            engine: "Docker 20.10.24".into(),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let started_at = Some(prost_types::Timestamp { seconds: 1_795_258_800, nanos: 0 });
@@ -261,7 +287,11 @@ async fn status_fits_on_a_screen() {
 async fn a_session_shows_its_timeline() {
     let fake = Fake::new(Script { now: session(State::Running), ..script([]) });
     let ran = fake.run("session show 7").await;
-    assert!(ran.out.contains("\n\nWHEN   STATE                ATTEMPT   WHY\n       running (not seen)   1\n"), "{}", ran.out);
+    assert!(
+        ran.out.contains("\n\nWHEN   STATE                ATTEMPT   WHY\n       running (not seen)   1\n"),
+        "{}",
+        ran.out
+    );
 }
 
 fn output(first_sequence_number: u64, pieces: &[(LogSource, &str)]) -> Option<What> {
@@ -279,12 +309,20 @@ use LogSource::{Stderr, Stdout};
 async fn logs_keep_the_streams_apart() {
     let console = vec![
         output(1, &[(Stdout, "a"), (Stderr, "x\n"), (Stdout, "b\n")]),
-        Some(What::Gap(v1::LogGap { sequence_number: 4, lines: Some(3), reason: "rotated".into(), ..Default::default() })),
+        Some(What::Gap(v1::LogGap {
+            sequence_number: 4,
+            lines: Some(3),
+            reason: "rotated".into(),
+            ..Default::default()
+        })),
         output(5, &[(Stdout, "c\n")]),
     ];
     let fake = Fake::new(Script { console, now: session(State::Stopped), ..script([]) });
     let ran = fake.run("logs trains").await;
-    assert_eq!((ran.out.as_str(), ran.err.as_str()), ("ab\nc\n", "x\n-- gap: 3 lines missing here: rotated --\n"));
+    assert_eq!(
+        (ran.out.as_str(), ran.err.as_str()),
+        ("ab\nc\n", "x\n-- gap: 3 lines missing here: rotated --\n")
+    );
     let ran = fake.run("logs trains --since-seq 4").await;
     assert_eq!(ran.out, "c\n");
     let ran = fake.run("logs trains -o json").await;
@@ -354,7 +392,8 @@ async fn console(fake: &Fake, lines: &[&str]) -> Ran {
     drop(to);
     let (screen, shown) = Screen::captured();
     let mut context = fake.context(screen).await;
-    let args = ConsoleArgs { session: "trains".into(), lines: None, wait: Duration::from_secs(1), raw: false };
+    let args =
+        ConsoleArgs { session: "trains".into(), lines: None, wait: Duration::from_secs(1), raw: false };
     let result = lines::run(&mut context, 7, &args, stdin).await;
     Ran { result, out: shown.out(), err: shown.err() }
 }

@@ -270,9 +270,14 @@ mod tests {
     fn earlier_lines_come_back() {
         let mut editor = Editor::default();
         editor.feed(b"one\ntwo\ntwo\n");
-        for (keys, line) in
-            [("\x1b[A", "two"), ("\x1b[A", "one"), ("\x1b[A", "one"), ("\x1b[B", "two"), ("\x1b[B", ""), ("\x1b[B", "")]
-        {
+        for (keys, line) in [
+            ("\x1b[A", "two"),
+            ("\x1b[A", "one"),
+            ("\x1b[A", "one"),
+            ("\x1b[B", "two"),
+            ("\x1b[B", ""),
+            ("\x1b[B", ""),
+        ] {
             editor.feed(keys.as_bytes());
             assert_eq!(editor.shown().0, line, "{keys:?}");
         }

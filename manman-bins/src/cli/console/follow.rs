@@ -105,8 +105,9 @@ impl Follower {
     async fn try_open(&self) -> Result<Streaming<StreamSessionLogsResponse>, Status> {
         let begin = if self.last == 0 { self.begin } else { Some(Begin::AfterSequenceNumber(self.last)) };
         let request = StreamSessionLogsRequest { session_id: self.session, begin, follow: self.follow };
-        let call =
-            async |mut api: crate::cli::client::Api, request: Request<_>| api.stream_session_logs(request).await;
+        let call = async |mut api: crate::cli::client::Api, request: Request<_>| {
+            api.stream_session_logs(request).await
+        };
         self.client.call_once(request, OPENED_WITHIN, call).await
     }
 

@@ -76,7 +76,10 @@ pub struct Writer {
 
 impl std::fmt::Debug for Writer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Writer").field("session", &self.session).field("waiting", &self.waiting.len()).finish()
+        f.debug_struct("Writer")
+            .field("session", &self.session)
+            .field("waiting", &self.waiting.len())
+            .finish()
     }
 }
 

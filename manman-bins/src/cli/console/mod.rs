@@ -30,13 +30,17 @@ pub async fn console(context: &mut Context, args: &ConsoleArgs) -> Result<(), Fa
     if is_end(&session) {
         let state = lower(session.state().as_str_name(), "SESSION_STATE_");
         let reason = session.reason.unwrap_or_default().text;
-        return Err(Failure::failed(format!("session {} has ended ({state}): {}", found.id, harmless(&reason)))
-            .remedy(format!(
-                "Start another one with `manman start`, or read what this one printed: manman logs {}.",
-                found.id
-            ))
-            .detail("session", found.id)
-            .detail("state", state));
+        return Err(Failure::failed(format!(
+            "session {} has ended ({state}): {}",
+            found.id,
+            harmless(&reason)
+        ))
+        .remedy(format!(
+            "Start another one with `manman start`, or read what this one printed: manman logs {}.",
+            found.id
+        ))
+        .detail("session", found.id)
+        .detail("state", state));
     }
     if terminal::is_interactive(&context.screen) {
         interactive::run(context, found.id, args).await

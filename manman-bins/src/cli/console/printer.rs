@@ -87,7 +87,10 @@ impl Printer {
             }
             Seen::Console(What::Lagged(count)) => {
                 self.cut(screen)?;
-                self.mark(screen, &format!("gap: {count} pieces came too fast for this viewer and were passed over"))?;
+                self.mark(
+                    screen,
+                    &format!("gap: {count} pieces came too fast for this viewer and were passed over"),
+                )?;
             }
             Seen::Away => self.mark(screen, "the connection was lost, trying again")?,
             Seen::Back => self.mark(screen, "connected again, nothing was lost")?,

@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn every_number_is_there_once() {
-        let piece = |source: v1::LogSource, text: &[u8]| v1::LogPiece { source: source.into(), text: text.to_vec() };
+        let piece =
+            |source: v1::LogSource, text: &[u8]| v1::LogPiece { source: source.into(), text: text.to_vec() };
         let output = v1::LogOutput {
             first_sequence_number: 5,
             attempt: 2,
@@ -85,7 +86,8 @@ mod tests {
                     "newline": false, "read_at": "1970-01-01T00:00:00.000001Z", "base64": "/w=="}),
             ]
         );
-        let gap = v1::LogGap { sequence_number: 7, lines: Some(3), reason: "rotated".into(), ..Default::default() };
+        let gap =
+            v1::LogGap { sequence_number: 7, lines: Some(3), reason: "rotated".into(), ..Default::default() };
         assert_eq!(
             records(&What::Gap(gap)),
             [json!({"kind": "gap", "sequence": 7, "attempt": 0, "channel": null, "bytes": null, "lines": 3,

@@ -25,7 +25,9 @@ pub fn columns() -> Option<usize> {
 /// Whether stdout and stderr were sent into one file or pipe (`2>&1`).
 pub fn outputs_are_one_file() -> bool {
     match (fstat(io::stdout()), fstat(io::stderr())) {
-        (Ok(out), Ok(err)) => out.st_dev == err.st_dev && out.st_ino == err.st_ino && !io::stdout().is_terminal(),
+        (Ok(out), Ok(err)) => {
+            out.st_dev == err.st_dev && out.st_ino == err.st_ino && !io::stdout().is_terminal()
+        }
         _ => false,
     }
 }

@@ -16,12 +16,21 @@ pub struct UpArgs {
     /// Serve the API over TCP here too (LISTEN; 127.0.0.1:50051 unless set)
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// Serve /health, /ready and /metrics here (HEALTH_LISTEN; 127.0.0.1:8000 unless set)
-    #[arg(long, value_name = "ADDRESS")]
-    pub health_listen: Option<String>,
     /// The name of this machine (SERVER_NAME; its host name unless set)
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,
+    /// The environment in names of containers (ENVIRONMENT; production unless set)
+    #[arg(long, value_name = "NAME")]
+    pub environment: Option<String>,
+    /// The engine's socket (DOCKER_SOCKET; /var/run/docker.sock unless set)
+    #[arg(long, value_name = "PATH")]
+    pub docker_socket: Option<String>,
+    /// The data directory as the engine's machine has it (HOST_DATA_DIR; found out unless set)
+    #[arg(long, value_name = "DIR")]
+    pub host_data_dir: Option<String>,
+    /// How log lines are written: human or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
     /// Prepare and start a demo game, to have something to look at
     #[arg(long)]
     pub demo: bool,

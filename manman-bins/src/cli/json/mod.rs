@@ -92,13 +92,28 @@ mod tests {
             (r#"{"image": 1}"#, "image: a text is expected, not a number"),
             (r#"{"image": null}"#, "image: a text is expected, not null"),
             (r#"{"image": "a", "image": "b"}"#, "image: is there twice"),
-            (r#"{"ports": [{"container_port": 1, "protocol": "sctp"}]}"#, "ports[0].protocol: \"sctp\" is none of tcp, udp"),
-            (r#"{"ports": [{"container_port": 1, "protocol": "unspecified"}]}"#, "ports[0].protocol: \"unspecified\""),
+            (
+                r#"{"ports": [{"container_port": 1, "protocol": "sctp"}]}"#,
+                "ports[0].protocol: \"sctp\" is none of tcp, udp",
+            ),
+            (
+                r#"{"ports": [{"container_port": 1, "protocol": "unspecified"}]}"#,
+                "ports[0].protocol: \"unspecified\"",
+            ),
             (r#"{"ports": [{"container_port": 1e3}]}"#, "ports[0].container_port: 1000.0 is no whole number"),
-            (r#"{"ports": [{"container_port": 3000000000}]}"#, "ports[0].container_port: 3000000000 is not within"),
+            (
+                r#"{"ports": [{"container_port": 3000000000}]}"#,
+                "ports[0].container_port: 3000000000 is not within",
+            ),
             (r#"{"limits": {"memory_bytes": -1}}"#, "limits.memory_bytes: -1 is not within"),
-            (r#"{"limits": {"memory_bytes": "2GiB"}}"#, "limits.memory_bytes: a number is expected, not a text"),
-            (r#"{"stop": {"steps": [{"command": "a", "wait": 1}]}}"#, "stop.steps[0].wait: there is no such field"),
+            (
+                r#"{"limits": {"memory_bytes": "2GiB"}}"#,
+                "limits.memory_bytes: a number is expected, not a text",
+            ),
+            (
+                r#"{"stop": {"steps": [{"command": "a", "wait": 1}]}}"#,
+                "stop.steps[0].wait: there is no such field",
+            ),
             (r#"{"env_template": {"A": 1}}"#, "env_template[A]: a text is expected, not a number"),
             (r#"{"env_template": {"A": "1", "A": "2"}}"#, "env_template[A]: is there twice"),
             (r#"{"tty": "yes"}"#, "tty: true or false is expected, not a text"),

@@ -118,7 +118,9 @@ fn single(field: &Field, json: &Json, place: &str, to: &mut Vec<u8>) -> Result<(
             Json::Bool(value) => varint_field(number, u64::from(*value), to),
             _ => return Err(expected(place, "true or false", json)),
         },
-        Kind::Int32 => varint_field(number, signed(json, place, i32::MIN.into(), i32::MAX.into())? as u64, to),
+        Kind::Int32 => {
+            varint_field(number, signed(json, place, i32::MIN.into(), i32::MAX.into())? as u64, to)
+        }
         Kind::Int64 => varint_field(number, signed(json, place, i64::MIN, i64::MAX)? as u64, to),
         Kind::Uint32 => varint_field(number, unsigned(json, place, u32::MAX.into())?, to),
         Kind::Uint64 => varint_field(number, unsigned(json, place, u64::MAX)?, to),
@@ -168,7 +170,9 @@ fn unsigned(json: &Json, place: &str, last: u64) -> Result<u64, String> {
 
 fn whole<'a>(json: &'a Json, place: &str) -> Result<&'a Number, String> {
     match json {
-        Json::Number(number) if number.is_f64() => Err(at(place, format_args!("{number} is no whole number"))),
+        Json::Number(number) if number.is_f64() => {
+            Err(at(place, format_args!("{number} is no whole number")))
+        }
         Json::Number(number) => Ok(number),
         _ => Err(expected(place, "a number", json)),
     }

@@ -89,12 +89,18 @@ fn several(kind: &Kind, value: &Raw<'_>) -> Vec<Value> {
         }
         (_, Raw::Bytes(packed)) => {
             let mut packed = *packed;
-            std::iter::from_fn(|| decode_varint(&mut packed).ok()).map(|number| single(kind, &Raw::Number(number))).collect()
+            std::iter::from_fn(|| decode_varint(&mut packed).ok())
+                .map(|number| single(kind, &Raw::Number(number)))
+                .collect()
         }
     }
 }
 
-#[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "that is how the wire carries signed numbers")]
+#[expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    reason = "that is how the wire carries signed numbers"
+)]
 fn single(kind: &Kind, value: &Raw<'_>) -> Value {
     match (kind, value) {
         (Kind::Bool, Raw::Number(number)) => Value::Bool(*number != 0),

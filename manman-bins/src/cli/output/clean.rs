@@ -51,7 +51,12 @@ impl Cleaner {
                 },
                 '\0'..='\u{1f}' => to.extend_from_slice(&[b'^', c as u8 + 0x40]),
                 '\u{7f}' => to.extend_from_slice(b"^?"),
-                '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}'
+                '\u{80}'..='\u{9f}'
+                | '\u{200e}'
+                | '\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2028}'
+                | '\u{2029}'
                 | '\u{2066}'..='\u{2069}' => to.extend_from_slice(format!("<{:x}>", c as u32).as_bytes()),
                 _ => to.extend_from_slice(&rest.as_bytes()[..taken]),
             }
@@ -114,9 +119,16 @@ mod tests {
     fn no_bytes_at_all_get_through() {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..2_000 {
-            let line: Vec<u8> = (0..random.usize(..64))
-                .map(|_| if random.bool() { *random.choice(b"\x1b[]0;1mMJ\x9b").unwrap() } else { random.u8(..) })
-                .collect();
+            let line: Vec<u8> =
+                (0..random.usize(..64))
+                    .map(|_| {
+                        if random.bool() {
+                            *random.choice(b"\x1b[]0;1mMJ\x9b").unwrap()
+                        } else {
+                            random.u8(..)
+                        }
+                    })
+                    .collect();
             let shown = clean(true, &line);
             // Without the colours, nothing is left that is a control character.
             let mut rest = shown.as_str();

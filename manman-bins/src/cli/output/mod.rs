@@ -6,8 +6,8 @@ mod table;
 mod words;
 
 pub use clean::{Cleaner, harmless};
-pub use screen::{Colour, Screen};
 #[cfg(test)]
 pub use screen::Captured;
+pub use screen::{Colour, Screen, wants_colours};
 pub use table::{Cell, Facts, Table};
 pub use words::{ago, host_ports, lower, moment, needed_port, since, size, span, state_cell};

@@ -4,7 +4,10 @@ use std::io::{self, IsTerminal as _, Write};
 
 use prost::{Message, Name};
 
-use crate::cli::{failure::Failure, grammar::Format, json};
+use crate::{
+    cli::{failure::Failure, grammar::Format, json},
+    config::Environment,
+};
 
 /// Stdout and stderr.
 pub struct Screen {
@@ -14,6 +17,11 @@ pub struct Screen {
     err_is_terminal: bool,
     colours: bool,
     format: Format,
+}
+
+/// Whether colours are wanted: <https://no-color.org>, and terminals that have none.
+pub fn wants_colours(around: &impl Environment) -> bool {
+    around.get("NO_COLOR").is_none() && around.get("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// A colour of a terminal.
@@ -217,3 +225,17 @@ mod captured {
 
 #[cfg(test)]
 pub use captured::Captured;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::Fixed;
+
+    #[test]
+    fn colours_can_be_turned_off() {
+        assert!(wants_colours(&Fixed::default()));
+        assert!(wants_colours(&Fixed([("TERM", "xterm")].into())));
+        assert!(!wants_colours(&Fixed([("NO_COLOR", "1")].into())));
+        assert!(!wants_colours(&Fixed([("TERM", "dumb")].into())));
+    }
+}

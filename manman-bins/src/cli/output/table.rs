@@ -94,7 +94,9 @@ impl Facts {
 fn lines(rows: &[Vec<Cell>], screen: &Screen) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0))
+        .map(|column| {
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {

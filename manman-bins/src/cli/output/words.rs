@@ -104,18 +104,28 @@ mod tests {
 
     #[test]
     fn spans_have_two_units() {
-        for (seconds, text) in
-            [(0, "0s"), (59, "59s"), (61, "1m01s"), (3_600, "1h00m"), (90_061, "1d01h"), (8_640_000, "100d00h")]
-        {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (61, "1m01s"),
+            (3_600, "1h00m"),
+            (90_061, "1d01h"),
+            (8_640_000, "100d00h"),
+        ] {
             assert_eq!(span(Duration::from_secs(seconds)), text);
         }
     }
 
     #[test]
     fn sizes_are_short() {
-        for (bytes, text) in
-            [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1536, "1.5 KiB"), (2 << 30, "2 GiB"), ((1 << 20) - 1, "1 MiB")]
-        {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1 KiB"),
+            (1536, "1.5 KiB"),
+            (2 << 30, "2 GiB"),
+            ((1 << 20) - 1, "1 MiB"),
+        ] {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(size(u64::MAX), "16384 PiB");

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// A duration: numbers with units, largest first (`30s`, `1m30s`, `500ms`, `1.5h`).
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("{text:?} is no duration: numbers with units are expected, such as 30s, 500ms, 1m30s");
+    let expected =
+        || format!("{text:?} is no duration: numbers with units are expected, such as 30s, 500ms, 1m30s");
     let mut rest = text;
     let mut total = 0u128;
     let mut last_unit = u128::MAX;
@@ -12,9 +13,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         return Err(expected());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(|| {
-            format!("{text:?} says no unit: write {text}s for seconds, or ms, m, h")
-        })?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(|| format!("{text:?} says no unit: write {text}s for seconds, or ms, m, h"))?;
         let (number, after) = rest.split_at(digits);
         let letters = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(letters);
@@ -49,7 +50,8 @@ pub fn millis(text: &str) -> Result<u32, String> {
 
 /// A size in bytes (`512MiB`, `2GB`, `1.5GiB`).
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let expected = || format!("{text:?} is no size: a number with a unit is expected, such as 512MiB, 2GiB, 10MB");
+    let expected =
+        || format!("{text:?} is no size: a number with a unit is expected, such as 512MiB, 2GiB, 10MB");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_bytes: u128 = match unit.trim_start().to_ascii_lowercase().as_str() {
@@ -81,7 +83,9 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// A share of processors in thousandths of a core (`1.5` is 1500).
 pub fn cpu_millis(text: &str) -> Result<u32, String> {
     scaled(text, 1_000).and_then(|millis| u32::try_from(millis).ok()).ok_or_else(|| {
-        format!("{text:?} is no number of cores: a number with at most three decimals is expected, such as 1.5")
+        format!(
+            "{text:?} is no number of cores: a number with at most three decimals is expected, such as 1.5"
+        )
     })
 }
 
@@ -118,7 +122,8 @@ mod tests {
         ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(expected)), "{text}");
         }
-        for bad in ["", "30", "s", "-1s", "1s30", "30s1m", "1s1s", "1 s", "1.s", ".5s", "1e3s", "∞s", "1y"] {
+        for bad in ["", "30", "s", "-1s", "1s30", "30s1m", "1s1s", "1 s", "1.s", ".5s", "1e3s", "∞s", "1y"]
+        {
             assert!(duration(bad).is_err(), "{bad:?}");
         }
         assert!(duration(&format!("{}h", "9".repeat(18))).is_err());
@@ -140,7 +145,20 @@ mod tests {
         {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
-        for bad in ["", "2", "2g", "2G", "-1MB", "GiB", "1.0.0MB", "1.1B", "1MiBx", "9999999999999TiB", "1PB", "1,5GB"] {
+        for bad in [
+            "",
+            "2",
+            "2g",
+            "2G",
+            "-1MB",
+            "GiB",
+            "1.0.0MB",
+            "1.1B",
+            "1MiBx",
+            "9999999999999TiB",
+            "1PB",
+            "1,5GB",
+        ] {
             assert!(bytes(bad).is_err(), "{bad:?}");
         }
         assert!(bytes("2g").unwrap_err().contains("2GiB"));

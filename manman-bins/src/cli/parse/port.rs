@@ -19,8 +19,9 @@ pub fn port_need(text: &str) -> Result<PortNeed, String> {
             Err(_) => format!("{text:?} is no port: a number and a protocol are expected, such as 3979/udp"),
         });
     };
-    let protocol =
-        protocol.parse::<Protocol>().map_err(|_| format!("{protocol:?} is neither tcp nor udp, in {text:?}"))?;
+    let protocol = protocol
+        .parse::<Protocol>()
+        .map_err(|_| format!("{protocol:?} is neither tcp nor udp, in {text:?}"))?;
     Ok(PortNeed { container_port: number_in(number, text)?, protocol })
 }
 
@@ -74,8 +75,19 @@ mod tests {
         let udp = PortNeed { container_port: port(3979), protocol: Protocol::Udp };
         assert_eq!(port_need("3979/udp"), Ok(udp));
         assert_eq!(port_need("3979/UDP"), Ok(udp));
-        for bad in ["", "3979", "/udp", "3979/", "3979/sctp", "0/udp", "65536/tcp", "-1/tcp", "+1/tcp", "1/tcp/udp", " 1/tcp"]
-        {
+        for bad in [
+            "",
+            "3979",
+            "/udp",
+            "3979/",
+            "3979/sctp",
+            "0/udp",
+            "65536/tcp",
+            "-1/tcp",
+            "+1/tcp",
+            "1/tcp/udp",
+            " 1/tcp",
+        ] {
             assert!(port_need(bad).is_err(), "{bad:?}");
         }
         assert!(port_need("3979").unwrap_err().contains("3979/udp or 3979/tcp"));

@@ -38,9 +38,9 @@ pub fn volume(text: &str) -> Result<Volume, String> {
 
 /// A step of a stop: a console command and how long to wait after it, `save:2s`.
 pub fn stop_step(text: &str) -> Result<StopStep, String> {
-    let (command, wait) = text.rsplit_once(':').ok_or_else(|| {
-        format!("{text:?} says no wait: COMMAND:WAIT is expected, such as '{text}:2s'")
-    })?;
+    let (command, wait) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("{text:?} says no wait: COMMAND:WAIT is expected, such as '{text}:2s'"))?;
     Ok(StopStep {
         command: command.parse().map_err(|invalid| format!("in {text:?}, {invalid}"))?,
         wait_millis: millis(wait).map_err(|problem| format!("in {text:?}, {problem}"))?,
@@ -80,7 +80,20 @@ mod tests {
         assert!(!saves.read_only);
         assert!(volume("a/b:/c:ro").unwrap().read_only);
         assert!(!volume("a:/c:rw").unwrap().read_only);
-        for bad in ["", "a", "a:", ":/c", "a:b", "../a:/c", "/a:/c", "a:/", "a:/c/../d", "a:/c:rx", "a:/c:", "a:/b:/c:ro"] {
+        for bad in [
+            "",
+            "a",
+            "a:",
+            ":/c",
+            "a:b",
+            "../a:/c",
+            "/a:/c",
+            "a:/",
+            "a:/c/../d",
+            "a:/c:rx",
+            "a:/c:",
+            "a:/b:/c:ro",
+        ] {
             assert!(volume(bad).is_err(), "{bad:?}");
         }
     }

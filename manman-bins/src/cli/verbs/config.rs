@@ -26,21 +26,24 @@ pub async fn run(context: &mut Context, command: ConfigCommand) -> Result<(), Fa
         ConfigCommand::Show { config } => {
             let found = find(&context.client, v1::Noun::GameConfig, &config).await?;
             let request = v1::GetGameConfigRequest { config_id: found.id };
-            let answer =
-                context.client.call(request, async |mut api, request| api.get_game_config(request).await).await?;
-            context.screen.message(&answer)?;
-            if context.screen.is_json() {
-                return Ok(());
-            }
+            let answer = context
+                .client
+                .call(request, async |mut api, request| api.get_game_config(request).await)
+                .await?;
             let config = answer.config.unwrap_or_default();
+            if context.screen.is_json() {
+                return context.screen.message(&config);
+            }
             let games = Names::games(&context.client).await?;
             context.screen.print(facts(&config, &games.of(config.game_id)).render(&context.screen))
         }
         ConfigCommand::Delete { config } => {
             let found = find(&context.client, v1::Noun::GameConfig, &config).await?;
             let request = v1::DeleteGameConfigRequest { config_id: found.id, idempotency_key: new_key() };
-            let answer =
-                context.client.call(request, async |mut api, request| api.delete_game_config(request).await).await?;
+            let answer = context
+                .client
+                .call(request, async |mut api, request| api.delete_game_config(request).await)
+                .await?;
             context.screen.message(&answer)?;
             context.screen.say(format!("deleted config {}", found.name))
         }
@@ -58,9 +61,10 @@ async fn create(context: &mut Context, args: ConfigCreate) -> Result<(), Failure
         body: Some(body.into()),
         idempotency_key: new_key(),
     };
-    let answer = context.client.call(request, async |mut api, request| api.create_game_config(request).await).await?;
-    context.screen.message(&answer)?;
+    let answer =
+        context.client.call(request, async |mut api, request| api.create_game_config(request).await).await?;
     let config = answer.config.unwrap_or_default();
+    context.screen.message(&config)?;
     context.screen.say(format!("created config {}/{} ({})", found.name, config.name, config.config_id))
 }
 
@@ -141,7 +145,9 @@ async fn list(context: &mut Context, game: Option<String>) -> Result<(), Failure
     };
     let configs = pages::configs(&context.client, game).await?;
     if context.screen.is_json() {
-        return context.screen.message(&v1::ListGameConfigsResponse { configs, next_page_token: String::new() });
+        return context
+            .screen
+            .message(&v1::ListGameConfigsResponse { configs, next_page_token: String::new() });
     }
     let games = Names::games(&context.client).await?;
     let mut table = Table::new(["ID", "NAME", "IMAGE", "PORTS", "AGE"]);
@@ -155,8 +161,10 @@ async fn list(context: &mut Context, game: Option<String>) -> Result<(), Failure
             since(config.created_at.as_ref(), context.clock.now()).into(),
         ]);
     }
-    let text =
-        table.render(&context.screen, "no configs; create one: manman config create NAME --game GAME --image IMAGE");
+    let text = table.render(
+        &context.screen,
+        "no configs; create one: manman config create NAME --game GAME --image IMAGE",
+    );
     context.screen.print(text)
 }
 
@@ -183,10 +191,21 @@ fn facts(config: &v1::GameConfig, game: &str) -> Facts {
         .each("env", body.env_template.iter().map(|(key, value)| format!("{key}={value}")))
         .each("port", ports(&body.ports))
         .maybe("data path", body.data_path.as_ref())
-        .each("volume", body.volumes.iter().map(|volume| {
-            format!("{}:{}{}", volume.name, volume.container_path, if volume.read_only { ":ro" } else { "" })
-        }))
-        .each("stop", stop.steps.iter().map(|step| format!("{:?}, wait {}", step.command, millis(step.wait_millis))))
+        .each(
+            "volume",
+            body.volumes.iter().map(|volume| {
+                format!(
+                    "{}:{}{}",
+                    volume.name,
+                    volume.container_path,
+                    if volume.read_only { ":ro" } else { "" }
+                )
+            }),
+        )
+        .each(
+            "stop",
+            stop.steps.iter().map(|step| format!("{:?}, wait {}", step.command, millis(step.wait_millis))),
+        )
         .fact(
             "then",
             format!(
@@ -198,7 +217,9 @@ fn facts(config: &v1::GameConfig, game: &str) -> Facts {
         .fact("memory", limits.memory_bytes.map_or_else(|| "not limited".to_owned(), size))
         .fact(
             "cpus",
-            limits.cpu_millis.map_or_else(|| "not limited".to_owned(), |cpu| (f64::from(cpu) / 1000.0).to_string()),
+            limits
+                .cpu_millis
+                .map_or_else(|| "not limited".to_owned(), |cpu| (f64::from(cpu) / 1000.0).to_string()),
         )
         .maybe("pids", limits.pids)
         .maybe("user", body.user.as_ref())
@@ -228,7 +249,9 @@ mod tests {
     fn created(options: &[&str]) -> Result<ConfigBody, Failure> {
         let words = ["manman", "config", "create", "vanilla", "--game", "openttd"];
         let cli = Cli::try_parse_from(words.iter().chain(options)).unwrap();
-        let Command::Config(ConfigCommand::Create(args)) = cli.command else { unreachable!("parsed a create") };
+        let Command::Config(ConfigCommand::Create(args)) = cli.command else {
+            unreachable!("parsed a create")
+        };
         body(*args)
     }
 
@@ -236,22 +259,33 @@ mod tests {
     fn options_become_a_config() {
         let body = created(&[
             "--image=openttd:13.0",
-            "--entrypoint=sh", "--entrypoint=-c",
+            "--entrypoint=sh",
+            "--entrypoint=-c",
             "--env=A=b",
-            "--port=3979/udp", "--port=3979/tcp",
+            "--port=3979/udp",
+            "--port=3979/tcp",
             "--volume=saves:/saves:ro",
             "--data-path=/data",
-            "--stop=save:2s", "--stop=quit:500ms",
-            "--stop-signal=INT", "--stop-grace=1m",
-            "--memory=2GiB", "--cpus=1.5", "--pids=64",
+            "--stop=save:2s",
+            "--stop=quit:500ms",
+            "--stop-signal=INT",
+            "--stop-grace=1m",
+            "--memory=2GiB",
+            "--cpus=1.5",
+            "--pids=64",
             "--user=1000:1000",
             "--tty",
             "--cap-profile=image",
             "--network=shared:proxy",
             "--console=best-effort",
-            "--log-driver=syslog", "--log-max-size=10MB", "--log-max-files=3",
+            "--log-driver=syslog",
+            "--log-max-size=10MB",
+            "--log-max-files=3",
             "--label=a=b",
-            "--", "-D", "-c", "x",
+            "--",
+            "-D",
+            "-c",
+            "x",
         ])
         .unwrap();
         let again = ConfigBody::try_from(v1::ConfigBody::from(body.clone())).unwrap();

@@ -22,8 +22,10 @@ pub async fn run(context: &mut Context, command: DeploymentCommand) -> Result<()
         DeploymentCommand::Show { deployment } => show(context, &deployment).await,
         DeploymentCommand::Delete { deployment } => {
             let found = find(&context.client, v1::Noun::ServerGameConfig, &deployment).await?;
-            let request =
-                v1::DeleteServerGameConfigRequest { server_game_config_id: found.id, idempotency_key: new_key() };
+            let request = v1::DeleteServerGameConfigRequest {
+                server_game_config_id: found.id,
+                idempotency_key: new_key(),
+            };
             let answer = context
                 .client
                 .call(request, async |mut api, request| api.delete_server_game_config(request).await)
@@ -41,16 +43,17 @@ async fn create(context: &mut Context, args: DeploymentCreate) -> Result<(), Fai
         None => only_server(context).await?,
     };
     let request = v1::DeployGameConfigRequest {
-        name: args.name.into(),
-        server_id,
+        name: Some(args.name.into()),
+        server_id: Some(server_id),
         game_config_id: config.id,
         ports: args.ports.iter().map(asked).collect(),
         labels: args.labels.into_iter().collect(),
         idempotency_key: new_key(),
     };
-    let answer = context.client.call(request, async |mut api, request| api.deploy_game_config(request).await).await?;
-    context.screen.message(&answer)?;
+    let answer =
+        context.client.call(request, async |mut api, request| api.deploy_game_config(request).await).await?;
     let made = answer.config.unwrap_or_default();
+    context.screen.message(&made)?;
     let ports = host_ports(&made.port_bindings);
     let ports = if ports.is_empty() { ports } else { format!(", ports {ports}") };
     context.screen.say(format!("created deployment {} ({}){ports}", made.name, made.server_game_config_id))
@@ -60,8 +63,9 @@ async fn only_server(context: &Context) -> Result<i64, Failure> {
     let servers = pages::servers(&context.client).await?;
     match servers.as_slice() {
         [only] => Ok(only.server_id),
-        [] => Err(Failure::failed("no server has registered yet")
-            .remedy("A host manager registers by itself once it runs; look again with `manman server list`.")),
+        [] => Err(Failure::failed("no server has registered yet").remedy(
+            "A host manager registers by itself once it runs; look again with `manman server list`.",
+        )),
         several => {
             let names: Vec<_> = several.iter().map(|server| server.name.as_str()).collect();
             Err(Failure::new(Exit::Usage, "usage", "there are several servers")
@@ -77,7 +81,9 @@ fn asked(asked: &PortAsked) -> v1::PortRequest {
         protocol: v1::Protocol::from(asked.need.protocol).into(),
         ask: Some(match asked.ask {
             PortAsk::Number(port) => Ask::HostPort(number(port)),
-            PortAsk::AnyOf(first, last) => Ask::Any(v1::PortRange { first: number(first), last: number(last) }),
+            PortAsk::AnyOf(first, last) => {
+                Ask::Any(v1::PortRange { first: number(first), last: number(last) })
+            }
         }),
     }
 }
@@ -89,7 +95,9 @@ async fn list(context: &mut Context, server: Option<String>) -> Result<(), Failu
     };
     let configs = pages::deployments(&context.client, server).await?;
     if context.screen.is_json() {
-        return context.screen.message(&v1::ListServerGameConfigsResponse { configs, next_page_token: String::new() });
+        return context
+            .screen
+            .message(&v1::ListServerGameConfigsResponse { configs, next_page_token: String::new() });
     }
     let names = Names::configs(&context.client).await?;
     let servers = Names::servers(&context.client).await?;
@@ -113,13 +121,14 @@ async fn list(context: &mut Context, server: Option<String>) -> Result<(), Failu
 async fn show(context: &mut Context, deployment: &str) -> Result<(), Failure> {
     let found = find(&context.client, v1::Noun::ServerGameConfig, deployment).await?;
     let request = v1::GetServerGameConfigRequest { server_game_config_id: found.id };
-    let answer =
-        context.client.call(request, async |mut api, request| api.get_server_game_config(request).await).await?;
-    context.screen.message(&answer)?;
-    if context.screen.is_json() {
-        return Ok(());
-    }
+    let answer = context
+        .client
+        .call(request, async |mut api, request| api.get_server_game_config(request).await)
+        .await?;
     let one = answer.config.unwrap_or_default();
+    if context.screen.is_json() {
+        return context.screen.message(&one);
+    }
     let names = Names::configs(&context.client).await?;
     let servers = Names::servers(&context.client).await?;
     let binding = |binding: &v1::PortBinding| {

@@ -20,18 +20,20 @@ pub async fn run(context: &mut Context, command: GameCommand) -> Result<(), Fail
                 metadata: metadata.into_iter().collect(),
                 idempotency_key: new_key(),
             };
-            let answer = context.client.call(request, async |mut api, request| api.create_game(request).await).await?;
-            context.screen.message(&answer)?;
+            let answer =
+                context.client.call(request, async |mut api, request| api.create_game(request).await).await?;
             let game = answer.game.unwrap_or_default();
+            context.screen.message(&game)?;
             context.screen.say(format!("created game {} ({})", game.name, game.game_id))
         }
         GameCommand::List => list(context).await,
         GameCommand::Show { game } => {
             let found = find(&context.client, v1::Noun::Game, &game).await?;
             let request = v1::GetGameRequest { game_id: found.id };
-            let answer = context.client.call(request, async |mut api, request| api.get_game(request).await).await?;
-            context.screen.message(&answer)?;
+            let answer =
+                context.client.call(request, async |mut api, request| api.get_game(request).await).await?;
             let game = answer.game.unwrap_or_default();
+            context.screen.message(&game)?;
             let mut facts = Facts::default();
             facts
                 .fact("id", game.game_id)
@@ -44,7 +46,8 @@ pub async fn run(context: &mut Context, command: GameCommand) -> Result<(), Fail
         GameCommand::Delete { game } => {
             let found = find(&context.client, v1::Noun::Game, &game).await?;
             let request = v1::DeleteGameRequest { game_id: found.id, idempotency_key: new_key() };
-            let answer = context.client.call(request, async |mut api, request| api.delete_game(request).await).await?;
+            let answer =
+                context.client.call(request, async |mut api, request| api.delete_game(request).await).await?;
             context.screen.message(&answer)?;
             context.screen.say(format!("deleted game {}", found.name))
         }

@@ -27,18 +27,18 @@ pub enum How {
 pub async fn start(context: &mut Context, args: &StartArgs) -> Result<(), Failure> {
     let found = find(&context.client, v1::Noun::ServerGameConfig, &args.deployment).await?;
     let request = v1::StartSessionRequest { server_game_config_id: found.id, idempotency_key: new_key() };
-    let mut answer = context.client.call(request, async |mut api, request| api.start_session(request).await).await?;
-    let session = answer.session.take().unwrap_or_default();
+    let answer =
+        context.client.call(request, async |mut api, request| api.start_session(request).await).await?;
+    let session = answer.session.unwrap_or_default();
     if args.wait.no_wait {
-        let id = session.session_id;
-        context.screen.message(&v1::StartSessionResponse { session: Some(session), ..answer })?;
-        return context.screen.say(format!("session {id} of {} is asked for", found.name));
+        context.screen.message(&session)?;
+        return context.screen.say(format!("session {} of {} is asked for", session.session_id, found.name));
     }
     let session = until(context, session, args.wait.timeout, |session| {
         session.state() == v1::SessionState::Running || is_end(session)
     })
     .await?;
-    context.screen.message(&v1::StartSessionResponse { session: Some(session.clone()), ..answer })?;
+    context.screen.message(&session)?;
     let ports = ports(context, found.id).await?;
     up(&mut context.screen, &session, &found.name, &ports)
 }
@@ -52,7 +52,8 @@ pub async fn stop(context: &mut Context, args: &StopArgs, how: How) -> Result<()
     };
     let request =
         v1::StopSessionRequest { session_id: found.id, mode: mode.into(), idempotency_key: new_key() };
-    let answer = context.client.call(request, async |mut api, request| api.stop_session(request).await).await?;
+    let answer =
+        context.client.call(request, async |mut api, request| api.stop_session(request).await).await?;
     let mut session = answer.session.unwrap_or_default();
     let ended_before = is_end(&session);
     if !args.wait.no_wait {
@@ -64,7 +65,7 @@ pub async fn stop(context: &mut Context, args: &StopArgs, how: How) -> Result<()
         (false, true) => format!("{name} has ended: {}", ending(&session)),
         (false, false) => format!("{name} is asked to end"),
     };
-    context.screen.message(&v1::StopSessionResponse { session: Some(session) })?;
+    context.screen.message(&session)?;
     context.screen.say(text)
 }
 
@@ -75,18 +76,19 @@ pub async fn restart(context: &mut Context, args: &RestartArgs) -> Result<(), Fa
     // may come when the next one has begun.
     let before = status_of(&context.client, found.id).await?.attempt;
     let request = v1::RestartSessionRequest { session_id: found.id, idempotency_key: new_key() };
-    let answer = context.client.call(request, async |mut api, request| api.restart_session(request).await).await?;
+    let answer =
+        context.client.call(request, async |mut api, request| api.restart_session(request).await).await?;
     let session = answer.session.unwrap_or_default();
     let name = called(found.id, &args.session);
     if args.wait.no_wait {
-        context.screen.message(&v1::RestartSessionResponse { session: Some(session) })?;
+        context.screen.message(&session)?;
         return context.screen.say(format!("{name} is asked to restart"));
     }
     let session = until(context, session, args.wait.timeout, |session| {
         is_end(session) || session.state() == v1::SessionState::Running && session.attempt > before
     })
     .await?;
-    context.screen.message(&v1::RestartSessionResponse { session: Some(session.clone()) })?;
+    context.screen.message(&session)?;
     if session.state() == v1::SessionState::Running {
         return context.screen.say(format!("{name} is running again, attempt {}", session.attempt));
     }

@@ -18,13 +18,7 @@ use std::{fmt, sync::Arc};
 
 use manman_core::clock::Clock;
 
-use super::{
-    client::Client,
-    console,
-    failure::Failure,
-    grammar::Command,
-    output::Screen,
-};
+use super::{client::Client, console, failure::Failure, grammar::Command, output::Screen};
 
 pub use explain::explain;
 pub use find::find;

@@ -45,18 +45,23 @@ pub async fn games(client: &Client) -> Result<Vec<v1::Game>, Failure> {
 pub async fn configs(client: &Client, game_id: Option<i64>) -> Result<Vec<v1::GameConfig>, Failure> {
     all(usize::MAX, async |page_token, most| {
         let request = v1::ListGameConfigsRequest { game_id, page_size: size(most), page_token };
-        let answer = client.call(request, async |mut api, request| api.list_game_configs(request).await).await?;
+        let answer =
+            client.call(request, async |mut api, request| api.list_game_configs(request).await).await?;
         Ok((answer.configs, answer.next_page_token))
     })
     .await
 }
 
 /// All deployments, or those of a server.
-pub async fn deployments(client: &Client, server_id: Option<i64>) -> Result<Vec<v1::ServerGameConfig>, Failure> {
+pub async fn deployments(
+    client: &Client,
+    server_id: Option<i64>,
+) -> Result<Vec<v1::ServerGameConfig>, Failure> {
     all(usize::MAX, async |page_token, most| {
         let request = v1::ListServerGameConfigsRequest { server_id, page_size: size(most), page_token };
-        let answer =
-            client.call(request, async |mut api, request| api.list_server_game_configs(request).await).await?;
+        let answer = client
+            .call(request, async |mut api, request| api.list_server_game_configs(request).await)
+            .await?;
         Ok((answer.configs, answer.next_page_token))
     })
     .await

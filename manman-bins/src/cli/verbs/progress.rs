@@ -77,10 +77,7 @@ mod tests {
             ..Default::default()
         };
         let (screen, shown) = Screen::captured();
-        for (mut screen, expected) in [
-            (screen, ""),
-            (Screen::captured().0.terminal().json(), ""),
-        ] {
+        for (mut screen, expected) in [(screen, ""), (Screen::captured().0.terminal().json(), "")] {
             let mut progress = Progress::new();
             progress.at(&mut screen, &session).unwrap();
             progress.done(&mut screen).unwrap();

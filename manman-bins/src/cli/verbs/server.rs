@@ -18,8 +18,10 @@ pub async fn run(context: &mut Context, command: ServerCommand) -> Result<(), Fa
         ServerCommand::Abandon { server } => {
             let found = find(&context.client, v1::Noun::Server, &server).await?;
             let request = v1::AbandonServerRequest { server_id: found.id, idempotency_key: new_key() };
-            let answer =
-                context.client.call(request, async |mut api, request| api.abandon_server(request).await).await?;
+            let answer = context
+                .client
+                .call(request, async |mut api, request| api.abandon_server(request).await)
+                .await?;
             context.screen.message(&answer)?;
             let ended: Vec<_> = answer.session_ids.iter().map(ToString::to_string).collect();
             context.screen.say(match ended.len() {
@@ -82,7 +84,11 @@ async fn show(context: &mut Context, server: &str) -> Result<(), Failure> {
     let capacity = server.capacity.clone().unwrap_or_default();
     let deployments = Names::deployments(&context.client).await?;
     let port = |port: &v1::ServerPort| {
-        format!("{} of {}", needed_port(port.port, port.protocol()), deployments.of(port.server_game_config_id))
+        format!(
+            "{} of {}",
+            needed_port(port.port, port.protocol()),
+            deployments.of(port.server_game_config_id)
+        )
     };
     let mut facts = Facts::default();
     facts
@@ -94,7 +100,11 @@ async fn show(context: &mut Context, server: &str) -> Result<(), Failure> {
         .fact("engine", &capacity.engine)
         .fact(
             "engine restart",
-            if capacity.survives_engine_restart { "games go on (live-restore)" } else { "games end with the engine" },
+            if capacity.survives_engine_restart {
+                "games go on (live-restore)"
+            } else {
+                "games end with the engine"
+            },
         )
         .fact("cores", capacity.cpus)
         .fact("memory", size(capacity.memory_bytes))

@@ -14,7 +14,8 @@ pub async fn run(context: &mut Context, command: SessionCommand) -> Result<(), F
     match command {
         SessionCommand::List { deployment, server, live, state, limit } => {
             let mut filter = v1::ListSessionsRequest { live_only: live, ..Default::default() };
-            filter.states = state.into_iter().map(|word: StateWord| v1::SessionState::from(word).into()).collect();
+            filter.states =
+                state.into_iter().map(|word: StateWord| v1::SessionState::from(word).into()).collect();
             if let Some(deployment) = deployment {
                 let found = find(&context.client, v1::Noun::ServerGameConfig, &deployment).await?;
                 filter.server_game_config_id = Some(found.id);
@@ -31,10 +32,13 @@ pub async fn run(context: &mut Context, command: SessionCommand) -> Result<(), F
 async fn list(context: &mut Context, filter: &v1::ListSessionsRequest, limit: usize) -> Result<(), Failure> {
     let sessions = pages::sessions(&context.client, filter, limit).await?;
     if context.screen.is_json() {
-        return context.screen.message(&v1::ListSessionsResponse { sessions, next_page_token: String::new() });
+        return context
+            .screen
+            .message(&v1::ListSessionsResponse { sessions, next_page_token: String::new() });
     }
     let deployments = Names::deployments(&context.client).await?;
-    let mut table = Table::new(["ID", "DEPLOYMENT", "STATE", "ATTEMPT", "STARTED", "ENDED", "EXIT", "REASON"]);
+    let mut table =
+        Table::new(["ID", "DEPLOYMENT", "STATE", "ATTEMPT", "STARTED", "ENDED", "EXIT", "REASON"]);
     let now = context.clock.now();
     for session in &sessions {
         table.row([
@@ -55,7 +59,8 @@ async fn list(context: &mut Context, filter: &v1::ListSessionsRequest, limit: us
 async fn show(context: &mut Context, session: &str) -> Result<(), Failure> {
     let found = find(&context.client, v1::Noun::Session, session).await?;
     let request = v1::GetSessionRequest { session_id: found.id };
-    let answer = context.client.call(request, async |mut api, request| api.get_session(request).await).await?;
+    let answer =
+        context.client.call(request, async |mut api, request| api.get_session(request).await).await?;
     context.screen.message(&answer)?;
     if context.screen.is_json() {
         return Ok(());

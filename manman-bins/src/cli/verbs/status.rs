@@ -53,7 +53,8 @@ pub async fn status(context: &mut Context) -> Result<(), Failure> {
     }
     let now = context.clock.now();
     let head = headline(&installation, now);
-    let servers_text = server::table(context, &servers).render(&context.screen, "no server has registered yet");
+    let servers_text =
+        server::table(context, &servers).render(&context.screen, "no server has registered yet");
     let deployments_text = table(&rows, &servers, now)
         .render(&context.screen, "no deployments; create one: manman deployment create NAME --config CONFIG");
     context.screen.print(format!("{head}\n\n{servers_text}\n{deployments_text}"))
@@ -69,7 +70,11 @@ fn headline(installation: &v1::Installation, now: Timestamp) -> String {
     )
 }
 
-fn table(rows: &[(v1::ServerGameConfig, Option<v1::Session>)], servers: &[v1::Server], now: Timestamp) -> Table {
+fn table(
+    rows: &[(v1::ServerGameConfig, Option<v1::Session>)],
+    servers: &[v1::Server],
+    now: Timestamp,
+) -> Table {
     let servers: Names = servers.iter().map(|server| (server.server_id, server.name.clone())).collect();
     let mut table = Table::new(["DEPLOYMENT", "SERVER", "STATE", "SINCE", "SESSION", "PORTS", "REASON"]);
     for (deployment, session) in rows {

@@ -125,7 +125,10 @@ async fn ask(client: &Client, seen: &v1::Session, wait: Duration) -> Result<v1::
 fn still(session: &v1::Session, waited: Duration) -> Failure {
     let state = lower(session.state().as_str_name(), "SESSION_STATE_");
     Failure::failed(format!("session {} is still {state} after {}", session.session_id, span(waited)))
-        .remedy(format!("What was asked for goes on; look again: manman session show {}.", session.session_id))
+        .remedy(format!(
+            "What was asked for goes on; look again: manman session show {}.",
+            session.session_id
+        ))
         .detail("session", session.session_id)
         .detail("state", state)
 }
