@@ -28,6 +28,7 @@
 mod config;
 mod file;
 mod history;
+mod keeper;
 mod memory;
 mod record;
 mod segment;

@@ -1,35 +1,22 @@
-//! An engine in memory: what tests do to it, and how calls reach it.
+//! An engine in memory: what tests do to it.
 
-use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
-
-use tokio::{
-    sync::{broadcast, watch},
-    time::timeout,
-};
+use std::sync::Arc;
 
 use super::{
     MemoryRuntime,
+    container::{Container, Life},
     fault::Faults,
     script::{Ending, Image},
-    state::{Container, Key, Life, State, foreign_name},
+    shared::Shared,
+    state::{Key, State, foreign_name},
 };
 use crate::{
-    clock::{Clock, Timestamp, TokioClock},
+    clock::{Clock, Timestamp},
     console::Channel,
-    error::{Error, ErrorKind, Result},
     id::{AttemptId, ClusterId, SgcId},
     model::{EnvironmentName, ImageRef, Port, Protocol},
-    runtime::{Owner, RuntimeEvent},
+    runtime::Owner,
 };
-
-/// When calls are given up.
-pub(super) const DEADLINE: Duration = Duration::from_secs(10);
-
-/// The moment at which every engine in memory begins: 2025-11-21T09:00:00Z.
-const BEGIN: Timestamp = Timestamp::from_micros(1_763_715_600_000_000);
 
 /// Something that happened to a container, for tests to judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,16 +44,6 @@ pub enum Deeds {
     Removed,
 }
 
-/// Whether an engine answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Power {
-    pub(super) up: bool,
-    pub(super) frozen: bool,
-    /// Counts its starts.
-    pub(super) boot: u64,
-    pub(super) live_restore: bool,
-}
-
 /// An engine in memory that plays scripted games under tokio's time. Clones are the
 /// same engine; it lives as long as any clone or runtime of it.
 ///
@@ -77,32 +54,11 @@ pub struct Engine {
     pub(super) shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
-    power: watch::Sender<Power>,
-    events: broadcast::Sender<(Key, RuntimeEvent)>,
-    clock: TokioClock,
-    random: Mutex<fastrand::Rng>,
-    faults: Mutex<Faults>,
-    seed: u64,
-}
-
 impl Engine {
     /// An engine that is up; what is random in it follows `seed`. To be called within a
     /// tokio runtime.
     pub fn new(seed: u64) -> Self {
-        let power = Power { up: true, frozen: false, boot: 1, live_restore: false };
-        let shared = Shared {
-            state: Mutex::default(),
-            power: watch::Sender::new(power),
-            events: broadcast::Sender::new(256),
-            clock: TokioClock::starting_at(BEGIN),
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            faults: Mutex::default(),
-            seed,
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(seed)) }
     }
 
     /// A runtime of this owner over this engine. Each is as a manager that was started
@@ -123,7 +79,7 @@ impl Engine {
 
     /// From now on this goes wrong.
     pub fn set_faults(&self, faults: Faults) {
-        *locked(&self.shared.faults) = faults;
+        self.shared.set_faults(faults);
     }
 
     /// Whether games outlive a stop of the engine. Not so unless said.
@@ -287,103 +243,4 @@ fn live(state: &State) -> impl Iterator<Item = (&Key, &Container)> {
 
 fn keys(state: &State, run: AttemptId) -> Vec<Key> {
     state.containers.keys().filter(|key| key.2 == run).copied().collect()
-}
-
-impl Shared {
-    /// Makes a call: `act` is its effect, at most once, and its answer.
-    pub(super) async fn call<T: Send + 'static>(
-        self: &Arc<Self>,
-        operation: &'static str,
-        act: impl FnOnce(&Arc<Self>, &mut State) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let fail = |kind, message| Err(Error::new(kind, operation, message));
-        let faults = *locked(&self.faults);
-        let half = faults.latency.mul_f64(self.random()) / 2;
-        if !half.is_zero() {
-            tokio::time::sleep(half).await;
-        }
-        let Ok(power) = timeout(DEADLINE, self.thawed()).await else {
-            if self.chance(faults.late) {
-                let late = move |shared: &Arc<Self>, state: &mut State| drop(act(shared, state));
-                self.lock().late.push(Box::new(late));
-            }
-            return fail(ErrorKind::Timeout, "the engine does not answer");
-        };
-        if !power.up {
-            return fail(ErrorKind::Unavailable, "the engine is not there");
-        }
-        if self.chance(faults.before) {
-            return fail(ErrorKind::Unavailable, "the connection was refused");
-        }
-        let answer = act(self, &mut self.lock());
-        if !half.is_zero() {
-            tokio::time::sleep(half).await;
-        }
-        if self.chance(faults.after) {
-            return fail(ErrorKind::Timeout, "the connection broke before the answer came");
-        }
-        answer
-    }
-
-    /// Waits until the engine is not frozen.
-    pub(super) async fn thawed(&self) -> Power {
-        let mut power = self.power.subscribe();
-        // The sender is ours.
-        match power.wait_for(|power| !power.frozen).await {
-            Ok(power) => power.clone(),
-            Err(_) => Power { up: false, frozen: false, boot: 0, live_restore: false },
-        }
-    }
-
-    pub(super) fn power(&self) -> watch::Receiver<Power> {
-        self.power.subscribe()
-    }
-
-    pub(super) fn events(&self) -> broadcast::Receiver<(Key, RuntimeEvent)> {
-        self.events.subscribe()
-    }
-
-    /// Tells whoever listens that something happened to a container.
-    pub(super) fn tell(&self, key: Key) {
-        let lost = locked(&self.faults).lost_events;
-        if !self.chance(lost) {
-            // Nobody has to listen.
-            let _ = self.events.send((key, RuntimeEvent::Attempt(key.2)));
-        }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        locked(&self.state)
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    pub(super) fn seed(&self) -> u64 {
-        self.seed
-    }
-
-    fn random(&self) -> f64 {
-        locked(&self.random).f64()
-    }
-
-    fn chance(&self, rate: f64) -> bool {
-        rate > 0.0 && self.random() < rate
-    }
-
-    pub(super) fn breaks_console(&self) -> bool {
-        let rate = locked(&self.faults).broken_consoles;
-        self.chance(rate)
-    }
-
-    /// How many pieces the next batch of a console has at most.
-    pub(super) fn batch_pieces(&self) -> usize {
-        locked(&self.random).usize(1..=256)
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A test that panicked with it is over; others may go on.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

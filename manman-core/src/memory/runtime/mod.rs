@@ -1,8 +1,10 @@
 //! Games played from scripts, on an engine in memory, under tokio's time.
 
+mod container;
 mod engine;
 mod fault;
 mod script;
+mod shared;
 mod state;
 mod tape;
 
@@ -19,9 +21,10 @@ pub use engine::{Deed, Deeds, Engine};
 pub use fault::Faults;
 pub use script::{Act, Casting, Image, OnSignal, Pull, PullOutcome, Script, Stdin};
 
-use engine::DEADLINE;
+use container::{Container, Life};
 use script::Ending;
-use state::{Key, Life, key};
+use shared::{DEADLINE, Shared};
+use state::{Key, State, key};
 use tape::MemoryInput;
 
 use crate::{
@@ -83,7 +86,7 @@ impl Runtime for MemoryRuntime {
 
     async fn engine(&self) -> Result<EngineInfo> {
         let shared = &self.engine.shared;
-        let info = move |shared: &Arc<engine::Shared>, _: &mut state::State| {
+        let info = move |shared: &Arc<Shared>, _: &mut State| {
             let power = shared.power().borrow().clone();
             Ok(EngineInfo {
                 id: format!("memory-{}", shared.seed()),
@@ -130,7 +133,7 @@ impl Runtime for MemoryRuntime {
             match pull.outcome {
                 PullOutcome::Here => {
                     let name = image.clone();
-                    let here = move |_: &Arc<engine::Shared>, state: &mut state::State| {
+                    let here = move |_: &Arc<Shared>, state: &mut State| {
                         if let Some(image) = state.images.get_mut(&name) {
                             image.pull = None;
                         }
@@ -156,13 +159,13 @@ impl Runtime for MemoryRuntime {
 
     async fn prepare(&self, spec: &ContainerSpec, _user: Option<(u32, u32)>) -> Result<()> {
         let (owner, spec) = (self.owner.clone(), spec.clone());
-        let prepare = move |_: &Arc<_>, state: &mut state::State| state.prepare(&owner, &spec);
+        let prepare = move |_: &Arc<_>, state: &mut State| state.prepare(&owner, &spec);
         self.engine.shared.call("prepare a directory", prepare).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {
         let (owner, spec) = (self.owner.clone(), spec.clone());
-        let create = move |shared: &Arc<_>, state: &mut state::State| state.create(shared, &owner, spec);
+        let create = move |shared: &Arc<_>, state: &mut State| state.create(shared, &owner, spec);
         self.engine.shared.call("create a container", create).await
     }
 
@@ -215,7 +218,7 @@ impl Runtime for MemoryRuntime {
 
     async fn kill(&self, run: AttemptId) -> Result<()> {
         let key = self.key(run);
-        let kill = move |shared: &Arc<_>, state: &mut state::State| {
+        let kill = move |shared: &Arc<_>, state: &mut State| {
             state.end(shared, key, Ending::code(137));
             Ok(())
         };
@@ -234,7 +237,7 @@ impl Runtime for MemoryRuntime {
 
     async fn remove_network(&self, session: SessionId) -> Result<()> {
         let owner = self.owner.clone();
-        let remove = move |_: &Arc<_>, state: &mut state::State| state.remove_network(&owner, session);
+        let remove = move |_: &Arc<_>, state: &mut State| state.remove_network(&owner, session);
         self.engine.shared.call("remove a network", remove).await
     }
 
@@ -245,19 +248,15 @@ impl Runtime for MemoryRuntime {
 
     async fn inspect(&self, run: AttemptId) -> Result<Option<Found>> {
         let key = self.key(run);
-        let inspect = move |_: &Arc<_>, state: &mut state::State| {
-            Ok(state.containers.get(&key).map(state::Container::found))
-        };
+        let inspect =
+            move |_: &Arc<_>, state: &mut State| Ok(state.containers.get(&key).map(Container::found));
         self.engine.shared.call("inspect a container", inspect).await
     }
 
     async fn stats(&self, run: AttemptId) -> Result<Stats> {
         const OPERATION: &str = "ask what a container uses";
         let key = self.key(run);
-        let stats = move |shared: &Arc<engine::Shared>, state: &mut state::State| match &state
-            .get(&key, OPERATION)?
-            .life
-        {
+        let stats = move |shared: &Arc<Shared>, state: &mut State| match &state.get(&key, OPERATION)?.life {
             Life::Running { started_at, .. } => {
                 let cpu = shared.now().since(*started_at) / 100;
                 Ok(Stats { memory_bytes: 64 << 20, cpu, pids: 1 })
@@ -269,8 +268,7 @@ impl Runtime for MemoryRuntime {
 
     async fn events(&self) -> Result<BoxStream<'static, RuntimeEvent>> {
         let shared = self.engine.shared.clone();
-        let listen =
-            |shared: &Arc<engine::Shared>, _: &mut state::State| Ok((shared.events(), shared.power()));
+        let listen = |shared: &Arc<Shared>, _: &mut State| Ok((shared.events(), shared.power()));
         let (events, power) = shared.call("listen to the engine", listen).await?;
         let boot = power.borrow().boot;
         let owner = self.owner.clone();
@@ -300,7 +298,7 @@ impl Runtime for MemoryRuntime {
     async fn console(&self, run: AttemptId, after: Option<Resume>) -> Result<Console> {
         const OPERATION: &str = "open a console";
         let key = self.key(run);
-        let open = move |shared: &Arc<engine::Shared>, state: &mut state::State| {
+        let open = move |shared: &Arc<Shared>, state: &mut State| {
             let container = state.get(&key, OPERATION)?;
             let (tape, stdin) = (container.tape.clone(), container.stdin.clone());
             let at = tape.place(after.as_ref()).map_err(|problem| {

@@ -11,16 +11,17 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
-    engine::{Deed, Deeds, Shared},
+    container::{Container, Life},
+    engine::{Deed, Deeds},
     script::{Ending, Image, play},
+    shared::Shared,
     tape::Tape,
 };
 use crate::{
-    clock::Timestamp,
     error::{Error, ErrorKind, Result},
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
     model::{EnvironmentName, ImageRef, PortBinding, Protocol},
-    runtime::{AttemptState, ContainerSpec, Exit, Foreign, Found, Inventory, NetworkSpec, Owner},
+    runtime::{ContainerSpec, Exit, Foreign, Inventory, NetworkSpec, Owner},
 };
 
 /// How many writes fit into the stdin of a game that does not read.
@@ -54,57 +55,6 @@ pub(super) struct State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("containers", &self.containers).finish_non_exhaustive()
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Container {
-    pub(super) owner: Owner,
-    pub(super) spec: ContainerSpec,
-    engine_id: String,
-    number: u64,
-    retired: bool,
-    pub(super) life: Life,
-    pub(super) tape: Arc<Tape>,
-    pub(super) changed: watch::Sender<()>,
-    pub(super) stdin: mpsc::Sender<Vec<u8>>,
-    signals: mpsc::UnboundedSender<()>,
-    /// What its process reads, until it is started.
-    pipes: Option<(mpsc::Receiver<Vec<u8>>, mpsc::UnboundedReceiver<()>)>,
-    /// Stops that will kill it when their grace is over.
-    reapers: Vec<AbortOnDropHandle<()>>,
-}
-
-#[derive(Debug)]
-pub(super) enum Life {
-    Created,
-    Running { started_at: Timestamp, paused: bool, _process: AbortOnDropHandle<()> },
-    Exited(Exit),
-}
-
-impl Container {
-    pub(super) fn is_alive(&self) -> bool {
-        matches!(self.life, Life::Running { .. })
-    }
-
-    pub(super) fn found(&self) -> Found {
-        let state = match &self.life {
-            Life::Created => AttemptState::Created,
-            Life::Running { started_at, paused, .. } => AttemptState::Running {
-                started_at: Some(*started_at),
-                pid: i64::try_from(self.number).ok(),
-                paused: *paused,
-            },
-            Life::Exited(exit) => AttemptState::Exited(exit.clone()),
-        };
-        Found {
-            run: self.spec.run,
-            sgc: self.spec.sgc,
-            state,
-            spec_hash: self.spec.spec_hash.clone(),
-            created_at: Some(self.spec.created_at),
-            engine_id: self.engine_id.clone(),
-        }
     }
 }
 

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use tokio::{sync::mpsc, sync::watch, time::timeout};
 
-use super::engine::{Power, Shared};
+use super::shared::{Power, Shared};
 use crate::{
     console::{Batch, Channel, EndCause, Gap, Input, MAX_PIECE, Output, Position, Resume},
     error::{Error, ErrorKind, Result},
