@@ -36,6 +36,7 @@ use writer::{Job, Writer};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
+    host::plan::Memory,
     id::SessionId,
     model::SessionSpec,
     uplink::Desired,
@@ -142,7 +143,14 @@ impl Journal {
         if inner.state.sessions.contains_key(&id) || inner.state.forgotten.contains(&id) {
             return Written::already();
         }
-        inner.write(vec![Record::Session(Box::new(Entry { desired, memory: Default::default() }))])
+        inner.write(vec![Record::Session(Box::new(Entry { desired, memory: Memory::default() }))])
+    }
+
+    /// Takes up a session that is nobody's any more, to clear it away; also one that was
+    /// forgotten.
+    pub fn disown(&self, desired: Desired) -> Written {
+        let memory = Memory { disowned: true, ..Memory::default() };
+        self.inner().write(vec![Record::Session(Box::new(Entry { desired, memory }))])
     }
 
     /// Changes what is written down of a session. One that is not known is left alone.

@@ -131,7 +131,7 @@ impl Step {
 
     /// Whether it may be let go of halfway.
     fn can_be_cancelled(&self) -> bool {
-        matches!(self, Self::FetchSpec | Self::Pull)
+        matches!(self, Self::FetchSpec | Self::Pull | Self::Signal { .. })
     }
 }
 
@@ -161,6 +161,8 @@ pub struct Work {
     pub failure: Option<Reason>,
     /// The control plane could not say what it runs.
     pub spec_refused: bool,
+    /// Its own network is gone, or it has none.
+    pub network_gone: bool,
     /// When it was last killed.
     pub killed_at: Option<Timestamp>,
 }
@@ -213,7 +215,7 @@ fn within(plan: Plan, work: &Work, now: Timestamp) -> Plan {
         let kill = plan.steps.iter().find(|step| matches!(step, Step::Kill { .. }));
         return match kill {
             Some(kill) if kill != busy => Plan::of([kill.clone()]),
-            _ if busy.can_be_cancelled() && !plan.steps.contains(busy) => {
+            _ if busy.can_be_cancelled() && !plan.steps.iter().any(|step| step.is_again(busy)) => {
                 Plan { steps: [vec![Step::Cancel], plan.steps].concat(), ..plan }
             }
             _ => Plan { steps: Vec::new(), ..plan },
@@ -237,7 +239,7 @@ fn decide(
     now: Timestamp,
 ) -> Plan {
     if let Some(end) = &memory.end {
-        return after_end(end, seen, memory);
+        return after_end(end, seen, work, memory);
     }
     let older = Older::of(seen, memory);
     if older.alive.is_some() || !older.named.is_empty() {
@@ -316,7 +318,7 @@ impl Road<'_> {
                 }
             }
             (Stage::Over { cause, .. }, seen) => self.after(cause, seen),
-            (Stage::Running, Some(AttemptState::Running { .. })) => self.alive(),
+            (Stage::Running, Some(AttemptState::Running { .. })) if !self.attempt.engine_lost => self.alive(),
             (_, Some(AttemptState::Running { started_at, .. })) => {
                 Plan::of([Step::NoteRunning { attempt: self.number, started_at: *started_at }])
             }
@@ -455,7 +457,7 @@ impl Older {
 
 /// Clears away an ended session: its name at once, so that the next one can have it; the
 /// rest when the end is on record.
-fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Plan {
+fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, work: &Work, memory: &Memory) -> Plan {
     let mut steps = Vec::new();
     for (&attempt, state) in seen {
         let retired = memory.attempts.get(&attempt).is_some_and(|known| known.retired);
@@ -475,7 +477,7 @@ fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -
     }
     if end.receipted && seen.is_empty() {
         let own = memory.spec.as_ref().is_none_or(|spec| spec.network == NetworkMode::Session);
-        if own {
+        if own && !work.network_gone {
             steps.push(Step::RemoveNetwork);
         }
         steps.push(Step::Forget);

@@ -155,6 +155,16 @@ fn how_it_ended_follows_what_is_seen_and_what_was_asked() {
 }
 
 #[test]
+fn a_game_that_outlived_its_engine_is_as_before() {
+    let mut memory = at(Stage::Running);
+    memory.attempts.get_mut(&1).unwrap().engine_lost = true;
+    assert_eq!(
+        steps(RUN, &seen(running()), &memory, 1),
+        [Step::NoteRunning { attempt: 1, started_at: None }]
+    );
+}
+
+#[test]
 fn silence_of_the_engine_concludes_nothing() {
     for stage in [Stage::Begun, Stage::Starting, Stage::Running] {
         for want in [RUN, STOP, Want::Run { restarts: 1 }] {
@@ -239,6 +249,11 @@ fn a_stop_lets_go_of_a_pull() {
     assert_eq!(steps(RUN, &pulling, &at(Stage::Begun), 1), []);
     let not_started = Step::End { attempt: 1, cause: Cause::NotStarted };
     assert_eq!(steps(STOP, &pulling, &at(Stage::Begun), 1), [Step::Cancel, not_started]);
+    // So does an end that is seen before the engine has answered to the stop.
+    let mut stopping = seen(exited(0));
+    stopping.work.busy = Some(Step::Signal { attempt: 1, grace: Duration::ZERO, progress: None });
+    let stopped = Step::End { attempt: 1, cause: Cause::Exited(exit(0)) };
+    assert_eq!(steps(STOP, &stopping, &at(Stage::Running), 1), [Step::Cancel, stopped]);
     // What cannot be let go of is waited for.
     pulling.work.busy = Some(Step::Create { attempt: 1 });
     assert_eq!(steps(STOP, &pulling, &at(Stage::Begun), 1), []);

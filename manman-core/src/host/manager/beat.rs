@@ -1,0 +1,50 @@
+//! Says that we live.
+
+use std::sync::{Arc, PoisonError};
+
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::{
+    host::Host,
+    reports::{counts, send},
+};
+use crate::{
+    broker::{Class, RoutingKey},
+    error::Chain,
+    host::config::capacity,
+    wire::{Beat, Report},
+};
+
+/// Beats until somebody else has taken our place. A beat that is late is left out.
+pub(super) async fn run(host: Arc<Host>) {
+    loop {
+        sleep(host.about(host.config.heartbeat())).await;
+        if host.is_fenced() {
+            return;
+        }
+        if host.identity().is_none() {
+            continue;
+        }
+        let beat = Report::Beat(beat(&host));
+        let sent = send(&host, Uuid::now_v7(), Class::Telemetry, RoutingKey::health, beat);
+        match host.call_within("beat", host.config.heartbeat(), sent).await {
+            Ok(()) => host.well("broker"),
+            Err(error) => host.condition("broker", format!("beats do not get through: {}", Chain(&error))),
+        }
+    }
+}
+
+fn beat(host: &Host) -> Beat {
+    let (running, starting) = counts(&host.journal);
+    let info = host.engine.info.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut warnings = host.conditions();
+    warnings.extend(host.consoles.warnings());
+    Beat {
+        capacity: info.as_ref().map(capacity).unwrap_or_default(),
+        running,
+        starting,
+        engine_ok: host.engine.is_answering(),
+        warnings,
+    }
+}

@@ -1,0 +1,201 @@
+//! Takes commands from the broker: hints wake, one-shot commands are done once.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::host::Host;
+use crate::{
+    broker::{Consumer, Delivery, Queue},
+    error::{Chain, ErrorKind, Result},
+    id::{AttemptId, SessionId},
+    model::ConsoleLine,
+    wire::{Command, Envelope, OneShot, Outcome},
+};
+
+/// How long the note of a snapshot is waited for before a hint is acknowledged. What was
+/// not noted by then is asked for again anyway.
+const NOTED_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a line may wait to be written.
+const WRITE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a one-shot command is known after its time.
+const SEEN_KEPT: Duration = Duration::from_secs(600);
+
+/// Takes commands until somebody else has taken our place.
+pub(super) async fn run(host: Arc<Host>) {
+    let mut backoff = host.backoff();
+    loop {
+        let Some(identity) = host.identity() else {
+            // The link tells when we know who we are.
+            // The sender is the host's, so it is there.
+            let _ = host.registered.subscribe().wait_for(|registered| *registered).await;
+            continue;
+        };
+        let queue = Queue::of_host(identity.server).name;
+        let error = match host.call("consume commands", host.broker.consume(&queue)).await {
+            Ok(mut consumer) => {
+                backoff.reset();
+                // What came while nobody listened is looked up.
+                host.snapshot.notify_one();
+                tokio::select! {
+                    biased;
+                    () = host.fenced() => return,
+                    result = take_all(&host, &mut *consumer) => match result {
+                        Ok(()) => return,
+                        Err(error) => error,
+                    },
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // The control plane makes the queue when we ask it for anything.
+                host.snapshot.notify_one();
+                error
+            }
+            Err(error) => error,
+        };
+        let wait = backoff.delay();
+        tracing::debug!(error = %Chain(&error), "no commands from the broker for now, will retry in {wait:?}");
+        sleep(wait).await;
+        if host.is_fenced() {
+            return;
+        }
+    }
+}
+
+async fn take_all(host: &Arc<Host>, consumer: &mut dyn Consumer) -> Result<()> {
+    loop {
+        let delivery = consumer.next().await?;
+        take(host, delivery).await?;
+    }
+}
+
+/// Deals with one command: what has to be known after a death is noted, then it is
+/// acknowledged, and what takes long is done by somebody else.
+async fn take(host: &Arc<Host>, delivery: Delivery) -> Result<()> {
+    let Delivery { message, handle, .. } = delivery;
+    let envelope = match Envelope::<Command>::decode(&message.body) {
+        Ok(envelope) => envelope,
+        Err(unreadable) => {
+            tracing::warn!(message.id = %message.id, "a command cannot be read: {unreadable}");
+            return handle.dead(&unreadable.to_string()).await;
+        }
+    };
+    let me = host.me()?;
+    if envelope.server != me.server {
+        let reason = format!("identity_mismatch: it is for server {}, not {}", envelope.server, me.server);
+        return handle.dead(&reason).await;
+    }
+    match envelope.body {
+        Command::Input(input) => {
+            if envelope.epoch > me.epoch {
+                // It may be for whoever has taken our place: asking tells.
+                host.snapshot.notify_one();
+                return handle.nack(NOTED_WITHIN).await;
+            }
+            let id = input.id;
+            match see(host, input).await {
+                Seen::Noted(line) => {
+                    handle.ack().await?;
+                    // Begun here, so that lines keep their order; finished elsewhere.
+                    let mut writing = Box::pin(write(host.clone(), line));
+                    if futures::poll!(&mut writing).is_pending() {
+                        host.spawn(writing);
+                    }
+                    Ok(())
+                }
+                Seen::Before => handle.ack().await,
+                Seen::Refused(session, why) => {
+                    host.reports.outcome(session, id, Outcome::Refused(why));
+                    handle.ack().await
+                }
+                Seen::NotNoted => handle.nack(NOTED_WITHIN).await,
+            }
+        }
+        Command::Start { session }
+        | Command::Stop { session }
+        | Command::Kill { session }
+        | Command::Restart { session } => {
+            let known = host.journal.look(|state| {
+                state.forgotten.contains(&session)
+                    || state.sessions.get(&session).is_some_and(|entry| {
+                        envelope.generation.0 > 0 && entry.desired.generation >= envelope.generation
+                    })
+            });
+            if !known {
+                noted(host).await;
+            }
+            handle.ack().await
+        }
+        Command::Snapshot {} => {
+            host.snapshot.notify_one();
+            handle.ack().await
+        }
+    }
+}
+
+/// Waits until what is wanted now is noted. A hint that is acknowledged without that is no
+/// loss: whoever could not ask goes on asking, and after a death asks first of all.
+async fn noted(host: &Host) {
+    let mut snapshots = host.snapshots.subscribe();
+    let before = *snapshots.borrow_and_update();
+    host.snapshot.notify_one();
+    let _ = timeout(NOTED_WITHIN, snapshots.wait_for(|count| *count > before)).await;
+}
+
+/// What becomes of a one-shot command before it is done.
+enum Seen {
+    /// It is noted, and to be done.
+    Noted(Line),
+    /// It was noted before: whoever did that has answered, or nobody knows.
+    Before,
+    /// It is not to be done.
+    Refused(SessionId, String),
+    /// It could not be noted, so it is not done now.
+    NotNoted,
+}
+
+/// A line to be written.
+struct Line {
+    id: Uuid,
+    run: AttemptId,
+    line: ConsoleLine,
+}
+
+async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
+    let session = input.run.session;
+    let now = host.now();
+    let Some(written) = host.journal.see(input.id, input.not_after.max(now).plus(SEEN_KEPT), now) else {
+        return Seen::Before;
+    };
+    if written.await.is_err() {
+        return Seen::NotNoted;
+    }
+    if now > input.not_after {
+        return Seen::Refused(session, "it came too late".to_owned());
+    }
+    let current = host.journal.look(|state| {
+        let memory = &state.sessions.get(&session)?.memory;
+        memory.is_running().then_some(memory.highest)
+    });
+    match current {
+        None => Seen::Refused(session, "the game does not run".to_owned()),
+        Some(attempt) if ![0, attempt].contains(&input.run.attempt) => Seen::Refused(
+            session,
+            format!("it is for attempt {}, and attempt {attempt} runs", input.run.attempt),
+        ),
+        Some(attempt) => {
+            Seen::Noted(Line { id: input.id, run: AttemptId::new(session, attempt), line: input.what })
+        }
+    }
+}
+
+async fn write(host: Arc<Host>, line: Line) {
+    let outcome = match host.consoles.get(line.run) {
+        Some(console) => console.write_line(&line.line, WRITE_WITHIN).await,
+        None => Outcome::Refused("the console is not open".to_owned()),
+    };
+    host.reports.outcome(line.run.session, line.id, outcome);
+}

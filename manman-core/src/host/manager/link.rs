@@ -1,0 +1,287 @@
+//! Asks the control plane: who we are, what is wanted, what has arrived. One question at
+//! a time, so that an older answer never comes after a newer one.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use uuid::Uuid;
+
+use super::{host::Host, reports::send, sweep::Sweep};
+use crate::{
+    broker::{Class, RoutingKey},
+    error::{Chain, Error, ErrorKind, Result},
+    host::{HostEvent, journal::Identity},
+    id::{AttemptId, SessionId},
+    model::State,
+    uplink::{Desired, Snapshot},
+    wire::{HostReport, Report},
+};
+
+/// How long the engine is waited for, to register with what it says of itself.
+const ENGINE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon it is asked whether an end that was published is on record.
+const RECEIPT_AFTER: Duration = Duration::from_millis(20);
+
+/// Asks until somebody else has taken our place.
+pub(super) async fn run(host: Arc<Host>) {
+    let mut link = Link {
+        host: host.clone(),
+        sweep: Sweep::default(),
+        registered: false,
+        snapshot_at: Instant::now(),
+        sweep_at: Instant::now(),
+        receipts_at: Instant::now(),
+        receipts_wait: RECEIPT_AFTER,
+    };
+    tokio::select! {
+        biased;
+        () = host.fenced() => {}
+        () = link.ask_on() => {}
+    }
+}
+
+struct Link {
+    host: Arc<Host>,
+    sweep: Sweep,
+    registered: bool,
+    snapshot_at: Instant,
+    sweep_at: Instant,
+    receipts_at: Instant,
+    receipts_wait: Duration,
+}
+
+/// What it is time for.
+enum Turn {
+    Snapshot,
+    Sweep,
+    Receipts,
+}
+
+impl Link {
+    async fn ask_on(&mut self) {
+        let host = self.host.clone();
+        let mut backoff = host.backoff();
+        loop {
+            if !self.registered {
+                match self.register().await {
+                    Ok(()) => {
+                        backoff.reset();
+                        self.snapshot_at = Instant::now();
+                    }
+                    Err(error) => {
+                        let message = format!("cannot register {}: {}", host.config.name, Chain(&error));
+                        host.condition("register", message);
+                        sleep(backoff.delay()).await;
+                        continue;
+                    }
+                }
+            }
+            let done = match self.turn().await {
+                Turn::Snapshot => {
+                    let done = self.snapshot().await.map(drop);
+                    let wait =
+                        if done.is_ok() { host.about(host.config.snapshot()) } else { backoff.delay() };
+                    self.snapshot_at = Instant::now() + wait;
+                    done
+                }
+                Turn::Sweep => {
+                    let done = self.sweep().await;
+                    let wait = if done.is_ok() { host.config.sweep() } else { backoff.delay() };
+                    self.sweep_at = Instant::now() + wait;
+                    done
+                }
+                Turn::Receipts => {
+                    let done = self.receipts().await;
+                    self.receipts_wait = (self.receipts_wait * 2).min(host.config.fence());
+                    let waited_for = !host.reports.unreceipted().is_empty();
+                    let wait = if waited_for { self.receipts_wait } else { host.config.fence() };
+                    self.receipts_at = Instant::now() + wait;
+                    done
+                }
+            };
+            match done {
+                Ok(()) => {
+                    backoff.reset();
+                    host.well("control plane");
+                }
+                Err(error) => {
+                    if error.kind() == ErrorKind::NotFound {
+                        // It was restored from an old copy and does not know our registration.
+                        self.registered = false;
+                    }
+                    let message = format!("the control plane cannot be asked: {}", Chain(&error));
+                    host.condition("control plane", message);
+                }
+            }
+        }
+    }
+
+    /// Waits until it is time for something.
+    async fn turn(&mut self) -> Turn {
+        let host = self.host.clone();
+        loop {
+            tokio::select! {
+                biased;
+                () = host.snapshot.notified() => return Turn::Snapshot,
+                () = host.reports.published.notified() => {
+                    self.receipts_wait = RECEIPT_AFTER;
+                    self.receipts_at = self.receipts_at.min(Instant::now() + RECEIPT_AFTER);
+                }
+                () = sleep_until(self.receipts_at) => return Turn::Receipts,
+                () = sleep_until(self.snapshot_at) => return Turn::Snapshot,
+                () = sleep_until(self.sweep_at) => return Turn::Sweep,
+            }
+        }
+    }
+
+    async fn register(&mut self) -> Result<()> {
+        let host = self.host.clone();
+        let mut answers = host.engine.answers.subscribe();
+        // Without it, what it says comes with the beats.
+        let _ = timeout(ENGINE_WITHIN, answers.wait_for(Option::is_some)).await;
+        let info = host.engine.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let hello = host.config.registration(info.as_ref());
+        let welcomed = host.call("register", host.uplink.register(&hello)).await?;
+        let owner = host.runtime.owner();
+        if (welcomed.cluster, welcomed.server) != (owner.cluster, owner.server) {
+            host.mistake(format!(
+                "the control plane takes this host for server {} of installation {}, and its games are of server {} of {}",
+                welcomed.server, welcomed.cluster, owner.server, owner.cluster
+            ));
+            return std::future::pending().await;
+        }
+        let identity = Identity { cluster: welcomed.cluster, server: welcomed.server, epoch: welcomed.epoch };
+        if let Err(error) = host.journal.identify(identity).await {
+            // Known for as long as we live; after that we register again anyway.
+            host.warn_once("journal", Chain(&error).to_string());
+        }
+        self.registered = true;
+        host.registered.send_replace(true);
+        host.well("register");
+        host.events.tell(HostEvent::Registered(identity));
+        tracing::info!(server.id = %identity.server, epoch = %identity.epoch, "registered");
+        let online = Report::Host(HostReport::Online);
+        // Beats say the same a little later.
+        let _ = send(&host, Uuid::now_v7(), Class::Report, RoutingKey::host_status, online).await;
+        host.reports.wake();
+        Ok(())
+    }
+
+    /// Asks what is wanted, and notes it.
+    async fn snapshot(&mut self) -> Result<Snapshot> {
+        let host = &self.host;
+        let me = host.me()?;
+        let mut known: BTreeSet<SessionId> =
+            host.journal.look(|state| state.sessions.keys().copied().collect());
+        if let Some((inventory, _)) = &*host.engine.inventory.borrow() {
+            known.extend(inventory.found.iter().map(|found| found.run.session));
+            known.extend(&inventory.networks);
+        }
+        let known: Vec<SessionId> = known.into_iter().collect();
+        let asked = Instant::now();
+        let snapshot = host.ask("ask what is wanted", host.uplink.snapshot(me, &known)).await?;
+        host.told_time(snapshot.taken_at, asked);
+        self.note(&snapshot).await;
+        host.snapshots.send_modify(|count| *count += 1);
+        Ok(snapshot)
+    }
+
+    /// Notes what is wanted, and wakes whom it concerns.
+    async fn note(&self, snapshot: &Snapshot) {
+        let host = &self.host;
+        let mut noted = Vec::new();
+        for desired in &snapshot.wanted {
+            let session = desired.session;
+            noted.push(match host.journal.session(session) {
+                None => host.journal.take_up(desired.clone()),
+                Some(entry) if entry.desired.generation < desired.generation => {
+                    host.journal.change(session, |entry| entry.desired = desired.clone())
+                }
+                Some(_) => {
+                    say_again(host, desired);
+                    continue;
+                }
+            });
+            if let Some(door) = host.doors.of(session) {
+                door.knock();
+            } else if host.journal.look(|state| state.sessions.contains_key(&session)) {
+                host.attend(session);
+            }
+        }
+        for &session in &snapshot.ended {
+            noted.push(host.journal.change(session, |entry| match &mut entry.memory.end {
+                Some(end) => end.receipted = true,
+                None => entry.memory.disowned = true,
+            }));
+            host.reports.forget(session);
+            if let Some(door) = host.doors.of(session) {
+                door.knock();
+            }
+        }
+        for session in &snapshot.unknown {
+            let message = format!(
+                "session {session} is here, and the control plane cannot have given it out: it is left alone"
+            );
+            host.warn_once("unknown session", message);
+        }
+        for written in noted {
+            if let Err(error) = written.await {
+                // Acted upon all the same: it is asked for again after a death.
+                host.warn_once("journal", Chain(&error).to_string());
+            }
+        }
+    }
+
+    /// Asks which ends are on record; also whether our registration still holds.
+    async fn receipts(&self) -> Result<()> {
+        let host = &self.host;
+        let me = host.me()?;
+        let ends: Vec<AttemptId> = host.journal.look(|state| {
+            let ended = |session: SessionId| {
+                let end = state.sessions.get(&session)?.memory.end.as_ref()?;
+                Some(AttemptId::new(session, end.attempt))
+            };
+            host.reports.unreceipted().into_iter().filter_map(ended).collect()
+        });
+        let on_record = host.ask("ask what has arrived", host.uplink.receipts(me, &ends)).await?;
+        for run in on_record {
+            // Lost with us, it is asked again.
+            drop(host.journal.change(run.session, |entry| {
+                if let Some(end) = &mut entry.memory.end {
+                    end.receipted = true;
+                }
+            }));
+            host.reports.forget(run.session);
+            if let Some(door) = host.doors.of(run.session) {
+                door.knock();
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for what nobody wants any more.
+    async fn sweep(&mut self) -> Result<()> {
+        let inventory = self.host.engine.inventory.borrow().clone();
+        let Some((inventory, _)) = inventory.filter(|_| self.host.engine.is_answering()) else {
+            return Err(Error::new(ErrorKind::Unavailable, "sweep", "the engine was not looked at"));
+        };
+        let snapshot = self.snapshot().await?;
+        self.sweep.look(&self.host, &inventory, &snapshot);
+        Ok(())
+    }
+}
+
+/// Has a session that is on record as something that it is not said again.
+fn say_again(host: &Host, desired: &Desired) {
+    let lost = desired.state == State::Lost;
+    if (lost || desired.state == State::Pending)
+        && let Some(door) = host.doors.of(desired.session)
+    {
+        door.say_again(lost);
+    }
+}

@@ -1,0 +1,412 @@
+//! What is said to the control plane, until it has arrived.
+//!
+//! Where a session is: only the latest. That an attempt ended, and what became of a
+//! command: once, in order. That it ended: again and again, until it is on record.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+
+use super::host::Host;
+use crate::{
+    broker::{Class, Exchange, Message, RoutingKey},
+    error::{Chain, Error, ErrorKind, Result},
+    host::{
+        HostEvent,
+        journal::Journal,
+        plan::{self, Stage},
+    },
+    id::{AttemptId, Generation, SessionId},
+    model::Want,
+    retry::Backoff,
+    wire::{Envelope, HostReport, Outcome, Report, SessionReport, VERSION},
+};
+
+/// How many reports are on their way at once.
+const AT_ONCE: usize = 16;
+
+/// How many reports of one session wait that may not be dropped for a later one.
+const WAITING: usize = 1_000;
+
+/// How long an end that was published is waited for to be on record, before it is
+/// published again: at first, and at most.
+const END_AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
+
+/// What is to be said.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    sessions: Mutex<BTreeMap<SessionId, Pending>>,
+    bell: Notify,
+    /// An end was published, and may be on record soon.
+    pub published: Notify,
+}
+
+/// What is to be said of one session.
+#[derive(Debug, Default)]
+struct Pending {
+    /// What is said once and in order.
+    once: VecDeque<Saying>,
+    /// Where it is.
+    latest: Option<Saying>,
+    /// It has ended, and that is to be said until it is on record.
+    ended: Option<EndAgain>,
+    /// One of it is on its way.
+    busy: bool,
+}
+
+/// A report with the id that it keeps through all tries.
+#[derive(Clone, Debug)]
+struct Saying {
+    id: Uuid,
+    report: SessionReport,
+    /// Told beside it, for whoever waits at the API.
+    reply: Option<Uuid>,
+}
+
+#[derive(Debug)]
+struct EndAgain {
+    due: Instant,
+    wait: Duration,
+    said: bool,
+}
+
+/// Which of the reports of a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Which {
+    Once,
+    Latest,
+    Ended,
+}
+
+/// What is to be said now: of which session, and which of its reports.
+type Due = (SessionId, Which, Option<Saying>);
+
+impl Reports {
+    /// Takes up what the journal says is still to be said.
+    pub fn resume(&self, journal: &Journal) {
+        let (ended, over) = journal.look(|state| {
+            let (mut ended, mut over) = (Vec::new(), Vec::new());
+            for (&session, entry) in &state.sessions {
+                if entry.memory.end.as_ref().is_some_and(|end| !end.receipted) {
+                    ended.push(session);
+                }
+                for (&attempt, known) in &entry.memory.attempts {
+                    if let Stage::Over { cause, said: false } = &known.stage {
+                        over.push(plan::attempt_ended(session, attempt, cause, known.stop.is_some()));
+                    }
+                }
+            }
+            (ended, over)
+        });
+        over.into_iter().for_each(|report| self.once(report, None));
+        ended.into_iter().for_each(|session| self.ended(session));
+    }
+
+    /// Where a session is. What was to be said of that before is not, any more.
+    pub fn latest(&self, report: SessionReport) {
+        self.with(report.session(), |pending| {
+            pending.latest = Some(Saying { id: Uuid::now_v7(), report, reply: None });
+        });
+    }
+
+    /// What is said once.
+    fn once(&self, report: SessionReport, reply: Option<Uuid>) {
+        self.with(report.session(), |pending| {
+            if pending.once.len() < WAITING {
+                pending.once.push_back(Saying { id: Uuid::now_v7(), report, reply });
+            }
+        });
+    }
+
+    /// What became of a one-shot command.
+    pub fn outcome(&self, session: SessionId, command: Uuid, outcome: Outcome) {
+        self.once(SessionReport::Outcome { session, command, outcome }, Some(command));
+    }
+
+    /// An attempt ended and another one follows.
+    pub fn over(&self, host: &Host, run: AttemptId) {
+        let report = host.journal.look(|state| {
+            let known = state.sessions.get(&run.session)?.memory.attempts.get(&run.attempt)?;
+            match &known.stage {
+                Stage::Over { cause, .. } => {
+                    Some(plan::attempt_ended(run.session, run.attempt, cause, known.stop.is_some()))
+                }
+                _ => None,
+            }
+        });
+        if let Some(report) = report {
+            host.events.tell(HostEvent::Session(report.clone()));
+            self.once(report, None);
+        }
+    }
+
+    /// A session ended: said until it is on record.
+    pub fn ended(&self, session: SessionId) {
+        self.with(session, |pending| {
+            pending.latest = None;
+            pending.ended = Some(EndAgain { due: Instant::now(), wait: END_AGAIN.0, said: false });
+        });
+    }
+
+    /// Nothing more is to be said of a session, but what became of its commands.
+    pub fn forget(&self, session: SessionId) {
+        self.with(session, |pending| {
+            pending.latest = None;
+            pending.ended = None;
+        });
+    }
+
+    /// The ends that were published and are not known to be on record.
+    pub fn unreceipted(&self) -> Vec<SessionId> {
+        let said = |pending: &Pending| pending.ended.as_ref().is_some_and(|end| end.said);
+        self.sessions().iter().filter(|(_, pending)| said(pending)).map(|(&session, _)| session).collect()
+    }
+
+    /// Something may have become possible to say.
+    pub fn wake(&self) {
+        self.bell.notify_one();
+    }
+
+    fn with(&self, session: SessionId, change: impl FnOnce(&mut Pending)) {
+        change(self.sessions().entry(session).or_default());
+        self.bell.notify_one();
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Pending>> {
+        // Whole between any two statements.
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be said now, one for each session that has something; and when the next
+    /// one is due.
+    fn due(&self, most: usize) -> (Vec<Due>, Option<Instant>) {
+        let now = Instant::now();
+        let (mut due, mut next) = (Vec::new(), None::<Instant>);
+        let mut sessions = self.sessions();
+        sessions.retain(|_, pending| !pending.is_done());
+        for (&session, pending) in sessions.iter_mut().filter(|(_, pending)| !pending.busy) {
+            let what = if let Some(saying) = pending.once.front() {
+                (Which::Once, Some(saying.clone()))
+            } else if let Some(saying) = &pending.latest {
+                (Which::Latest, Some(saying.clone()))
+            } else {
+                match &pending.ended {
+                    Some(end) if end.due <= now => (Which::Ended, None),
+                    Some(end) => {
+                        next = Some(next.map_or(end.due, |next| next.min(end.due)));
+                        continue;
+                    }
+                    None => continue,
+                }
+            };
+            if due.len() < most {
+                pending.busy = true;
+                due.push((session, what.0, what.1));
+            }
+        }
+        (due, next)
+    }
+
+    /// What became of saying it.
+    fn settle(&self, session: SessionId, which: Which, id: Option<Uuid>, done: bool) {
+        let mut sessions = self.sessions();
+        let Some(pending) = sessions.get_mut(&session) else { return };
+        pending.busy = false;
+        if !done {
+            return;
+        }
+        match which {
+            Which::Once => drop(pending.once.pop_front()),
+            // A later one came meanwhile: that is still to be said.
+            Which::Latest if pending.latest.as_ref().map(|saying| saying.id) == id => pending.latest = None,
+            Which::Latest => {}
+            Which::Ended => {
+                if let Some(end) = &mut pending.ended {
+                    end.said = true;
+                    self.published.notify_one();
+                    end.due = Instant::now() + end.wait;
+                    end.wait = (end.wait * 2).min(END_AGAIN.1);
+                }
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn is_done(&self) -> bool {
+        !self.busy && self.once.is_empty() && self.latest.is_none() && self.ended.is_none()
+    }
+}
+
+/// What came of publishing: whose, which, and whether it arrived.
+type Published = (SessionId, Which, Option<Saying>, Result<()>);
+
+/// Says what is to be said, each session's in order.
+pub(super) async fn run(host: Arc<Host>) {
+    let mut backoff = host.backoff();
+    let mut on_their_way: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
+    let mut hold: Option<Instant> = None;
+    loop {
+        let mut next = hold;
+        if hold.is_none() && host.identity().is_some() && !host.is_fenced() {
+            let (due, later) = host.reports.due(AT_ONCE.saturating_sub(on_their_way.len()));
+            next = later;
+            for (session, which, saying) in due {
+                on_their_way.push(Box::pin(publish(host.clone(), session, which, saying)));
+            }
+        }
+        tokio::select! {
+            biased;
+            Some(published) = on_their_way.next() => match settle(&host, published) {
+                Ok(()) => backoff.reset(),
+                Err(error) => hold = Some(hold_back(&error, &mut backoff)),
+            },
+            () = host.reports.bell.notified() => {}
+            () = until(next) => hold = None,
+        }
+    }
+}
+
+fn hold_back(error: &Error, backoff: &mut Backoff) -> Instant {
+    let wait = backoff.delay();
+    tracing::debug!(error = %Chain(error), "reports do not get through, will retry in {wait:?}");
+    Instant::now() + wait
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn publish(host: Arc<Host>, session: SessionId, which: Which, saying: Option<Saying>) -> Published {
+    let (id, report) = match (&saying, which) {
+        (Some(saying), _) => (saying.id, Some(saying.report.clone())),
+        // In the words of now: what was asked meanwhile may change what it is called.
+        (None, _) => (Uuid::now_v7(), end_of(&host, session)),
+    };
+    let result = match report {
+        Some(report) => {
+            let key = |server| RoutingKey::session_status(server, session);
+            let sent = send(&host, id, Class::Report, key, Report::Session(report.clone())).await;
+            if let (Ok(()), Some(command)) = (&sent, saying.as_ref().and_then(|saying| saying.reply)) {
+                let key = |server| RoutingKey::reply(server, command);
+                // Only faster than the report: the store tells, too.
+                let _ = send(&host, Uuid::now_v7(), Class::Telemetry, key, Report::Session(report)).await;
+            }
+            sent
+        }
+        None => Ok(()),
+    };
+    (session, which, saying, result)
+}
+
+fn end_of(host: &Host, session: SessionId) -> Option<SessionReport> {
+    host.journal.look(|state| {
+        let entry = state.sessions.get(&session)?;
+        let end = entry.memory.end.as_ref().filter(|end| !end.receipted)?;
+        Some(plan::ended(session, &entry.desired, &entry.memory, end))
+    })
+}
+
+fn settle(host: &Host, (session, which, saying, result): Published) -> Result<()> {
+    let id = saying.as_ref().map(|saying| saying.id);
+    let result = match result {
+        // It can never be said: too large, or a bug. The next one is not held up by it.
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            tracing::warn!(session.id = %session, error = %Chain(&error), "a report is dropped");
+            Ok(())
+        }
+        result => result,
+    };
+    host.reports.settle(session, which, id, result.is_ok());
+    if result.is_ok()
+        && let Some(Saying { report: SessionReport::AttemptEnded { attempt, .. }, .. }) = &saying
+    {
+        // Lost with us, it is said again.
+        drop(host.journal.change(session, |entry| {
+            if let Some(known) = entry.memory.attempts.get_mut(attempt)
+                && let Stage::Over { said, .. } = &mut known.stage
+            {
+                *said = true;
+            }
+        }));
+        if let Some(door) = host.doors.of(session) {
+            door.knock();
+        }
+    }
+    result
+}
+
+/// Publishes one report under who we are now.
+pub(super) async fn send(
+    host: &Host,
+    id: Uuid,
+    class: Class,
+    key: impl FnOnce(crate::id::ServerId) -> RoutingKey,
+    body: Report,
+) -> Result<()> {
+    let me = host.me()?;
+    let generation = match &body {
+        Report::Session(report) => host.journal.look(|state| {
+            state
+                .sessions
+                .get(&report.session())
+                .map_or(Generation::default(), |entry| entry.desired.generation)
+        }),
+        _ => Generation::default(),
+    };
+    let envelope = Envelope {
+        version: VERSION,
+        id,
+        issued_at: host.wall(),
+        not_after: None,
+        server: me.server,
+        epoch: me.epoch,
+        generation,
+        sequence: host.journal.next_sequence(),
+        trace: None,
+        body,
+    };
+    let body = envelope.encode().map_err(|unreadable| {
+        Error::new(ErrorKind::Invalid, "publish a report", "it cannot be encoded").because(unreadable)
+    })?;
+    let message = Message { id, exchange: Exchange::Internal, key: key(me.server), class, body };
+    host.call("publish a report", host.broker.publish(message)).await
+}
+
+/// Says that we go, for how long we need not be missed, and that our games go on.
+pub(super) async fn go_away(host: &Host) {
+    if host.is_fenced() || host.identity().is_none() {
+        return;
+    }
+    let report = Report::Host(HostReport::GoingAway { seconds: host.config.going_away_secs });
+    if let Err(error) = send(host, Uuid::now_v7(), Class::Report, RoutingKey::host_status, report).await {
+        tracing::warn!(error = %Chain(&error), "nobody was told that we go");
+    }
+}
+
+/// How many sessions run and how many are on their way up.
+pub(super) fn counts(journal: &Journal) -> (u32, u32) {
+    journal.look(|state| {
+        let (mut running, mut starting) = (0, 0);
+        for entry in state.sessions.values().filter(|entry| entry.memory.end.is_none()) {
+            match entry.memory.is_running() {
+                true => running += 1,
+                false if matches!(entry.desired.want, Want::Run { .. }) => starting += 1,
+                false => {}
+            }
+        }
+        (running, starting)
+    })
+}

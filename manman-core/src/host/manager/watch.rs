@@ -1,0 +1,222 @@
+//! Looks at the engine: that it answers, that it is the one it was, and all that is there.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, atomic::Ordering::SeqCst},
+};
+
+use futures::{StreamExt, stream::BoxStream};
+use tokio::time::{Instant, sleep_until};
+
+use super::host::Host;
+use crate::{
+    error::{Chain, Error, ErrorKind, Result},
+    host::{HostEvent, journal::Ground, plan::Stage},
+    id::SessionId,
+    runtime::{AttemptState, EngineInfo, RuntimeEvent},
+};
+
+/// Events of the engine, while it tells them.
+type Hints = Option<BoxStream<'static, RuntimeEvent>>;
+
+/// Looks at everything at its pace, at once when events get lost or somebody asks, and
+/// again and again while the engine does not answer.
+pub(super) async fn run(host: Arc<Host>) {
+    let mut backoff = host.backoff();
+    let mut hints: Hints = None;
+    let mut doubt = true;
+    loop {
+        if hints.is_none() {
+            hints = host.call("listen to the engine", host.runtime.events()).await.ok();
+        }
+        let wait = match look(&host, doubt).await {
+            Ok(()) => {
+                backoff.reset();
+                host.config.poll()
+            }
+            Err(_) => backoff.delay(),
+        };
+        doubt = pause(&host, Instant::now() + wait, &mut hints).await;
+    }
+}
+
+/// Passes hints on until it is time to look at everything. `true` if there is cause to
+/// doubt that the engine is the one it was.
+async fn pause(host: &Host, until: Instant, hints: &mut Hints) -> bool {
+    loop {
+        let hint = async {
+            match hints {
+                Some(stream) => stream.next().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = host.engine.look.notified() => return false,
+            hint = hint => match hint {
+                Some(RuntimeEvent::Attempt(run)) => {
+                    if let Some(door) = host.doors.of(run.session) {
+                        door.look();
+                    }
+                }
+                Some(RuntimeEvent::Resync) => return false,
+                None => {
+                    // It goes, or only its stream broke: looking tells.
+                    *hints = None;
+                    host.engine.gone();
+                    return true;
+                }
+            },
+            () = sleep_until(until) => return false,
+        }
+    }
+}
+
+/// Looks at everything, and wakes whoever has not seen it yet.
+async fn look(host: &Arc<Host>, doubt: bool) -> Result<()> {
+    if doubt || !host.engine.is_answering() {
+        check(host).await?;
+    }
+    let inventory = match host.call("list containers", host.runtime.list()).await {
+        Ok(inventory) => inventory,
+        Err(error) => {
+            away(host, &error);
+            // It may be a slow list and no more.
+            check(host).await?;
+            return Err(error);
+        }
+    };
+    let mut listed: BTreeMap<SessionId, BTreeMap<u32, AttemptState>> = BTreeMap::new();
+    for found in &inventory.found {
+        listed.entry(found.run.session).or_default().insert(found.run.attempt, found.state.clone());
+    }
+    for foreign in &inventory.foreign {
+        host.warn_once("foreign", format!("{} is left alone: {}", foreign.name, foreign.why));
+    }
+    let first = host.engine.inventory.send_replace(Some((Arc::new(inventory), Instant::now()))).is_none();
+    for (session, door) in host.doors.all() {
+        let listed = listed.remove(&session).unwrap_or_default();
+        if first || !door.has_seen(&listed) {
+            door.look();
+        }
+    }
+    if first {
+        // What is here and not in the journal is asked about.
+        host.snapshot.notify_one();
+    }
+    Ok(())
+}
+
+/// Asks the engine who it is. What ran on one that was restarted, and that takes games
+/// with it, is marked before anybody can take its end for one of its own.
+pub(super) async fn check(host: &Arc<Host>) -> Result<()> {
+    let info = match host.call("ask the engine", host.runtime.engine()).await {
+        Ok(info) => info,
+        Err(error) => {
+            away(host, &error);
+            return Err(error);
+        }
+    };
+    let before = host.journal.look(|state| state.ground.clone());
+    let now = Ground {
+        engine: info.id.clone(),
+        engine_boot: info.boot.clone(),
+        machine_boot: host.config.boot_id.clone(),
+    };
+    if took_games(&before, &now, &info, host.engine.was_gone()) {
+        mark(host);
+    }
+    // Not waited for: known too late, it is noticed twice, which harms nothing.
+    drop(host.journal.stand_on(now));
+    for warning in &info.warnings {
+        host.warn_once("engine", warning.clone());
+    }
+    *host.engine.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
+    if host.engine.answers.send_replace(Some(true)) == Some(false) {
+        host.well("engine");
+        host.events.tell(HostEvent::EngineBack);
+        tracing::info!("the engine answers again");
+        for (_, door) in host.doors.all() {
+            door.look();
+        }
+    }
+    Ok(())
+}
+
+/// Whether what ran before ended with the engine or the machine.
+fn took_games(before: &Ground, now: &Ground, info: &EngineInfo, was_gone: bool) -> bool {
+    let differ = |before: &str, now: &str| !before.is_empty() && !now.is_empty() && before != now;
+    if differ(&before.machine_boot, &now.machine_boot) {
+        return true;
+    }
+    let restarted = if differ(&before.engine, &now.engine) {
+        true
+    } else if before.engine_boot.is_empty() || now.engine_boot.is_empty() {
+        was_gone
+    } else {
+        before.engine_boot != now.engine_boot
+    };
+    restarted && !info.survives_restart
+}
+
+/// Marks what was running as gone with the engine, until it is seen alive.
+fn mark(host: &Host) {
+    let sessions: Vec<SessionId> = host.journal.look(|state| state.sessions.keys().copied().collect());
+    for session in sessions {
+        // What is decided on it later is waited for; records keep their order.
+        drop(host.journal.change(session, |entry| {
+            for attempt in entry.memory.attempts.values_mut() {
+                attempt.engine_lost |= matches!(attempt.stage, Stage::Starting | Stage::Running);
+            }
+        }));
+    }
+    host.engine.marks.fetch_add(1, SeqCst);
+}
+
+/// The engine did not answer.
+pub(super) fn away(host: &Host, error: &Error) {
+    if error.kind() == ErrorKind::Unavailable {
+        host.engine.gone();
+    }
+    if host.engine.answers.send_replace(Some(false)) != Some(false) {
+        let message = Chain(error).to_string();
+        host.condition("engine", format!("the engine does not answer: {message}"));
+        host.events.tell(HostEvent::EngineAway(message));
+        for (_, door) in host.doors.all() {
+            door.knock();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn games_go_with_an_engine_that_was_restarted_and_does_not_keep_them() {
+        let ground = |engine: &str, boot: &str, machine: &str| Ground {
+            engine: engine.to_owned(),
+            engine_boot: boot.to_owned(),
+            machine_boot: machine.to_owned(),
+        };
+        let before = ground("e", "1", "m");
+        for (now, survives, was_gone, took) in [
+            (ground("e", "1", "m"), false, false, false),
+            // It was silent and is the same: it was frozen, or the way to it was.
+            (ground("e", "1", "m"), false, true, false),
+            (ground("e", "2", "m"), false, false, true),
+            (ground("e", "2", "m"), true, true, false),
+            (ground("f", "1", "m"), false, false, true),
+            // Nothing outlives a reboot.
+            (ground("e", "2", "n"), true, false, true),
+            // Where a boot cannot be told, having been gone must do.
+            (ground("e", "", "m"), false, true, true),
+            (ground("e", "", "m"), false, false, false),
+        ] {
+            let info = EngineInfo { survives_restart: survives, ..EngineInfo::default() };
+            assert_eq!(took_games(&before, &now, &info, was_gone), took, "{now:?} {survives} {was_gone}");
+        }
+        let new = Ground::default();
+        assert!(!took_games(&new, &ground("e", "1", "m"), &EngineInfo::default(), false));
+    }
+}

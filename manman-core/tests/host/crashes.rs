@@ -1,0 +1,1 @@
+//! The manager dies before and after every single call it makes.

@@ -1,0 +1,13 @@
+//! Stories of a host manager, told on the memory backends under virtual time.
+
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod commands;
+
+mod ends;
+mod engine;
+mod recovery;
+mod starts;
+mod stops;
+mod sweeps;
+mod world;
