@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod codec;
+mod connect;
 pub mod convert;
 pub mod errors;
 pub mod gate;
@@ -14,6 +15,7 @@ mod strict;
 pub mod token;
 
 pub use auth::{Authenticator, Caller, Local};
+pub use connect::connect;
 pub use serve::ApiServer;
 pub use service::Api;
 pub use token::Token;

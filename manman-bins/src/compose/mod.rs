@@ -1,13 +1,25 @@
 //! Puts the parts together: what is chosen here is decided nowhere else.
 
+mod banner;
+mod down;
+mod error;
 mod late;
 mod lock;
+mod machine;
 mod plane;
+mod signals;
 mod socket;
 mod tasks;
+mod up;
 
+pub use banner::Banner;
+pub use down::{Down, DownError, Ended, down};
+pub use error::UpError;
 pub use late::LateViewing;
 pub use lock::{DataLock, LockError};
+pub use machine::docker;
 pub use plane::Plane;
+pub use signals::Signals;
 pub use socket::listen_at;
 pub use tasks::Tasks;
+pub use up::{MakeRuntime, Running, Say, up};

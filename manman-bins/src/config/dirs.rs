@@ -54,8 +54,13 @@ impl Places<'_> {
         self.0.join("lock")
     }
 
-    /// What the host manager keeps: journal and consoles.
-    pub fn host(&self) -> PathBuf {
-        self.0.join("host")
+    /// What the host manager has written down.
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+
+    /// The consoles that it keeps.
+    pub fn spool(&self) -> PathBuf {
+        self.0.join("spool")
     }
 }

@@ -22,6 +22,9 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+/// The image that games of these tests run.
+pub const IMAGE: &str = "game:1";
+
 /// A running control plane; ends when dropped.
 pub struct Plain {
     pub dir: tempfile::TempDir,
@@ -92,15 +95,7 @@ impl Plain {
     }
 
     pub async fn unix(&self) -> Channel {
-        let socket = self.socket();
-        let connect = tower::service_fn(move |_| {
-            let socket = socket.clone();
-            async move {
-                let stream = tokio::net::UnixStream::connect(socket).await?;
-                Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(stream))
-            }
-        });
-        Endpoint::from_static("http://manman.local").connect_with_connector(connect).await.unwrap()
+        unix(&self.socket()).await
     }
 
     /// A client that is let in.
@@ -126,26 +121,48 @@ impl Plain {
 
     /// A game, a config of it with one UDP port, and its deployment on `server`.
     pub async fn deployment(&self, server: i64, name: &str, port: i32) -> i64 {
-        let mut api = self.api().await;
-        let game = v1::CreateGameRequest { name: format!("{name}-game"), ..Default::default() };
-        let game = api.create_game(game).await.unwrap().into_inner().game.unwrap();
-        let config = v1::CreateGameConfigRequest {
-            game_id: game.game_id,
-            name: format!("{name}-config"),
-            body: Some(v1::ConfigBody {
-                image: "flooder".into(),
-                ports: vec![v1::PortNeed { container_port: port, protocol: v1::Protocol::Udp.into() }],
-                ..Default::default()
-            }),
-            idempotency_key: String::new(),
-        };
-        let config = api.create_game_config(config).await.unwrap().into_inner().config.unwrap();
-        let deploy = v1::DeployGameConfigRequest {
-            name: Some(name.into()),
-            server_id: Some(server),
-            game_config_id: config.config_id,
-            ..Default::default()
-        };
-        api.deploy_game_config(deploy).await.unwrap().into_inner().config.unwrap().server_game_config_id
+        deploy(&mut self.api().await, server, name, port).await
     }
+}
+
+/// Connects to the API at a Unix socket.
+pub async fn unix(socket: &std::path::Path) -> Channel {
+    let socket = socket.to_owned();
+    let connect = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move {
+            let stream = tokio::net::UnixStream::connect(socket).await?;
+            Ok::<_, std::io::Error>(hyper_util::rt::TokioIo::new(stream))
+        }
+    });
+    Endpoint::from_static("http://manman.local").connect_with_connector(connect).await.unwrap()
+}
+
+/// A client of the API at a Unix socket.
+pub async fn at(socket: &std::path::Path) -> Api {
+    ManManApiClient::with_interceptor(unix(socket).await, Bearer(None))
+}
+
+/// A game, a config of it with one UDP port, and its deployment on `server`.
+pub async fn deploy(api: &mut Api, server: i64, name: &str, port: i32) -> i64 {
+    let game = v1::CreateGameRequest { name: format!("{name}-game"), ..Default::default() };
+    let game = api.create_game(game).await.unwrap().into_inner().game.unwrap();
+    let config = v1::CreateGameConfigRequest {
+        game_id: game.game_id,
+        name: format!("{name}-config"),
+        body: Some(v1::ConfigBody {
+            image: IMAGE.into(),
+            ports: vec![v1::PortNeed { container_port: port, protocol: v1::Protocol::Udp.into() }],
+            ..Default::default()
+        }),
+        idempotency_key: String::new(),
+    };
+    let config = api.create_game_config(config).await.unwrap().into_inner().config.unwrap();
+    let deploy = v1::DeployGameConfigRequest {
+        name: Some(name.into()),
+        server_id: Some(server),
+        game_config_id: config.config_id,
+        ..Default::default()
+    };
+    api.deploy_game_config(deploy).await.unwrap().into_inner().config.unwrap().server_game_config_id
 }

@@ -1,0 +1,53 @@
+//! What this machine says about itself.
+
+use std::sync::Arc;
+
+use manman_core::{
+    error::Result,
+    host::{
+        HostConfig,
+        journal::{FileDisk, Journal},
+        spool::{FileSpool, SpoolConfig},
+    },
+    runtime::{Owner, Runtime},
+};
+use manman_docker::{DockerConfig, DockerRuntime};
+
+use crate::config::{Places, UpConfig};
+
+/// How the host manager of this machine behaves.
+pub(super) fn host_config(config: &UpConfig) -> HostConfig {
+    let mut host = HostConfig::default();
+    host.name = config.server_name.clone();
+    host.environment = config.environment.clone();
+    host.machine_id = first_line("/etc/machine-id");
+    host.boot_id = first_line("/proc/sys/kernel/random/boot_id");
+    host
+}
+
+/// What it has written down.
+pub(super) fn journal(config: &UpConfig) -> Result<Journal> {
+    Journal::open(FileDisk::open(Places(&config.data_dir).journal())?)
+}
+
+/// The consoles that it keeps.
+pub(super) fn spool(config: &UpConfig) -> Result<FileSpool> {
+    FileSpool::new(Places(&config.data_dir).spool(), SpoolConfig::default())
+}
+
+/// The Docker Engine that the configuration names. Contacts nobody.
+///
+/// # Errors
+/// `Config` with all that is wrong.
+pub fn docker(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
+    let mut docker = DockerConfig::new(&config.data_dir);
+    docker.socket = config.docker_socket.clone();
+    docker.host_data_dir = config.host_data_dir.clone();
+    Ok(Arc::new(DockerRuntime::new(owner, docker)?))
+}
+
+/// The first line of a small file, or nothing.
+fn first_line(path: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.lines().next().unwrap_or_default().trim().chars().take(64).collect()
+}

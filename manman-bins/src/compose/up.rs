@@ -1,0 +1,261 @@
+//! An installation in one process: control plane, API and host manager on SQLite, disk
+//! and a broker in memory.
+
+use std::{fmt, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+
+use manman_core::{
+    broker::Queue,
+    clock::SystemClock,
+    control::ControlConfig,
+    error::{Chain, Result},
+    host::{Manager, join},
+    memory::MemoryBroker,
+    model::State,
+    runtime::{Owner, Runtime},
+    store::{Page, SessionFilter, SessionStore as _},
+};
+use manman_store::{SqliteConfig, SqliteStore};
+
+use super::{
+    DataLock, LateViewing, Plane, Signals, Tasks, UpError,
+    banner::{Banner, describe, goodbye},
+    listen_at, machine,
+};
+use crate::{
+    api::{ApiServer, Local, Token},
+    config::{Places, UpConfig},
+};
+
+/// How long the engine may take to be named in the banner.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two tries to reach an engine that was not there.
+const ENGINE_EVERY: Duration = Duration::from_secs(2);
+
+/// How long the host manager may take for its last words; it promises ten seconds.
+const HOST_PATIENCE: Duration = Duration::from_secs(7);
+
+/// How long the rest may take after that.
+const REST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Where sentences for the operator go; log lines go elsewhere.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Makes the runtime of whoever this host turned out to be.
+pub type MakeRuntime = Box<dyn FnOnce(&UpConfig, Owner) -> Result<Arc<dyn Runtime>> + Send>;
+
+/// An installation that is up.
+pub struct Running {
+    // Last to go: it is free when nothing of this process touches the directory any more.
+    tasks: Tasks,
+    host: Tasks,
+    stop: CancellationToken,
+    stop_host: CancellationToken,
+    stop_processor: CancellationToken,
+    store: Arc<SqliteStore>,
+    broker: Arc<MemoryBroker>,
+    listen: std::net::SocketAddr,
+    say: Say,
+    _lock: DataLock,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running").field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+/// Brings an installation up: takes its data directory, migrates its store, serves its
+/// API at once, and runs its host manager, whether or not the engine answers already.
+///
+/// # Errors
+/// Why it cannot be brought up; nothing of it is left running.
+pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Running, UpError> {
+    let places = Places(&config.data_dir);
+    make_dir(&config.data_dir).map_err(|error| UpError::DataDir { dir: config.data_dir.clone(), error })?;
+    let lock = DataLock::take(&places.lock())?;
+    let token = Token::read_or_create(&places.token())
+        .map_err(|error| UpError::Token { path: places.token(), error })?;
+    let tcp = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| UpError::Listen { address: config.listen, error })?;
+    let listen = tcp.local_addr().unwrap_or(config.listen);
+    let database = SqliteConfig::at(places.database()).migrated();
+    let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(UpError::Store)?;
+    let store = Arc::new(store);
+    let broker = Arc::new(MemoryBroker::new());
+    let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
+
+    let (stop, stop_host, stop_processor) =
+        (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
+    let (mut tasks, mut host) = (Tasks::default(), Tasks::default());
+    let viewing = LateViewing::default();
+    let api = plane
+        .api(Arc::new(viewing.clone()), config.data_dir.clone(), Arc::new(Local::new(&token)), stop.clone())
+        .await
+        .map_err(UpError::Store)?;
+    let unix = listen_at(&places.socket())
+        .and_then(UnixListener::from_std)
+        .map_err(|error| UpError::Socket { path: places.socket(), error })?;
+    serve(&mut tasks, api, tcp, unix);
+    plane.spawn_processor(&mut tasks, stop_processor.clone());
+
+    let journal = machine::journal(&config).map_err(UpError::Host)?;
+    let spool = machine::spool(&config).map_err(UpError::Host)?;
+    let host_config = machine::host_config(&config);
+    let uplink = Arc::new(plane.uplink());
+    let identity = join(&*uplink, &journal, &host_config, &stop_host).await.map_err(UpError::Host)?;
+    let owner =
+        Owner { cluster: identity.cluster, server: identity.server, environment: config.environment.clone() };
+    let runtime = runtime(&config, owner).map_err(UpError::Host)?;
+    let manager = Manager::builder(runtime.clone(), broker.clone(), uplink)
+        .journal(journal)
+        .spool(Arc::new(spool))
+        .build(host_config)
+        .map_err(UpError::Host)?;
+    viewing.set(Arc::new(manager.consoles()));
+    let until = stop_host.clone();
+    host.spawn("the host manager", async move {
+        manager.run(until).await.map_err(|error| Chain(&error).to_string())
+    });
+
+    let engine = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await;
+    let engine = match engine {
+        Ok(Ok(engine)) => Ok(engine),
+        Ok(Err(error)) => Err(Chain(&error).to_string()),
+        Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
+    };
+    if engine.is_err() {
+        tasks.spawn("the look for the engine", wait_for_engine(runtime, say.clone(), stop.clone()));
+    }
+    let running =
+        Running { tasks, host, stop, stop_host, stop_processor, store, broker, listen, say, _lock: lock };
+    let banner = Banner {
+        data_dir: config.data_dir,
+        listen,
+        server: (config.server_name.to_string(), identity.server.0),
+        environment: config.environment.to_string(),
+        engine,
+        live: running.live().await,
+        warnings: config.warnings,
+    };
+    (running.say)(&banner.to_string());
+    Ok(running)
+}
+
+impl Running {
+    /// Where the API is served over TCP.
+    pub fn listen(&self) -> std::net::SocketAddr {
+        self.listen
+    }
+
+    /// Runs until a signal or a client asks for the end, then lets go of the games, which
+    /// go on. A second signal ends it at once.
+    ///
+    /// # Errors
+    /// [`UpError::Died`] if a part of it ended before; [`UpError::Hurried`].
+    pub async fn until_told(mut self, signals: &mut Signals) -> Result<(), UpError> {
+        let died = tokio::select! {
+            signal = signals.next() => {
+                (self.say)(&format!("{signal}: ending; games go on (once more ends at once)"));
+                None
+            }
+            () = self.stop.cancelled() => None,
+            sentence = self.tasks.first_end() => Some(sentence),
+            sentence = self.host.first_end() => Some(sentence),
+        };
+        tokio::select! {
+            () = self.end() => {}
+            _ = signals.next() => return Err(UpError::Hurried),
+        }
+        match died {
+            None => Ok(()),
+            Some(sentence) => Err(UpError::Died(sentence)),
+        }
+    }
+
+    /// Ends it, leaving games running.
+    pub async fn end(self) {
+        let Self { tasks, host, stop, stop_host, stop_processor, store, broker, say, _lock, .. } = self;
+        stop_host.cancel();
+        let mut wrong = host.end(HOST_PATIENCE).await;
+        heard(&broker).await;
+        stop.cancel();
+        stop_processor.cancel();
+        wrong.extend(tasks.end(REST_PATIENCE).await);
+        for sentence in wrong {
+            tracing::warn!("{sentence}");
+        }
+        let live = live(&store).await;
+        store.close().await;
+        say(&goodbye(live));
+    }
+
+    async fn live(&self) -> usize {
+        live(&self.store).await
+    }
+}
+
+/// How many sessions have not ended; as many as can be told.
+async fn live(store: &SqliteStore) -> usize {
+    let states = State::ALL.iter().copied().filter(|state| !state.is_end()).collect();
+    let filter = SessionFilter { states, ..SessionFilter::default() };
+    match store.session_list(filter, Page::first(10_000)).await {
+        Ok(sessions) => sessions.len(),
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "the live sessions cannot be counted");
+            0
+        }
+    }
+}
+
+/// Gives the event processor a moment to hear the host's last words.
+async fn heard(broker: &MemoryBroker) {
+    let queue = Queue::of_processor().name;
+    for _ in 0..20 {
+        if broker.depth(&queue).unwrap_or_default() == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn serve(tasks: &mut Tasks, api: ApiServer, tcp: TcpListener, unix: UnixListener) {
+    let served = |served: std::result::Result<(), tonic::transport::Error>| {
+        served.map_err(|error| Chain(&error).to_string())
+    };
+    let over_tcp = api.clone();
+    tasks.spawn("the API over TCP", async move { served(over_tcp.serve_tcp(tcp).await) });
+    tasks.spawn("the API on its socket", async move { served(api.serve_unix(unix).await) });
+}
+
+async fn wait_for_engine(
+    runtime: Arc<dyn Runtime>,
+    say: Say,
+    stop: CancellationToken,
+) -> std::result::Result<(), String> {
+    let mut asked = tokio::time::interval(ENGINE_EVERY);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            _ = asked.tick() => {}
+        }
+        if let Ok(engine) = runtime.engine().await {
+            say(&format!("the engine is there: {}", describe(&engine)));
+            for warning in &engine.warnings {
+                say(&format!("  note: {warning}"));
+            }
+            // Its work is done, and an early end would be taken for a death.
+            stop.cancelled().await;
+            return Ok(());
+        }
+    }
+}
+
+/// Makes the data directory; what is secret in it has a mode of its own.
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)
+}
