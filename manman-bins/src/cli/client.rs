@@ -32,6 +32,9 @@ const CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// Before each repetition of a call whose connection was lost.
 const BEFORE_REPETITION: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 
+/// A page of 200 configs may be large.
+const LARGEST_ANSWER: usize = 64 << 20;
+
 /// A connection to a manman.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -96,7 +99,11 @@ impl Client {
             Some(io::ErrorKind::PermissionDenied) => place.forbidden(),
             _ => place.nobody(),
         })?;
-        Ok(Self { api: ManManApiClient::with_interceptor(channel, Proof(bearer)), place })
+        Ok(Self {
+            api: ManManApiClient::with_interceptor(channel, Proof(bearer))
+                .max_decoding_message_size(LARGEST_ANSWER),
+            place,
+        })
     }
 
     /// A connection that was made already, for tests.

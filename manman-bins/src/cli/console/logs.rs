@@ -27,15 +27,24 @@ pub async fn logs(context: &mut Context, args: &LogsArgs) -> Result<(), Failure>
     let mut printer = Printer::new(style, &context.screen);
     let begin = begin(args.lines, args.since_seq);
     let mut follower = Follower::new(context.client.clone(), found.id, begin, args.follow);
-    while let Some(seen) = follower.next().await? {
-        printer.seen(&mut context.screen, seen)?;
+    let followed = print(context, &mut follower, &mut printer).await;
+    if matches!(followed, Err(Failure::NobodyReads)) {
+        return followed;
     }
     printer.finish(&mut context.screen)?;
+    followed?;
     if args.follow && context.screen.err_is_terminal() {
         let session = status_of(&context.client, found.id).await?;
         if is_end(&session) {
             context.screen.remark(ended(&session))?;
         }
+    }
+    Ok(())
+}
+
+async fn print(context: &mut Context, follower: &mut Follower, printer: &mut Printer) -> Result<(), Failure> {
+    while let Some(seen) = follower.next().await? {
+        printer.seen(&mut context.screen, seen)?;
     }
     Ok(())
 }

@@ -1,10 +1,13 @@
 //! Consoles: what games print, and what they are told.
 
+mod columns;
 mod editor;
 mod follow;
+mod gap;
 mod input;
 mod interactive;
 mod join;
+mod key;
 pub mod lines;
 mod logs;
 mod printer;

@@ -5,10 +5,11 @@
 //! the bottom and is drawn again when other lines come.
 
 use manman_core::clock::Timestamp;
-use unicode_width::UnicodeWidthChar as _;
 
 use super::{
+    columns::{first_columns, last_columns, width},
     follow::{Seen, source},
+    gap::gap_text,
     join::{Joined, Joiner},
     record::records,
 };
@@ -19,7 +20,7 @@ use crate::{
     },
     cli::{
         failure::Failure,
-        output::{Cleaner, Screen, harmless, lower, size},
+        output::{Cleaner, Screen, harmless},
     },
 };
 
@@ -275,54 +276,6 @@ fn is_terminal(screen: &Screen, source: LogSource) -> bool {
         LogSource::Stderr => screen.err_is_terminal(),
         _ => screen.out_is_terminal(),
     }
-}
-
-fn width(text: &str) -> usize {
-    text.chars().map(|c| c.width().unwrap_or(0)).sum()
-}
-
-fn first_columns(text: &str, columns: usize) -> &str {
-    let mut used = 0;
-    for (at, c) in text.char_indices() {
-        used += c.width().unwrap_or(0);
-        if used > columns {
-            return &text[..at];
-        }
-    }
-    text
-}
-
-fn last_columns(text: &str, columns: usize) -> &str {
-    let mut used = 0;
-    for (at, c) in text.char_indices().rev() {
-        used += c.width().unwrap_or(0);
-        if used > columns {
-            return &text[at + c.len_utf8()..];
-        }
-    }
-    text
-}
-
-fn gap_text(gap: &v1::LogGap) -> String {
-    let mut parts = Vec::new();
-    if let Some(lines) = gap.lines {
-        parts.push(format!("{lines} lines"));
-    }
-    if let Some(bytes) = gap.bytes {
-        parts.push(size(bytes));
-    }
-    let mut text = match parts.is_empty() {
-        true => "gap: output".to_owned(),
-        false => format!("gap: {}", parts.join(", ")),
-    };
-    if gap.source.is_some() {
-        text.push_str(&format!(" of {}", lower(gap.source().as_str_name(), "LOG_SOURCE_")));
-    }
-    text.push_str(if gap.uncertain { " may be missing or doubled here" } else { " missing here" });
-    if !gap.reason.is_empty() {
-        text.push_str(&format!(": {}", harmless(&gap.reason)));
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::{
     api::v1::{self, port_request::Ask},
     cli::{
         client::new_key,
-        exit::Exit,
         failure::Failure,
         grammar::{DeploymentCommand, DeploymentCreate},
         output::{Facts, Table, host_ports, lower, moment, needed_port, since},
@@ -39,12 +38,13 @@ pub async fn run(context: &mut Context, command: DeploymentCommand) -> Result<()
 async fn create(context: &mut Context, args: DeploymentCreate) -> Result<(), Failure> {
     let config = find(&context.client, v1::Noun::GameConfig, &args.config).await?;
     let server_id = match &args.server {
-        Some(server) => find(&context.client, v1::Noun::Server, server).await?.id,
-        None => only_server(context).await?,
+        Some(server) => Some(find(&context.client, v1::Noun::Server, server).await?.id),
+        // The only one there is.
+        None => None,
     };
     let request = v1::DeployGameConfigRequest {
         name: Some(args.name.into()),
-        server_id: Some(server_id),
+        server_id,
         game_config_id: config.id,
         ports: args.ports.iter().map(asked).collect(),
         labels: args.labels.into_iter().collect(),
@@ -57,21 +57,6 @@ async fn create(context: &mut Context, args: DeploymentCreate) -> Result<(), Fai
     let ports = host_ports(&made.port_bindings);
     let ports = if ports.is_empty() { ports } else { format!(", ports {ports}") };
     context.screen.say(format!("created deployment {} ({}){ports}", made.name, made.server_game_config_id))
-}
-
-async fn only_server(context: &Context) -> Result<i64, Failure> {
-    let servers = pages::servers(&context.client).await?;
-    match servers.as_slice() {
-        [only] => Ok(only.server_id),
-        [] => Err(Failure::failed("no server has registered yet").remedy(
-            "A host manager registers by itself once it runs; look again with `manman server list`.",
-        )),
-        several => {
-            let names: Vec<_> = several.iter().map(|server| server.name.as_str()).collect();
-            Err(Failure::new(Exit::Usage, "usage", "there are several servers")
-                .remedy(format!("Say which: --server {}.", names.join("|"))))
-        }
-    }
 }
 
 fn asked(asked: &PortAsked) -> v1::PortRequest {

@@ -1,5 +1,6 @@
 //! What the commands do, one file for each noun.
 
+mod body;
 mod config;
 mod deployment;
 mod explain;
