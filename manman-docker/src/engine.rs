@@ -13,6 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures::future::{Fuse, FutureExt};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
@@ -60,7 +61,7 @@ impl Engine {
                 .body(Empty::new())
                 .map_err(|error| broken(operation, error))?;
             let (mut sender, connection) = self.connect(operation).await?;
-            let mut connection = pin!(connection.with_upgrades());
+            let mut connection = pin!(connection.with_upgrades().fuse());
             let answer = drive(operation, connection.as_mut(), sender.send_request(request)).await?;
             if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let status = answer.status();
@@ -93,7 +94,7 @@ impl Engine {
             let (answer, mut connection) = self.ask(operation, path).await?;
             let status = answer.status();
             if status.is_success() {
-                return Ok(Streaming { operation, body: answer.into_body(), connection: Some(connection) });
+                return Ok(Streaming { operation, body: answer.into_body(), connection });
             }
             let body = drive(operation, connection.as_mut(), document(answer)).await?;
             Err(refusal(operation, status, &body))
@@ -101,11 +102,15 @@ impl Engine {
         .await
     }
 
-    async fn ask(&self, operation: &'static str, path: &str) -> Result<(Response<Incoming>, Pin<Box<Wire>>)> {
+    async fn ask(
+        &self,
+        operation: &'static str,
+        path: &str,
+    ) -> Result<(Response<Incoming>, Pin<Box<Fuse<Wire>>>)> {
         let request =
             self.request(Method::GET, path).body(Empty::new()).map_err(|error| broken(operation, error))?;
         let (mut sender, connection) = self.connect(operation).await?;
-        let mut connection = Box::pin(connection);
+        let mut connection = Box::pin(connection.fuse());
         let answer = drive(operation, connection.as_mut(), sender.send_request(request)).await?;
         Ok((answer, connection))
     }
@@ -133,8 +138,7 @@ type Wire = Connection<TokioIo<UnixStream>, Empty<Bytes>>;
 pub(crate) struct Streaming {
     operation: &'static str,
     body: Incoming,
-    /// Until the engine has closed it.
-    connection: Option<Pin<Box<Wire>>>,
+    connection: Pin<Box<Fuse<Wire>>>,
 }
 
 impl Streaming {
@@ -148,11 +152,7 @@ impl Streaming {
         loop {
             // The connection moves the bytes into the body: it is polled first, and its
             // own end or failure shows in the body.
-            if let Some(connection) = &mut self.connection
-                && connection.as_mut().poll(cx).is_ready()
-            {
-                self.connection = None;
-            }
+            let _ = self.connection.as_mut().poll(cx);
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(Ok(None)),
                 Some(Err(error)) => return Poll::Ready(Err(broken(self.operation, error))),
@@ -175,15 +175,12 @@ impl fmt::Debug for Streaming {
 /// Runs `work` together with the connection that it waits for.
 async fn drive<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     operation: &'static str,
-    mut connection: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    mut connection: Pin<&mut Fuse<impl Future<Output = hyper::Result<()>>>>,
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T> {
     let mut work = pin!(work);
-    let mut open = true;
     std::future::poll_fn(|cx| {
-        if open && connection.as_mut().poll(cx).is_ready() {
-            open = false;
-        }
+        let _ = connection.as_mut().poll(cx);
         work.as_mut().poll(cx)
     })
     .await

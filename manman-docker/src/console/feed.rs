@@ -16,6 +16,8 @@ pub(super) struct Fresh {
     pub pieces: Pieces,
     /// When it was read.
     pub read_at: Timestamp,
+    /// The engine passed it on after this moment.
+    pub since: Timestamp,
     /// What the engine had passed on before this moment is in here or was before.
     pub drained: Timestamp,
 }
@@ -187,6 +189,7 @@ mod tests {
                 tally: Default::default(),
             },
             read_at: Timestamp::default(),
+            since: Timestamp::default(),
             drained: Timestamp::default(),
         }
     }

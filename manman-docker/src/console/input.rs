@@ -17,16 +17,25 @@ const DEADLINE: Duration = Duration::from_secs(2);
 
 /// The writing half of an attach.
 #[derive(Debug)]
-pub(super) struct AttachInput(Option<OwnedWriteHalf>);
+pub(super) struct AttachInput {
+    half: Option<OwnedWriteHalf>,
+    /// Whether the game has a stdin.
+    takes: bool,
+}
 
 impl AttachInput {
     pub fn new(half: OwnedWriteHalf) -> Self {
-        Self(Some(half))
+        Self { half: Some(half), takes: true }
     }
 
-    /// Of a container that takes no input, or none any more.
+    /// Of a container that was made without a stdin.
+    pub fn without(half: OwnedWriteHalf) -> Self {
+        Self { half: Some(half), takes: false }
+    }
+
+    /// Of a container that is over.
     pub fn closed() -> Self {
-        Self(None)
+        Self { half: None, takes: true }
     }
 }
 
@@ -34,7 +43,7 @@ impl Drop for AttachInput {
     /// Without closing it for writing: the engine ends the *output* of an attach whose
     /// stdin ends (`AttachStreams` in its source, 20.10). The reader ends both.
     fn drop(&mut self) {
-        if let Some(half) = self.0.take() {
+        if let Some(half) = self.half.take() {
             half.forget();
         }
     }
@@ -43,8 +52,11 @@ impl Drop for AttachInput {
 #[async_trait]
 impl Input for AttachInput {
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(half) = &self.0 else {
-            return Err(Error::new(ErrorKind::NotFound, OPERATION, "there is no stdin to write to"));
+        if !self.takes {
+            return Err(Error::new(ErrorKind::Unsupported, OPERATION, "the game has no stdin"));
+        }
+        let Some(half) = &self.half else {
+            return Err(Error::new(ErrorKind::NotFound, OPERATION, "the game has ended"));
         };
         let deadline = Instant::now() + DEADLINE;
         let mut written = 0;
@@ -52,8 +64,11 @@ impl Input for AttachInput {
             match half.try_write(&bytes[written..]) {
                 Ok(some) => written += some,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if tokio::time::timeout_at(deadline, half.writable()).await.is_err() {
-                        return Err(not_read(written, bytes.len()));
+                    match tokio::time::timeout_at(deadline, half.writable()).await {
+                        Ok(Ok(())) => {}
+                        // The reading thread has ended, and with it all that is open.
+                        Ok(Err(error)) => return Err(broken(written, bytes.len(), error)),
+                        Err(_) => return Err(not_read(written, bytes.len())),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -86,6 +86,7 @@ pub(super) struct Lane {
     line: u64,
     /// Within one reading of the log.
     passed: bool,
+    anchored: bool,
     at_cursor: u32,
     news: bool,
     candidate: Option<Candidate>,
@@ -120,6 +121,7 @@ impl Lane {
             earliest: 0,
             line: 0,
             passed: false,
+            anchored: false,
             at_cursor: 0,
             news: false,
             candidate: None,
@@ -179,6 +181,7 @@ impl Lane {
     /// Begins to read the log anew.
     pub fn begin_reading(&mut self) {
         self.passed = false;
+        self.anchored = false;
         self.at_cursor = 0;
         self.news = false;
     }
@@ -208,6 +211,17 @@ impl Lane {
         self.skip(text)
     }
 
+    /// Whether a message with this stamp is new although the last one before it was not
+    /// seen: something may be missing between.
+    pub fn would_jump(&self, at: Nanos) -> bool {
+        !self.passed && at > self.cursor.at
+    }
+
+    /// Whether the last message that was taken before this reading stands in it.
+    pub fn saw_anchor(&self) -> bool {
+        self.anchored
+    }
+
     /// The engine's `since` includes its moment, and stamps of one channel only rise: what
     /// stands before the cursor was taken. After it, the order counts and not the clock.
     fn is_old(&mut self, at: Nanos) -> bool {
@@ -220,6 +234,7 @@ impl Lane {
         }
         self.at_cursor += 1;
         self.passed = self.at_cursor >= self.cursor.nth;
+        self.anchored |= self.at_cursor == self.cursor.nth;
         self.at_cursor <= self.cursor.nth
     }
 
@@ -355,6 +370,15 @@ impl Lane {
     /// Whether the log has reached what the attach still has.
     fn reaches(&self) -> bool {
         matches!(self.phase, Phase::Found(begin) if self.log.end() >= begin + self.attach_begin)
+    }
+
+    /// Whether only the log can help this channel on.
+    pub fn needs_log(&self) -> bool {
+        match self.phase {
+            Phase::Log => true,
+            Phase::Found(_) => !self.reaches(),
+            Phase::Live => false,
+        }
     }
 
     /// Turns to the attach if that is possible now: returns what it has beyond the log.

@@ -3,10 +3,7 @@
 //! Never `follow=1`: a follower costs the engine several times the work of an attach,
 //! ends early when the container ends, and loses and doubles lines at rotation.
 
-use manman_core::{
-    console::Channel,
-    error::{Error, ErrorKind, Result},
-};
+use manman_core::error::{Error, ErrorKind, Result};
 
 use super::{
     demux::Desync,
@@ -17,7 +14,17 @@ use crate::engine::{Engine, Streaming};
 
 const OPERATION: &str = "console log";
 
-/// One reading of a log, from some moment to its end.
+/// What of a log is read. Always to its end; all of it where nothing is said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Span {
+    /// From this moment on, what was logged at the moment itself included. The engine
+    /// reads all of the log to find it.
+    pub from: Option<Nanos>,
+    /// At most so many messages, of both channels together. The engine reads no more.
+    pub last: Option<u32>,
+}
+
+/// One reading of a log.
 #[derive(Debug)]
 pub(super) struct LogRead {
     stream: Streaming,
@@ -25,24 +32,27 @@ pub(super) struct LogRead {
 }
 
 impl LogRead {
-    /// Reads what was logged on `channels` since a moment; that of the moment itself is
-    /// included. `None` reads from the log's beginning.
+    /// Reads what was logged in `span` on the channels that are `true`.
     pub async fn open(
         engine: &Engine,
         container: &str,
         tty: bool,
-        channels: &[Channel],
-        from: Option<Nanos>,
+        channels: [bool; 2],
+        span: Span,
     ) -> Result<Self> {
-        let wants = |channel| u8::from(channels.contains(&channel) || (tty && !channels.is_empty()));
+        let stdout = channels[0] || tty;
+        let stderr = channels[1] || tty;
         let mut path = format!(
             "/containers/{container}/logs?follow=0&timestamps=1&stdout={}&stderr={}",
-            wants(Channel::Stdout),
-            wants(Channel::Stderr)
+            u8::from(stdout),
+            u8::from(stderr)
         );
-        if let Some(from) = from {
+        if let Some(from) = span.from {
             path.push_str("&since=");
             path.push_str(&stamp::since(from));
+        }
+        if let Some(last) = span.last {
+            path.push_str(&format!("&tail={last}"));
         }
         let stream = engine.stream(OPERATION, &path).await?;
         Ok(Self { stream, messages: Messages::new(tty) })

@@ -4,6 +4,8 @@
 //! began, byte for byte, save that `json-file` keeps no bytes that are not UTF-8
 //! (see [`Form`](super::form::Form)).
 
+use std::time::Duration;
+
 use manman_core::{
     clock::Timestamp,
     console::{Channel, Position},
@@ -12,7 +14,10 @@ use manman_core::{
 
 const VERSION: u8 = 1;
 const ANCHORED: u8 = 1;
-const LENGTH: usize = 2 + 8 + 2 * 24;
+const LENGTH: usize = 2 + 8 + 2 * (COUNT + COUNT + 8 + 4);
+
+/// A count has six bytes: 281 TB.
+const COUNT: usize = 6;
 
 /// How far one channel was delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,8 +26,12 @@ pub(super) struct Stand {
     pub bytes: u64,
     /// Newlines among them.
     pub lines: u64,
-    /// When the last of them was read.
+    /// When the last of them was read or, if they come from the log, logged.
     pub last: Timestamp,
+    /// The last of them was passed on by the engine after this moment. Not much before
+    /// `last` where there is much to read; but a reader that was kept from reading for a
+    /// minute reads late what was printed then.
+    pub since: Timestamp,
 }
 
 /// How far a console was delivered.
@@ -42,24 +51,25 @@ impl Place {
     pub const START: Self = Self {
         anchored: true,
         drained: Timestamp::from_micros(0),
-        stands: [Stand { bytes: 0, lines: 0, last: Timestamp::from_micros(0) }; 2],
+        stands: [Stand {
+            bytes: 0,
+            lines: 0,
+            last: Timestamp::from_micros(0),
+            since: Timestamp::from_micros(0),
+        }; 2],
     };
 
     pub fn encode(&self) -> Position {
-        let mut bytes = [0; LENGTH];
-        bytes[0] = VERSION;
-        bytes[1] = if self.anchored { ANCHORED } else { 0 };
-        let mut rest = &mut bytes[2..];
-        let mut put = |word: u64| {
-            let (head, tail) = std::mem::take(&mut rest).split_at_mut(8);
-            head.copy_from_slice(&word.to_le_bytes());
-            rest = tail;
-        };
-        put(self.drained.as_micros() as u64);
+        let mut bytes = Vec::with_capacity(LENGTH);
+        bytes.extend_from_slice(&[VERSION, if self.anchored { ANCHORED } else { 0 }]);
+        bytes.extend_from_slice(&self.drained.as_micros().to_le_bytes());
         for stand in &self.stands {
-            put(stand.bytes);
-            put(stand.lines);
-            put(stand.last.as_micros() as u64);
+            bytes.extend_from_slice(&stand.bytes.to_le_bytes()[..COUNT]);
+            bytes.extend_from_slice(&stand.lines.to_le_bytes()[..COUNT]);
+            bytes.extend_from_slice(&stand.last.as_micros().to_le_bytes());
+            // In milliseconds, rounded away from `last`; beyond weeks it is a long time anyway.
+            let span = stand.last.since(stand.since).as_micros().div_ceil(1_000);
+            bytes.extend_from_slice(&u32::try_from(span).unwrap_or(u32::MAX).to_le_bytes());
         }
         // It fits: `LENGTH` is below `Position::MAX`.
         Position::from_bytes(&bytes).unwrap_or(Position::START)
@@ -77,17 +87,18 @@ impl Place {
                 format!("{position:?} is no position of a console here"),
             ));
         }
-        let mut words = bytes[2..].chunks_exact(8).map(|word| {
-            let mut le = [0; 8];
-            le.copy_from_slice(word);
-            u64::from_le_bytes(le)
-        });
-        let mut word = || words.next().unwrap_or_default();
-        let drained = Timestamp::from_micros(word() as i64);
-        let stands = Channel::BOTH.map(|_| Stand {
-            bytes: word(),
-            lines: word(),
-            last: Timestamp::from_micros(word() as i64),
+        let mut rest = &bytes[2..];
+        let mut number = |length: usize| {
+            let (head, tail) = rest.split_at(length);
+            rest = tail;
+            head.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+        };
+        let drained = Timestamp::from_micros(number(8) as i64);
+        let stands = Channel::BOTH.map(|_| {
+            let (bytes, lines) = (number(COUNT), number(COUNT));
+            let last = Timestamp::from_micros(number(8) as i64);
+            let since = last.minus(Duration::from_millis(number(4)));
+            Stand { bytes, lines, last, since }
         });
         Ok(Self { anchored: bytes[1] & ANCHORED != 0, drained, stands })
     }
@@ -99,12 +110,14 @@ mod tests {
 
     #[test]
     fn a_place_survives_its_position() {
-        let stand = |n| Stand { bytes: n, lines: n / 7, last: Timestamp::from_micros(n as i64 * 3) };
-        let place = Place {
-            anchored: false,
-            drained: Timestamp::from_micros(99),
-            stands: [stand(70), stand(u64::MAX)],
+        let stand = |n| Stand {
+            bytes: n,
+            lines: n / 7,
+            last: Timestamp::from_micros(1_800_000_000_000_000 + n as i64),
+            since: Timestamp::from_micros(1_799_999_999_000_000 + n as i64),
         };
+        let drained = Timestamp::from_micros(-99);
+        let place = Place { anchored: false, drained, stands: [stand(70), stand((1 << 48) - 1)] };
         assert_eq!(Place::decode(&place.encode()).unwrap(), place);
         assert_eq!(Place::decode(&Position::START).unwrap(), Place::START);
     }

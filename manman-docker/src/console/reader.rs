@@ -105,6 +105,7 @@ struct Reading {
     prefix: Bytes,
     /// When an unfinished line is shown as it is. Only there while one waits.
     partial: Option<Partial>,
+    /// When the socket was last seen empty.
     drained: Timestamp,
     sink: Sink,
     clock: Arc<dyn Clock>,
@@ -117,24 +118,30 @@ struct Partial {
 
 impl Reading {
     /// Hands over `pieces`; says whether to go on.
-    fn push(&mut self, pieces: Option<Pieces>, read_at: Timestamp) -> bool {
-        pieces.is_none_or(|pieces| self.sink.push(Fresh { pieces, read_at, drained: self.drained }))
+    fn push(&mut self, pieces: Option<Pieces>, read_at: Timestamp, since: Timestamp) -> bool {
+        let drained = self.drained;
+        pieces.is_none_or(|pieces| self.sink.push(Fresh { pieces, read_at, since, drained }))
     }
 
     /// One read; `false` if it was the last one.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         BUFFER.with_borrow_mut(|(buffer, scratch)| {
             let now = self.clock.now();
+            let since = self.drained;
             let prefix = std::mem::take(&mut self.prefix);
             let bytes = if prefix.is_empty() {
                 let mut read = ReadBuf::new(buffer);
-                if let Err(error) = ready!(Pin::new(&mut self.from).poll_read(cx, &mut read)) {
-                    self.sink.close(Close::Broken(error.to_string()));
-                    return Poll::Ready(false);
+                match Pin::new(&mut self.from).poll_read(cx, &mut read) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => {
+                        self.sink.close(Close::Broken(error.to_string()));
+                        return Poll::Ready(false);
+                    }
+                    Poll::Pending => return Poll::Pending,
                 }
                 let length = read.filled().len();
                 if length == 0 {
-                    self.end(now, scratch);
+                    self.end(now, since, scratch);
                     return Poll::Ready(false);
                 }
                 if length < READ {
@@ -146,7 +153,7 @@ impl Reading {
                 &*prefix
             };
             let pieces = self.demux.feed(bytes, scratch);
-            if !self.push(pieces, now) {
+            if !self.push(pieces, now, since) {
                 return Poll::Ready(false);
             }
             if let Some(desync) = self.demux.failure() {
@@ -157,9 +164,9 @@ impl Reading {
         })
     }
 
-    fn end(&mut self, now: Timestamp, scratch: &mut Scratch) {
+    fn end(&mut self, now: Timestamp, since: Timestamp, scratch: &mut Scratch) {
         let pieces = self.demux.flush(scratch);
-        self.push(pieces, now);
+        self.push(pieces, now, since);
         self.sink.close(if self.demux.is_between_frames() {
             Close::Eof
         } else {
@@ -184,7 +191,7 @@ impl Reading {
         // Lines that began to wait later get their own time on the next round.
         let pieces = BUFFER.with_borrow_mut(|(_, scratch)| demux.flush_waiting(which, scratch));
         let now = self.clock.now();
-        Poll::Ready(self.push(pieces, now))
+        Poll::Ready(self.push(pieces, now, self.drained))
     }
 }
 

@@ -11,6 +11,9 @@ use super::{position::Stand, stamp::Nanos};
 /// More of the last lines than this is not compared.
 const TAIL: usize = 64 << 10;
 
+/// Fewer lines than these are not enough to go by alone.
+const TELLING: usize = 4;
+
 /// A message may be stamped so much later than an attach passed it on.
 const LAG: Nanos = 1_000_000_000;
 
@@ -70,6 +73,14 @@ impl Wanted {
         let first = memchr::memchr(b'\n', &tail[surplus..]).map_or(0, |at| surplus + at + 1);
         tail.drain(..if first < tail.len() { first } else { surplus });
         Self { channel, stand, complete: tail, rest }
+    }
+
+    /// Whether the last lines can hardly stand anywhere else: some lines, the last of which
+    /// is not one of those before.
+    pub fn is_telling(&self) -> bool {
+        let mut lines: Vec<_> = self.complete.split_inclusive(|&byte| byte == b'\n').collect();
+        let last = lines.pop();
+        lines.len() >= TELLING && last.is_some_and(|last| !lines.contains(&last))
     }
 
     fn tail_ends(&self, skip: usize, recent: &[u8]) -> bool {
@@ -229,6 +240,14 @@ impl Seek {
                 let expect = self.wanted.rest.clone();
                 Some(Spot { skip: expect.len() as u64, expect, ..Spot::START })
             }
+            _ => None,
+        }
+    }
+
+    /// The place, if telling lines (see [`Wanted::is_telling`]) stand here in full, and once.
+    pub fn by_telling_content(&self) -> Option<Spot> {
+        match (self.hits.number, self.cut_hits.number) {
+            (1, 0) => self.hits.nearest.map(|hit| self.spot(hit, false)),
             _ => None,
         }
     }

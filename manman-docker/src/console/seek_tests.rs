@@ -36,6 +36,7 @@ impl Story {
             bytes: self.delivered as u64,
             lines: delivered.iter().filter(|&&byte| byte == b'\n').count() as u64,
             last: Timestamp::from_micros(self.last() / 1_000 + 1),
+            since: Timestamp::from_micros(self.last() / 1_000),
         };
         let tail = pieces[pieces.len().saturating_sub(tail)..].concat();
         Wanted::new(Channel::Stdout, stand, tail)
@@ -114,6 +115,16 @@ proptest! {
         let log: Vec<_> = story.log.iter().filter(|(at, _)| *at >= since).cloned().collect();
         if story.delivered > 0 && let Some(spot) = story.seek(tail, &log).by_content(false) {
             prop_assert!(story.is_right(&spot, &log), "{spot:?}");
+        }
+    }
+
+    #[test]
+    fn telling_lines_are_right_wherever_the_search_begins(story in story(), tail in 1usize..70, from in 0usize..120) {
+        let log = &story.log[from.min(story.log.len())..];
+        if story.delivered > 0 && story.wanted(tail).is_telling()
+            && let Some(spot) = story.seek(tail, log).by_telling_content()
+        {
+            prop_assert!(story.is_right(&spot, log), "{spot:?}");
         }
     }
 
