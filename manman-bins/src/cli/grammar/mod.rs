@@ -26,7 +26,7 @@ use super::exit;
 
 /// Runs game servers on your own machines.
 #[derive(Debug, Parser)]
-#[command(name = "manman", version, about, after_help = exit::HELP, max_term_width = 100)]
+#[command(name = "manman", version, about = "Runs game servers on your own machines", after_help = exit::HELP, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]

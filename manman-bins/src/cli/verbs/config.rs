@@ -97,7 +97,7 @@ fn ports(needs: &[v1::PortNeed]) -> Vec<String> {
 fn facts(config: &v1::GameConfig, game: &str) -> Facts {
     let millis = |millis: u32| {
         let whole = std::time::Duration::from_millis(millis.into());
-        if millis % 1000 == 0 { span(whole) } else { format!("{millis}ms") }
+        if millis.is_multiple_of(1000) { span(whole) } else { format!("{millis}ms") }
     };
     let body = config.body.clone().unwrap_or_default();
     let stop = body.stop.clone().unwrap_or_default();
