@@ -104,7 +104,9 @@ impl Networks {
             }
             [network] => self.may_share(name, network),
             // What a race of managers of ours has left: the oldest one counts for all.
-            [network, others @ ..] if others.iter().chain([network]).all(|network| self.is_shared(network)) => {
+            [network, others @ ..]
+                if others.iter().chain([network]).all(|network| self.is_shared(network)) =>
+            {
                 for other in others {
                     self.remove_one("find network", &id(other)).await?;
                 }

@@ -66,7 +66,8 @@ fn follow(world: &World, delivered: usize) -> Run {
     let nanos = |ms: u64| ms as i64 * 1_000_000;
     let mut lane = Lane::new(Form::Bytes, nanos(world.asked), at(world.asked));
     // By count, as `seek` does it.
-    let mut spot = Spot { cursor: Cursor::START, skip: delivered as u64, expect: Vec::new(), counts: None };
+    let mut spot =
+        Spot { cursor: Cursor::START, skip: delivered as u64, expect: Vec::new(), counts: None, messages: 0 };
     let line = memchr::memrchr(b'\n', &world.text[..delivered]).map_or(0, |end| end + 1);
     let mut count = 0;
     for (stamp, text) in &world.log {

@@ -46,10 +46,13 @@ pub(super) struct Spot {
     pub expect: Vec<u8>,
     /// The counts at the end of what is skipped, if they are other than what was counted.
     pub counts: Option<(u64, u64)>,
+    /// So many messages of the channel were read up to `cursor`.
+    pub messages: u64,
 }
 
 impl Spot {
-    const START: Self = Self { cursor: Cursor::START, skip: 0, expect: Vec::new(), counts: None };
+    const START: Self =
+        Self { cursor: Cursor::START, skip: 0, expect: Vec::new(), counts: None, messages: 0 };
 }
 
 /// What is looked for.
@@ -102,6 +105,7 @@ pub(super) struct Seek {
     wanted: Wanted,
     count: u64,
     lines: u64,
+    messages: u64,
     cursor: Cursor,
     /// The last of what was read, at least as much as is compared.
     recent: Vec<u8>,
@@ -118,6 +122,8 @@ pub(super) struct Seek {
 #[derive(Clone, Copy, Debug)]
 struct Hit {
     cursor: Cursor,
+    /// Messages up to here.
+    messages: u64,
     count: u64,
     lines: u64,
 }
@@ -140,6 +146,7 @@ impl Seek {
             wanted,
             count: 0,
             lines: 0,
+            messages: 0,
             cursor: Cursor::START,
             recent: Vec::new(),
             hits: Hits::default(),
@@ -151,6 +158,11 @@ impl Seek {
 
     fn last(&self) -> Nanos {
         self.wanted.stand.last.as_micros().saturating_mul(1_000)
+    }
+
+    /// How many messages were read.
+    pub fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Takes the next message of the channel.
@@ -169,6 +181,7 @@ impl Seek {
         self.count = here;
         self.lines += memchr::memchr_iter(b'\n', text).count() as u64;
         self.cursor = self.cursor.after(at);
+        self.messages += 1;
         if at <= self.last() {
             self.by_time = self.cursor;
         }
@@ -185,9 +198,10 @@ impl Seek {
         let agrees = self.wanted.tail_ends(0, &self.recent) && lines == self.wanted.stand.lines;
         self.recent.truncate(self.recent.len() - offset);
         let spot = if rest.is_empty() {
-            Spot { cursor: self.cursor.after(at), ..Spot::START }
+            Spot { cursor: self.cursor.after(at), messages: self.messages + 1, ..Spot::START }
         } else {
-            Spot { cursor: self.cursor, skip: offset as u64, expect: head.to_vec(), counts: None }
+            let messages = self.messages;
+            Spot { cursor: self.cursor, skip: offset as u64, expect: head.to_vec(), counts: None, messages }
         };
         self.by_count = Some((spot, agrees));
     }
@@ -202,7 +216,7 @@ impl Seek {
         } else {
             return;
         };
-        let hit = Hit { cursor: self.cursor, count: self.count, lines: self.lines };
+        let hit = Hit { cursor: self.cursor, messages: self.messages, count: self.count, lines: self.lines };
         hits.number += 1;
         let expected = self.wanted.stand.bytes - self.wanted.rest.len() as u64;
         let far = |hit: &Hit| hit.count.abs_diff(expected);
@@ -222,6 +236,7 @@ impl Seek {
             skip,
             expect: self.wanted.rest.clone(),
             counts: rebase.then_some((hit.count + skip, hit.lines)),
+            messages: hit.messages,
         }
     }
 
@@ -264,7 +279,8 @@ impl Seek {
             expect.extend_from_slice(&self.wanted.rest);
             let surplus = expect.len().saturating_sub(usize::try_from(skip).unwrap_or(usize::MAX));
             expect.drain(..surplus);
-            self.by_count = Some((Spot { cursor: self.cursor, skip, expect, counts: None }, agrees));
+            let (cursor, messages) = (self.cursor, self.messages);
+            self.by_count = Some((Spot { cursor, skip, expect, counts: None, messages }, agrees));
         }
         if whole
             && anchored

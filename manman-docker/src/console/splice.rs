@@ -52,12 +52,11 @@ const FIRST: Duration = Duration::from_millis(20);
 /// So often a reading may fail in a row.
 const FAILURES: u32 = 5;
 
-/// The last lines are looked for in so many messages at the log's end first, and as many
-/// are read of it unless more were new the last time. Reading from a moment on costs the
-/// engine a pass over the whole log.
+/// The last lines are looked for in so many messages at the log's end, …
+const FEW: u32 = 2_000;
+/// … then in these, before more is read. Reading from a moment on costs the engine a pass
+/// over the whole log. As few are read later, unless more are expected to be new.
 const RECENT: u32 = 20_000;
-/// … but not fewer than these, once the log has been read to its end.
-const FEW: u32 = 1_000;
 
 /// The log's messages are handed out in batches of about this size.
 const BATCH: usize = 32 << 10;
@@ -383,6 +382,7 @@ impl Splice {
             let tail = form.of(&tails[channel.index()]).into_owned();
             Wanted::new(channel, place.stands[channel.index()], tail)
         });
+        self.recent = FEW;
         let begun = place.stands.iter().any(|stand| stand.bytes > 0);
         let mut spots = if begun { self.seek_content(&place, &wanted).await? } else { [None, None] };
         let mut gaps = Vec::new();
@@ -395,7 +395,9 @@ impl Splice {
             };
             let whole = self.source.retention.is_whole(space);
             for (spot, seek) in spots.iter_mut().zip(seeks).filter(|(spot, _)| spot.is_none()) {
+                let messages = seek.messages();
                 let (found, gap) = seek.by_count(whole, place.anchored);
+                self.expect(messages, Some(&found));
                 *spot = Some(found);
                 gaps.extend(gap);
             }
@@ -423,7 +425,6 @@ impl Splice {
         }
         self.rests = [false; 2];
         self.newest = Nanos::MIN;
-        self.recent = RECENT;
         self.continuous = false;
         self.failures = 0;
         self.stage = Stage::Pause(Instant::now());
@@ -435,11 +436,18 @@ impl Splice {
         let mut spots = [None, None];
         let strong = |at: &usize| wanted[*at].is_telling();
         if let Some(close) = (0..2).filter(strong).map(|at| place.stands[at].since).min() {
-            let (seeks, _) = self
-                .scan(Span { from: Some(nanos(close.minus(CLOSE))), last: Some(RECENT) }, wanted.clone())
-                .await?;
-            for at in (0..2).filter(strong) {
-                spots[at] = seeks[at].by_telling_content();
+            let from = Some(nanos(close.minus(CLOSE)));
+            for last in [FEW, RECENT] {
+                let (seeks, _) = self.scan(Span { from, last: Some(last) }, wanted.clone()).await?;
+                for at in (0..2).filter(strong) {
+                    if spots[at].is_none() {
+                        spots[at] = seeks[at].by_telling_content();
+                        self.expect(seeks[at].messages(), spots[at].as_ref());
+                    }
+                }
+                if (0..2).filter(strong).all(|at| spots[at].is_some()) {
+                    break;
+                }
             }
         }
         if spots.iter().all(Option::is_some) || place.drained == Timestamp::default() {
@@ -455,7 +463,9 @@ impl Splice {
         let (seeks, _) = self.scan(Span { from: Some(nanos(from)), last: None }, wanted.clone()).await?;
         for at in 0..2 {
             if spots[at].is_none() {
-                spots[at] = seeks[at].by_content(place.stands[at].last.plus(MARGIN) < from);
+                let stale = place.stands[at].last.plus(MARGIN) < from;
+                spots[at] = seeks[at].by_content(stale);
+                self.expect(seeks[at].messages(), spots[at].as_ref());
                 if let Some(spot) = &mut spots[at]
                     && spot.cursor == Cursor::START
                 {
@@ -465,6 +475,13 @@ impl Splice {
             }
         }
         Ok(spots)
+    }
+
+    /// Has as many messages read next as will be new then.
+    fn expect(&mut self, messages: u64, spot: Option<&Spot>) {
+        let new = spot.map_or(0, |spot| messages - spot.messages);
+        let new = u32::try_from(new).unwrap_or(RECENT);
+        self.recent = self.recent.saturating_add(new.saturating_mul(2)).min(RECENT);
     }
 
     /// Reads the log from a moment on, looking for the places; also says how much space
