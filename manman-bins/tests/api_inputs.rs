@@ -325,3 +325,51 @@ async fn a_name_that_is_nearly_right_is_suggested() {
     assert_eq!(reported.remedy.as_deref(), Some("Did you mean openttd?"));
     assert_eq!(refusal(api.resolve(ask(v1::Noun::Unspecified, "x")).await), invalid("noun"));
 }
+
+#[tokio::test]
+async fn rows_9_10_11_and_35_what_cannot_run_is_refused_with_its_field() {
+    let plain = Plain::start().await;
+    let mut api = plain.api().await;
+    let game = game(&mut api, "g").await;
+    let volume = |name: &str, path: &str| v1::Volume {
+        name: name.into(),
+        container_path: path.into(),
+        ..Default::default()
+    };
+    let env = |key: &str, value: &str| [(key.to_owned(), value.to_owned())].into();
+    let limits = |memory, cpu| v1::Limits { memory_bytes: memory, cpu_millis: cpu, pids: None };
+    type Spoil = Box<dyn FnOnce(&mut v1::ConfigBody)>;
+    let cases: Vec<(&str, Spoil)> = vec![
+        ("body.image", Box::new(|b| b.image = "a:b c".into())),
+        ("body.image", Box::new(|b| b.image = String::new())),
+        ("body.volumes[0].name", Box::new(move |b| b.volumes.push(volume("/etc", "/x")))),
+        ("body.volumes[0].name", Box::new(move |b| b.volumes.push(volume("a/../../b", "/x")))),
+        ("body.volumes[0].container_path", Box::new(move |b| b.volumes.push(volume("a", "/")))),
+        ("body.volumes[0].container_path", Box::new(move |b| b.volumes.push(volume("a", "x")))),
+        ("body.data_path", Box::new(|b| b.data_path = Some("/proc/self".into()))),
+        ("body.env_template[A=B]", Box::new(move |b| b.env_template = env("A=B", ""))),
+        ("body.env_template[MANMAN_X]", Box::new(move |b| b.env_template = env("MANMAN_X", ""))),
+        ("body.env_template", Box::new(move |b| b.env_template = env("X", &"x".repeat(33 << 10)))),
+        // Templates come with parameters; until then they are refused, not passed on as text.
+        ("body.env_template[X]", Box::new(move |b| b.env_template = env("X", "{{port}}"))),
+        ("body.limits.memory_bytes", Box::new(move |b| b.limits = Some(limits(Some(1024), None)))),
+        ("body.limits.cpu_millis", Box::new(move |b| b.limits = Some(limits(None, Some(0))))),
+        ("body.user", Box::new(|b| b.user = Some("root".into()))),
+        ("body.console", Box::new(|b| b.console = Some(0))),
+    ];
+    for (field, spoil) in cases {
+        assert_eq!(refusal(api.create_game_config(config(game, spoil)).await), invalid(field));
+    }
+    let none = v1::CreateGameConfigRequest { game_id: game, name: "a".into(), ..Default::default() };
+    assert_eq!(refusal(api.create_game_config(none).await), invalid("body"));
+}
+
+#[tokio::test]
+async fn row_38_who_connects_and_says_nothing_harms_nobody() {
+    let plain = Plain::start().await;
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(tokio::net::TcpStream::connect(&plain.address).await.unwrap());
+    }
+    game(&mut plain.api().await, "still-answers").await;
+}
