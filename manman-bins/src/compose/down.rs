@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long the process may take to end once it was told to.
-const PROCESS_PATIENCE: Duration = Duration::from_secs(15);
+const PROCESS_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How games are ended.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +102,9 @@ pub async fn down(
         Ok(mut api) => stop_all(&mut api, how, &say).await,
         Err(error) => Err(tonic::Status::unavailable(error.to_string()).into()),
     };
+    if ended.is_ok() {
+        running.tidy().await;
+    }
     running.end().await;
     ended
 }

@@ -38,6 +38,10 @@ const ENGINE_EVERY: Duration = Duration::from_secs(2);
 /// How long the host manager may take for its last words; it promises ten seconds.
 const HOST_PATIENCE: Duration = Duration::from_secs(7);
 
+/// How long containers and networks of games that have ended may take to be gone, when
+/// this process is to be too and none lives.
+const TIDY_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long the rest may take after that.
 const REST_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -57,6 +61,7 @@ pub struct Running {
     stop_processor: CancellationToken,
     store: Arc<SqliteStore>,
     broker: Arc<MemoryBroker>,
+    runtime: Arc<dyn Runtime>,
     listen: std::net::SocketAddr,
     say: Say,
     _lock: DataLock,
@@ -129,10 +134,22 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
         Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
     };
     if engine.is_err() {
-        tasks.spawn("the look for the engine", wait_for_engine(runtime, say.clone(), stop.clone()));
+        let look = wait_for_engine(runtime.clone(), say.clone(), stop.clone());
+        tasks.spawn("the look for the engine", look);
     }
-    let running =
-        Running { tasks, host, stop, stop_host, stop_processor, store, broker, listen, say, _lock: lock };
+    let running = Running {
+        tasks,
+        host,
+        stop,
+        stop_host,
+        stop_processor,
+        store,
+        broker,
+        runtime,
+        listen,
+        say,
+        _lock: lock,
+    };
     let banner = Banner {
         data_dir: config.data_dir,
         listen,
@@ -159,11 +176,18 @@ impl Running {
     /// [`UpError::Died`] if a part of it ended before; [`UpError::Hurried`].
     pub async fn until_told(mut self, signals: &mut Signals) -> Result<(), UpError> {
         let died = tokio::select! {
+            // What was told to end ends: that is no death.
+            biased;
             signal = signals.next() => {
                 (self.say)(&format!("{signal}: ending; games go on (once more ends at once)"));
                 None
             }
-            () = self.stop.cancelled() => None,
+            () = self.stop.cancelled() => {
+                tokio::select! {
+                    () = self.tidy() => None,
+                    _ = signals.next() => None,
+                }
+            }
             sentence = self.tasks.first_end() => Some(sentence),
             sentence = self.host.first_end() => Some(sentence),
         };
@@ -192,6 +216,25 @@ impl Running {
         let live = live(&store).await;
         store.close().await;
         say(&goodbye(live));
+    }
+
+    /// Where no game lives, waits until nothing is left of those that did: who ends an
+    /// installation wants a clean machine.
+    pub async fn tidy(&self) {
+        if self.live().await > 0 {
+            return;
+        }
+        let gone = async {
+            loop {
+                match self.runtime.list().await {
+                    Ok(left) if left.found.is_empty() && left.networks.is_empty() => return,
+                    _ => tokio::time::sleep(Duration::from_millis(100)).await,
+                }
+            }
+        };
+        if tokio::time::timeout(TIDY_PATIENCE, gone).await.is_err() {
+            tracing::warn!("something is left of games that have ended; the next `manman up` removes it");
+        }
     }
 
     async fn live(&self) -> usize {
