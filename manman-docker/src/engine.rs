@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use bollard::errors::Error as DockerError;
 use bytes::Bytes;
 use futures::future::{Fuse, FutureExt};
 use http_body_util::{BodyExt, Empty, Limited};
@@ -24,6 +25,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use manman_core::error::{Error, ErrorKind, Result};
 use tokio::{net::UnixStream, time::timeout};
+
+use crate::translate::translate;
 
 /// How long the engine may take to answer. What [`Runtime`](manman_core::runtime::Runtime)
 /// promises for every call.
@@ -116,10 +119,9 @@ impl Engine {
     }
 
     async fn connect(&self, operation: &'static str) -> Result<(http1::SendRequest<Empty<Bytes>>, Wire)> {
-        let socket = UnixStream::connect(&self.socket).await.map_err(|error| {
-            let message = format!("the engine does not answer at {}", self.socket.display());
-            Error::new(ErrorKind::Unavailable, operation, message).because(error)
-        })?;
+        let socket = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| translate(operation, DockerError::from(error)))?;
         http1::handshake(TokioIo::new(socket)).await.map_err(|error| broken(operation, error))
     }
 
@@ -207,18 +209,9 @@ fn refusal(operation: &'static str, status: StatusCode, body: &[u8]) -> Error {
     struct Complaint {
         message: String,
     }
-    let kind = match status {
-        StatusCode::NOT_FOUND => ErrorKind::NotFound,
-        StatusCode::CONFLICT => ErrorKind::Conflict,
-        StatusCode::BAD_REQUEST => ErrorKind::Invalid,
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ErrorKind::Denied,
-        StatusCode::NOT_IMPLEMENTED => ErrorKind::Unsupported,
-        status if status.is_server_error() => ErrorKind::Unavailable,
-        _ => ErrorKind::Unexpected,
-    };
     let message = match serde_json::from_slice::<Complaint>(body) {
         Ok(complaint) => complaint.message,
-        Err(_) => format!("the engine answered {status}"),
+        Err(_) => String::new(),
     };
-    Error::new(kind, operation, message)
+    translate(operation, DockerError::DockerResponseServerError { status_code: status.as_u16(), message })
 }

@@ -96,7 +96,10 @@ fn refused(status: u16, message: &str, more: fn(&str) -> Option<Judgement>) -> J
     if has("no space left on device") || has("disk quota exceeded") {
         return (ErrorKind::Busy, "the disk is full".into());
     }
-    if status == 503 {
+    // The engine's own engine (containerd) is away, or it is going down itself.
+    let going =
+        ["grpc: the ", "transport is closing", "ttrpc: closed", "error while dialing", "context canceled"];
+    if status == 503 || going.iter().any(|text| has(text)) {
         return (ErrorKind::Unavailable, "the engine asked to come back later".into());
     }
     if has("client version") && (has("is too old") || has("is too new")) {

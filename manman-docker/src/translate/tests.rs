@@ -114,6 +114,14 @@ const ANSWERS: &[(u16, &str, ErrorKind, &str)] = &[
         ErrorKind::Unsupported,
         "the engine does not speak Engine API 1.41",
     ),
+    // containerd killed beneath the engine.
+    (
+        500,
+        "connection error: desc = \"transport: error while dialing: dial unix /run/containerd/containerd.sock: \
+         connect: connection refused\": unavailable",
+        ErrorKind::Unavailable,
+        "the engine asked to come back later",
+    ),
     (503, "", ErrorKind::Unavailable, "the engine asked to come back later"),
     (400, "invalid hostname", ErrorKind::Invalid, "the engine refused (400): invalid hostname"),
     (403, "plugin says no", ErrorKind::Denied, "the engine refused (403): plugin says no"),
