@@ -5,5 +5,6 @@ pub mod api;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod demo;
 pub mod secret;
 pub mod telemetry;

@@ -9,6 +9,7 @@ mod json;
 mod output;
 mod parse;
 mod place;
+mod process;
 mod verbs;
 
 #[cfg(test)]
@@ -72,6 +73,9 @@ fn wants_json(arguments: &[OsString]) -> bool {
 fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
     if let Command::Explain { code } = &cli.command {
         return verbs::explain(screen, code.as_deref());
+    }
+    if process::is_one(&cli.command) {
+        return process::run(&cli.common, cli.command);
     }
     let place = Place::find(&cli.common, &Process)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,0 +1,142 @@
+//! `up`, `down` and the demo game: the commands that are a process of their own.
+
+use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration};
+
+use manman_core::error::Chain;
+
+use crate::{
+    compose::{self, Down, DownError, Say, Signals, UpError},
+    config::{Process, UpConfig, UpGiven},
+    demo, telemetry,
+};
+
+use super::{
+    exit::Exit,
+    failure::Failure,
+    grammar::{Command, Common, DownArgs, UpArgs},
+};
+
+/// How long games may take to end unless said otherwise: more than any stop plan, whose
+/// waits are an hour at most, is likely to say.
+const LONGEST_STOP: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a command is a process of its own, rather than a client's.
+pub fn is_one(command: &Command) -> bool {
+    matches!(command, Command::Up(_) | Command::Down(_) | Command::DemoGame)
+}
+
+/// Runs one of them.
+pub fn run(common: &Common, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Up(args) => up(common, args),
+        Command::Down(args) => down(common, &args),
+        Command::DemoGame => demo_game(),
+        _ => Ok(()),
+    }
+}
+
+fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
+    let given = UpGiven {
+        data_dir: data_dir(common),
+        listen: args.listen,
+        plaintext: common.plaintext,
+        environment: args.environment,
+        server_name: args.server_name,
+        docker_socket: args.docker_socket,
+        host_data_dir: args.host_data_dir,
+        log_format: args.log_format,
+    };
+    let config = read(&given)?;
+    telemetry::start(config.log_format, "info");
+    block_on(async {
+        let mut signals = Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
+        let running = compose::up(config.clone(), Box::new(compose::docker), say()).await.map_err(up_failed)?;
+        let demo = args.demo.then(|| tokio::spawn(show_demo(config)));
+        let told = running.until_told(&mut signals).await;
+        if let Some(demo) = demo {
+            demo.abort();
+        }
+        told.map_err(up_failed)
+    })
+}
+
+/// What else is served goes on being served if the demo does not come up.
+async fn show_demo(config: UpConfig) {
+    if let Err(error) = demo::play(&config).await {
+        tracing::error!("the demo does not go on: {error:#}");
+    }
+}
+
+fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
+    let config = read(&UpGiven { data_dir: data_dir(common), ..UpGiven::default() })?;
+    telemetry::start(config.log_format, "warn");
+    let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
+    block_on(async {
+        let ended = compose::down(config, how, Box::new(compose::docker), say()).await;
+        let ended = ended.map_err(|error| match error {
+            DownError::Up(error) => up_failed(error),
+            DownError::Left { .. } => {
+                Failure::failed(error.to_string()).remedy("`manman down --kill` ends them at once")
+            }
+            error => Failure::failed(Chain(&error).to_string()),
+        })?;
+        say()(&match ended.len() {
+            0 => "no game was running".to_owned(),
+            1 => "1 game has ended, and manman with it".to_owned(),
+            n => format!("{n} games have ended, and manman with them"),
+        });
+        Ok(())
+    })
+}
+
+fn demo_game() -> Result<(), Failure> {
+    let game = demo::run_game(Path::new("/data/game"), Duration::from_secs(2));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime.and_then(|runtime| {
+        let ended = runtime.block_on(game);
+        // A read of stdin may hang for ever on its thread.
+        runtime.shutdown_background();
+        ended
+    });
+    match ended {
+        Ok(0) => Ok(()),
+        Ok(code) => Err(Failure::ended_with(code)),
+        Err(error) => Err(Failure::failed(format!("the demo game cannot go on: {error}"))),
+    }
+}
+
+fn data_dir(common: &Common) -> Option<String> {
+    common.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())
+}
+
+fn read(given: &UpGiven) -> Result<UpConfig, Failure> {
+    UpConfig::read(given, &Process)
+        .map_err(|error| Failure::new(Exit::Config, "config", format!("the configuration is wrong\n{error}")))
+}
+
+fn up_failed(error: UpError) -> Failure {
+    let exit = if error.is_config() { Exit::Config } else { Exit::Failed };
+    let failure = Failure::new(exit, "up", Chain(&error).to_string());
+    match error.remedy() {
+        Some(remedy) => failure.remedy(remedy),
+        None => failure,
+    }
+}
+
+/// Sentences for the operator go to stdout. Nobody reading is no failure.
+fn say() -> Say {
+    Arc::new(|sentence| {
+        let _ = writeln!(std::io::stdout(), "{sentence}");
+    })
+}
+
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot begin: {error}")))?;
+    let done = runtime.block_on(work);
+    // Blocking work that hangs (a disk that is gone) is not waited for.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    done
+}

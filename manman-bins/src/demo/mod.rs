@@ -1,0 +1,206 @@
+//! `manman up --demo`: a small game, deployed and started like any other, its console shown.
+
+mod game;
+mod image;
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use manman_core::model::ImageRef;
+use manman_docker::{DockerConfig, import_image};
+use tonic::{
+    Code, Response, Status,
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+pub use game::run as run_game;
+
+use self::image::{PROGRAM, ProgramImage};
+use crate::{
+    api::v1::{self, man_man_api_client::ManManApiClient},
+    config::{Places, UpConfig},
+};
+
+/// What the demo's game, config and deployment are called.
+pub const NAME: &str = "demo";
+
+/// Deploys the demo game unless it is deployed, starts it unless it runs, and shows its
+/// console until its session ends.
+///
+/// # Errors
+/// What keeps it from being deployed or started.
+pub async fn play(config: &UpConfig) -> anyhow::Result<()> {
+    let packed = ProgramImage::of_this_program()?;
+    let image: ImageRef = format!("manman-demo:{}", packed.digest).parse()?;
+    let mut docker = DockerConfig::new(&config.data_dir);
+    docker.socket = config.docker_socket.clone();
+    import_image(&docker, &image, async || {
+        let root = tokio::task::spawn_blocking(move || {
+            let mut bytes = Vec::new();
+            packed.write_tar(&mut bytes).map(|()| bytes)
+        });
+        anyhow::Ok(root.await??.into())
+    })
+    .await
+    .context("the demo needs a Docker Engine for now")?;
+    let channel = Endpoint::from_shared(format!("unix://{}", Places(&config.data_dir).socket().display()))?.connect().await?;
+    let mut demo = Demo { client: ManManApiClient::new(channel) };
+    let deployment = demo.deployment(config, &image).await?;
+    let session = demo.session(deployment).await?;
+    println(&format!("demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"));
+    demo.show(session).await
+}
+
+#[expect(clippy::print_stdout, reason = "the demo's console is what the operator asked to see")]
+fn println(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// The API, as any client uses it.
+struct Demo {
+    client: ManManApiClient<Channel>,
+}
+
+/// A thing that is there, or `None`.
+fn there<T>(reply: Result<Response<T>, Status>) -> Result<Option<T>, Status> {
+    match reply {
+        Ok(reply) => Ok(Some(reply.into_inner())),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(status),
+    }
+}
+
+fn key() -> String {
+    Uuid::new_v4().to_string()
+}
+
+impl Demo {
+    async fn find(&mut self, noun: v1::Noun, text: &str) -> anyhow::Result<Option<i64>> {
+        let request = v1::ResolveRequest { noun: noun.into(), text: text.to_owned() };
+        Ok(there(self.client.resolve(request).await)?.map(|found| found.id))
+    }
+
+    /// The demo's deployment; one of an older program is replaced unless it runs.
+    async fn deployment(&mut self, config: &UpConfig, image: &ImageRef) -> anyhow::Result<i64> {
+        let name = image.as_str().replace(':', "-");
+        let config_id = match self.find(v1::Noun::GameConfig, &name).await? {
+            Some(id) => id,
+            None => self.make_config(&name, image).await?,
+        };
+        if let Some(id) = self.find(v1::Noun::ServerGameConfig, NAME).await? {
+            let request = v1::GetServerGameConfigRequest { server_game_config_id: id };
+            let found = self.client.get_server_game_config(request).await?.into_inner().config;
+            if found.is_some_and(|found| found.game_config_id == config_id) || self.live(id).await?.is_some() {
+                return Ok(id);
+            }
+            let request =
+                v1::DeleteServerGameConfigRequest { server_game_config_id: id, idempotency_key: key() };
+            self.client.delete_server_game_config(request).await?;
+        }
+        let server_id = self
+            .find(v1::Noun::Server, config.server_name.as_str())
+            .await?
+            .context("this machine is not registered")?;
+        let request = v1::DeployGameConfigRequest {
+            name: NAME.to_owned(),
+            server_id,
+            game_config_id: config_id,
+            idempotency_key: key(),
+            ..Default::default()
+        };
+        let made = self.client.deploy_game_config(request).await?.into_inner().config;
+        Ok(made.context("an empty reply")?.server_game_config_id)
+    }
+
+    async fn make_config(&mut self, name: &str, image: &ImageRef) -> anyhow::Result<i64> {
+        let game_id = match self.find(v1::Noun::Game, NAME).await? {
+            Some(id) => id,
+            None => {
+                let request =
+                    v1::CreateGameRequest { name: NAME.to_owned(), idempotency_key: key(), ..Default::default() };
+                self.client.create_game(request).await?.into_inner().game.context("an empty reply")?.game_id
+            }
+        };
+        // Not root, and somebody whom this process may give the directory to.
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        let user = if uid.is_root() { "1000:1000".to_owned() } else { format!("{}:{}", uid.as_raw(), gid.as_raw()) };
+        let body = v1::ConfigBody {
+            image: image.to_string(),
+            entrypoint: vec![PROGRAM.to_owned(), "demo-game".to_owned()],
+            user: Some(user),
+            stop: Some(v1::StopPlan {
+                steps: vec![v1::StopStep { command: "quit".to_owned(), wait_millis: 5_000 }],
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let request = v1::CreateGameConfigRequest {
+            game_id,
+            name: name.to_owned(),
+            body: Some(body),
+            idempotency_key: key(),
+        };
+        let made = self.client.create_game_config(request).await?.into_inner().config;
+        Ok(made.context("an empty reply")?.config_id)
+    }
+
+    async fn live(&mut self, deployment: i64) -> anyhow::Result<Option<i64>> {
+        let request = v1::ListSessionsRequest {
+            server_game_config_id: Some(deployment),
+            live_only: true,
+            ..Default::default()
+        };
+        let live = self.client.list_sessions(request).await?.into_inner().sessions;
+        Ok(live.first().map(|session| session.session_id))
+    }
+
+    /// The live session, or a new one that has come to run.
+    async fn session(&mut self, deployment: i64) -> anyhow::Result<i64> {
+        let id = match self.live(deployment).await? {
+            Some(id) => id,
+            None => {
+                let request =
+                    v1::StartSessionRequest { server_game_config_id: deployment, idempotency_key: key() };
+                let started = self.client.start_session(request).await?.into_inner().session;
+                started.context("an empty reply")?.session_id
+            }
+        };
+        let mut request =
+            v1::GetSessionStatusRequest { session_id: id, wait_millis: Some(5_000), seen: None };
+        loop {
+            let status = self.client.get_session_status(request.clone()).await?.into_inner();
+            let session = status.session.context("an empty reply")?;
+            match session.state() {
+                v1::SessionState::Pending | v1::SessionState::Starting | v1::SessionState::Lost => {}
+                v1::SessionState::Failed | v1::SessionState::Crashed => {
+                    let reason = session.reason.map(|reason| reason.text).unwrap_or_default();
+                    anyhow::bail!("the demo game did not start: {reason}");
+                }
+                _ => return Ok(id),
+            }
+            request.seen = Some(v1::SessionStatus {
+                revision: session.revision,
+                phase: session.phase,
+                progress: session.progress,
+            });
+        }
+    }
+
+    async fn show(&mut self, session: i64) -> anyhow::Result<()> {
+        let request = v1::StreamSessionLogsRequest {
+            session_id: session,
+            follow: true,
+            begin: Some(v1::stream_session_logs_request::Begin::Last(20)),
+        };
+        let mut shown = self.client.stream_session_logs(request).await?.into_inner();
+        while let Some(message) = shown.message().await? {
+            let Some(v1::stream_session_logs_response::What::Output(output)) = message.what else { continue };
+            for piece in output.pieces {
+                println(&format!("demo | {}", String::from_utf8_lossy(&piece.text).trim_end()));
+            }
+        }
+        println("demo: its session has ended; `manman start demo` starts another one");
+        Ok(())
+    }
+}

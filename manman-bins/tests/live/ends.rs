@@ -1,0 +1,120 @@
+//! Every way a session ends, told as it was.
+
+use std::{net::TcpListener, time::Duration};
+
+use serde_json::Value;
+
+use crate::support::{Installation, docker, until};
+
+const GAME: &[&str] = &["--image", "manman-fixture/testgame:1"];
+
+fn started(name: &str, config: &[&str], ports: &[&str]) -> (Installation, i64) {
+    let manman = Installation::up();
+    let sgc = manman.deploy(name, config, ports);
+    manman.ok(&["start", name]);
+    (manman, sgc)
+}
+
+fn reason(session: &Value) -> String {
+    session["reason"]["text"].as_str().unwrap_or_default().to_owned()
+}
+
+#[track_caller]
+fn fails(name: &str, config: &[&str], ports: &[&str], sentence: &str) {
+    let manman = Installation::up();
+    manman.deploy(name, config, ports);
+    let ran = manman.run(&["start", name]);
+    assert_eq!(ran.code, 1, "{ran}");
+    let session = manman.await_state(name, "failed");
+    assert!(reason(&session).contains(sentence), "{session:#}");
+    assert!(ran.err.contains(sentence), "{ran}");
+    manman.await_nothing_left();
+}
+
+#[test]
+fn exit_0_by_itself_is_completed() {
+    let (manman, _) = started("calm", GAME, &[]);
+    manman.ok(&["send", "calm", "stop"]);
+    let session = manman.await_state("calm", "completed");
+    assert_eq!(session["exit_code"], 0);
+    manman.await_nothing_left();
+}
+
+#[test]
+fn exit_42_is_crashed_with_its_last_lines() {
+    let (manman, _) = started("wild", GAME, &[]);
+    manman.ok(&["send", "wild", "crash 42"]);
+    let session = manman.await_state("wild", "crashed");
+    assert_eq!(session["exit_code"], 42);
+    assert!(reason(&session).contains("42"), "{session:#}");
+    let last = session["last_lines"].as_array().unwrap();
+    assert!(last.iter().any(|line| line.as_str().unwrap().contains("crash requested")), "{session:#}");
+    manman.await_nothing_left();
+}
+
+#[test]
+fn a_game_killed_behind_our_back_is_crashed() {
+    let (manman, sgc) = started("victim", GAME, &[]);
+    docker::ok(&["kill", &manman.container(sgc)]);
+    let session = manman.await_state("victim", "crashed");
+    assert_eq!(session["exit_code"], 137);
+    assert!(!session["last_lines"].as_array().unwrap().is_empty(), "{session:#}");
+    manman.await_nothing_left();
+}
+
+#[test]
+fn a_game_removed_behind_our_back_is_crashed() {
+    let (manman, sgc) = started("vanished", GAME, &[]);
+    docker::ok(&["rm", "-f", &manman.container(sgc)]);
+    let session = manman.await_state("vanished", "crashed");
+    assert!(reason(&session).contains("removed"), "{session:#}");
+    manman.await_nothing_left();
+}
+
+#[test]
+fn out_of_memory_is_said() {
+    let eater = ["--image", "manman-fixture/testgame:1", "--memory", "24MiB"];
+    let (manman, _) = started("eater", &eater, &[]);
+    manman.ok(&["send", "eater", "mem 200"]);
+    let session = until("the eater ends", Duration::from_secs(60), || {
+        let session = manman.session("eater");
+        (!session["ended_at"].is_null()).then_some(session)
+    });
+    assert_eq!(session["state"], "crashed", "{session:#}");
+    assert_eq!(session["out_of_memory"], true, "{session:#}");
+    assert!(reason(&session).contains("memory"), "{session:#}");
+    manman.await_nothing_left();
+}
+
+#[test]
+fn a_missing_image_is_named() {
+    fails("imageless", &["--image", "manman-fixture/no-such-image:1"], &[], "manman-fixture/no-such-image:1");
+}
+
+#[test]
+fn a_missing_command_is_named() {
+    let config = ["--image", "manman-fixture/busybox:1", "--", "/no/such/program"];
+    fails("commandless", &config, &[], "/no/such/program");
+}
+
+#[test]
+fn a_port_held_by_somebody_else_is_named() {
+    let held = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = held.local_addr().unwrap().port().to_string();
+    let config = ["--image", "manman-fixture/testgame:1", "--port", "7777/tcp"];
+    fails("portless", &config, &[&format!("7777/tcp={port}")], &port);
+}
+
+#[test]
+fn a_restart_is_another_attempt_of_the_same_session() {
+    let (manman, sgc) = started("phoenix", GAME, &[]);
+    let before = manman.session("phoenix");
+    let first = manman.container(sgc);
+    manman.ok(&["restart", "phoenix"]);
+    let after = manman.await_state("phoenix", "running");
+    assert_eq!(after["session_id"], before["session_id"]);
+    assert_eq!(after["attempt"], 2);
+    assert_ne!(manman.container(sgc), first);
+    manman.ok(&["stop", "phoenix"]);
+    manman.await_nothing_left();
+}

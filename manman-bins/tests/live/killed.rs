@@ -1,0 +1,160 @@
+//! `kill -9` of manman at random moments: the game does not notice, and its console is whole.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::{Installation, docker, scaled, until};
+
+/// Lines by channel, in order, as `manman logs` tells them; and whether the numbers that
+/// manman gave them are 1, 2, 3, …
+struct Console {
+    out: Vec<String>,
+    err: Vec<String>,
+}
+
+impl Console {
+    #[track_caller]
+    fn of(manman: &Installation, name: &str) -> Self {
+        let mut console = Self { out: Vec::new(), err: Vec::new() };
+        let (mut open, mut expected) = ([String::new(), String::new()], 1);
+        for line in manman.ok(&["logs", name, "-o", "json"]).out.lines() {
+            let entry: Value = serde_json::from_str(line).unwrap();
+            assert!(entry.get("gap").is_none() && entry.get("lagged").is_none(), "a hole: {entry}");
+            assert_eq!(entry["sequence"], expected, "numbers follow one another");
+            expected += 1;
+            let channel = usize::from(entry["channel"] == "stderr");
+            open[channel].push_str(entry["text"].as_str().unwrap());
+            if let Some(whole) = open[channel].strip_suffix('\n') {
+                let lines = if channel == 0 { &mut console.out } else { &mut console.err };
+                lines.push(whole.to_owned());
+                open[channel].clear();
+            }
+        }
+        console
+    }
+}
+
+fn numbers(lines: &[String], prefix: &str) -> Vec<u64> {
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(prefix)?.split_ascii_whitespace().next()?.parse().ok())
+        .collect()
+}
+
+#[track_caller]
+fn assert_whole(got: &[u64], what: &str) {
+    for (index, &number) in got.iter().enumerate() {
+        let expected = index as u64 + 1;
+        assert_eq!(number, expected, "{what}: line {number} where {expected} belongs, of {}", got.len());
+    }
+}
+
+/// Kills manman so many times while a game floods, and returns its console after the end.
+fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Installation, Console) {
+    let mut manman = Installation::up();
+    let rate = rate.to_string();
+    let config = [
+        "--image", "manman-fixture/flooder:1", "--",
+        "--lines", "endless", "--rate", &rate, "--mode", mode, "--streams", "both", "--end", "idle",
+    ];
+    let sgc = manman.deploy(name, &config, &[]);
+    manman.ok(&["start", name]);
+    let container = manman.container(sgc);
+    let pid = docker::pid(&container);
+    let revision = manman.session(name)["revision"].clone();
+
+    let mut random = fastrand::Rng::new();
+    let seed = random.u64(..);
+    random.seed(seed);
+    eprintln!("{name}: seed {seed}");
+    for _ in 0..kills {
+        std::thread::sleep(Duration::from_millis(random.u64(50..1_500)));
+        manman.kill_9();
+        std::thread::sleep(Duration::from_millis(random.u64(0..700)));
+        manman.spawn();
+    }
+    until("the host manager is back", Duration::from_secs(30), || {
+        (manman.run(&["send", name, "count"]).code == 0).then_some(())
+    });
+    assert_eq!(docker::pid(&container), pid, "the game went on");
+    let session = manman.session(name);
+    assert_eq!(session["state"], "running");
+    assert_eq!(session["revision"], revision, "no change was reported: {session:#}");
+    manman.ok(&["send", name, "quit"]);
+    manman.await_state(name, "completed");
+    let console = Console::of(&manman, name);
+    (manman, console)
+}
+
+/// What the game says that it wrote: `done out=N err=M`.
+#[track_caller]
+fn written(console: &Console) -> (u64, u64) {
+    let done = console.out.iter().rev().find_map(|line| line.strip_prefix("done out=")).expect("its last line");
+    let (out, err) = done.split_once(" err=").unwrap();
+    (out.parse().unwrap(), err.parse().unwrap())
+}
+
+#[test]
+fn no_line_is_lost_doubled_or_renumbered() {
+    let (manman, console) =
+        flood_through_kills("flood", "numbered", scaled(10, 100), scaled(20_000, 50_000));
+    let (out, err) = written(&console);
+    let (got_out, got_err) = (numbers(&console.out, "out "), numbers(&console.err, "err "));
+    assert_whole(&got_out, "stdout");
+    assert_whole(&got_err, "stderr");
+    assert_eq!((got_out.len() as u64, got_err.len() as u64), (out, err));
+    manman.await_nothing_left();
+}
+
+#[test]
+fn identical_lines_are_counted_right() {
+    // Slow enough that the engine's log still holds the start when the last kill is over.
+    let (manman, console) = flood_through_kills("same", "identical", scaled(4, 12), 2_000);
+    let (out, err) = written(&console);
+    let asides = |line: &&String| !line.starts_with("done ") && !line.starts_with("count ");
+    assert_eq!(console.out.iter().filter(asides).count() as u64, out);
+    assert_eq!(console.err.len() as u64, err);
+    manman.await_nothing_left();
+}
+
+#[test]
+fn a_game_that_ended_meanwhile_is_told_as_it_ended() {
+    let mut manman = Installation::up();
+    let config = [
+        "--image", "manman-fixture/flooder:1", "--",
+        "--lines", "20000", "--rate", "20000", "--mode", "numbered", "--streams", "both", "--end", "exit", "7",
+    ];
+    let sgc = manman.deploy("brief", &config, &[]);
+    manman.ok(&["start", "brief", "--no-wait"]);
+    manman.await_state("brief", "running");
+    let container = manman.container(sgc);
+    manman.kill_9();
+    until("the game has ended", Duration::from_secs(30), || {
+        (docker::inspect(&container)["State"]["Status"] == "exited").then_some(())
+    });
+    manman.start();
+    let session = manman.await_state("brief", "crashed");
+    assert_eq!(session["exit_code"], 7, "{session:#}");
+    let console = Console::of(&manman, "brief");
+    let (got_out, got_err) = (numbers(&console.out, "out "), numbers(&console.err, "err "));
+    assert_whole(&got_out, "stdout");
+    assert_whole(&got_err, "stderr");
+    assert_eq!(got_out.len() + got_err.len(), 20_000);
+    manman.await_nothing_left();
+}
+
+#[test]
+fn a_running_game_is_adopted_quickly() {
+    let mut manman = Installation::up();
+    manman.deploy("kept", &["--image", "manman-fixture/testgame:1"], &[]);
+    manman.ok(&["start", "kept"]);
+    manman.kill_9();
+    let start = Instant::now();
+    manman.start();
+    until("its console takes input", Duration::from_secs(30), || {
+        (manman.run(&["send", "kept", "list"]).code == 0).then_some(())
+    });
+    assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+    manman.ok(&["kill", "kept"]);
+}

@@ -1,0 +1,14 @@
+//! The built program against a real Docker Engine, as an operator uses it.
+//!
+//! Needs an engine and the images of `scripts/images/all`: `./scripts/test` brings both.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+mod cycles;
+mod ends;
+mod foreign;
+mod killed;
+mod openttd;
+mod races;
+mod stop;

@@ -1,0 +1,69 @@
+//! A game that others made, from deployment to the next session.
+
+use std::{net::UdpSocket, time::Duration};
+
+use crate::support::{Installation, docker, until};
+
+const CONFIG: &[&str] = &[
+    "--image", "manman-fixture/openttd:1",
+    "--data-path", "/data",
+    "--port", "3979/tcp", "--port", "3979/udp",
+    "--stop", "save world:2s", "--stop", "quit:20s",
+];
+
+/// Asks a server on this machine who it is, as the game's own clients do in a local network
+/// (packet type 0 of its UDP protocol; the answer is of type 1).
+fn answers_its_protocol(port: u16) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let _ = socket.send_to(&[3, 0, 0], ("127.0.0.1", port));
+    let mut reply = [0; 1500];
+    matches!(socket.recv(&mut reply), Ok(n) if n >= 3 && reply[2] == 1)
+}
+
+#[test]
+fn a_third_partys_game_is_played_stopped_and_found_again() {
+    let manman = Installation::up();
+    let sgc = manman.deploy("hill", CONFIG, &["3979/tcp=any:31000-31999", "3979/udp=any:31000-31999"]);
+    let deployment = manman.json(&["deployment", "show", "hill"]);
+    let bindings = deployment["port_bindings"].as_array().unwrap();
+    let udp = bindings.iter().find(|binding| binding["protocol"] == "udp").unwrap();
+    let port = u16::try_from(udp["host_port"].as_u64().unwrap()).unwrap();
+
+    manman.ok(&["start", "hill"]);
+    until("it answers its own protocol", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
+
+    // Its replies come on stdout, its log on stderr.
+    manman.ok(&["send", "hill", "server_info"]);
+    let reply = until("server_info is answered", Duration::from_secs(10), || {
+        let logs = manman.ok(&["logs", "hill", "--raw"]);
+        logs.out.contains("Current/maximum clients").then_some(logs)
+    });
+    assert!(!reply.err.contains("Current/maximum clients"));
+
+    let stopped = manman.json(&["stop", "hill"]);
+    let session = stopped.get("session").unwrap_or(&stopped);
+    assert_eq!(session["state"], "stopped", "{stopped:#}");
+    assert_eq!(session["exit_code"], 0, "{stopped:#}");
+    assert_eq!(session["reason"]["code"], "asked", "{stopped:#}");
+    let save = manman.game_directory(sgc).join("save/world.sav");
+    assert!(save.exists(), "{} is missing", save.display());
+    let saved = std::fs::read(&save).unwrap();
+    manman.await_nothing_left();
+
+    // The console is kept when the container is gone.
+    let kept = manman.ok(&["logs", "hill", "--raw"]);
+    assert!(kept.out.contains("Map successfully saved"), "{kept}");
+
+    manman.ok(&["start", "hill"]);
+    until("it answers again", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
+    manman.ok(&["send", "hill", "load world"]);
+    until("the world of the last session is loaded", Duration::from_secs(30), || {
+        let mounted = docker::ok(&["exec", &manman.container(sgc), "/bin/sh", "-c", "wc -c < /data/save/world.sav"]);
+        assert_eq!(mounted.trim(), saved.len().to_string());
+        let logs = manman.ok(&["logs", "hill", "--raw"]);
+        (logs.err.contains("Map generated") || logs.err.contains("loaded") || logs.out.contains("loaded")).then_some(())
+    });
+    manman.ok(&["kill", "hill"]);
+    manman.await_nothing_left();
+}
