@@ -34,6 +34,7 @@ pub async fn import_image<E: From<manman_core::error::Error>>(
     let (repository, tag) = image.as_str().rsplit_once(':').unwrap_or((image.as_str(), "latest"));
     let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
     let body = body_full(root().await?);
-    let imported = docker.create_image(Some(options), Some(body), None).try_for_each(|_| std::future::ready(Ok(())));
+    let imported =
+        docker.create_image(Some(options), Some(body), None).try_for_each(|_| std::future::ready(Ok(())));
     imported.await.map_err(|error| translate(operation, error).into())
 }

@@ -1,6 +1,6 @@
 //! `up`, `down` and the demo game: the commands that are a process of their own.
 
-use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
 
 use manman_core::error::Chain;
 
@@ -22,7 +22,7 @@ const LONGEST_STOP: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a command is a process of its own, rather than a client's.
 pub fn is_one(command: &Command) -> bool {
-    matches!(command, Command::Up(_) | Command::Down(_) | Command::DemoGame)
+    matches!(command, Command::Up(_) | Command::Down(_))
 }
 
 /// Runs one of them.
@@ -30,7 +30,6 @@ pub fn run(common: &Common, command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(args) => up(common, args),
         Command::Down(args) => down(common, &args),
-        Command::DemoGame => demo_game(),
         _ => Ok(()),
     }
 }
@@ -49,8 +48,10 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
     let config = read(&given)?;
     telemetry::start(config.log_format, "info");
     block_on(async {
-        let mut signals = Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-        let running = compose::up(config.clone(), Box::new(compose::docker), say()).await.map_err(up_failed)?;
+        let mut signals =
+            Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
+        let running =
+            compose::up(config.clone(), Box::new(compose::docker), say()).await.map_err(up_failed)?;
         let demo = args.demo.then(|| tokio::spawn(show_demo(config)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
@@ -89,7 +90,8 @@ fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
     })
 }
 
-fn demo_game() -> Result<(), Failure> {
+/// Runs the demo game: what the container of `up --demo` does. Its exit code is its own.
+pub fn demo_game() -> ExitCode {
     let game = demo::run_game(Path::new("/data/game"), Duration::from_secs(2));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.and_then(|runtime| {
@@ -99,9 +101,11 @@ fn demo_game() -> Result<(), Failure> {
         ended
     });
     match ended {
-        Ok(0) => Ok(()),
-        Ok(code) => Err(Failure::ended_with(code)),
-        Err(error) => Err(Failure::failed(format!("the demo game cannot go on: {error}"))),
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "the demo game cannot go on: {error}");
+            Exit::Failed.into()
+        }
     }
 }
 

@@ -36,6 +36,8 @@ impl ProgramImage {
     pub fn write_tar(&self, into: impl Write) -> anyhow::Result<()> {
         let mut tar = tar::Builder::new(into);
         tar.follow_symlinks(true);
+        // The engine does not know the header of sparse files.
+        tar.sparse(false);
         let mut directory = tar::Header::new_gnu();
         directory.set_entry_type(tar::EntryType::Directory);
         directory.set_size(0);

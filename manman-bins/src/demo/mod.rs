@@ -44,11 +44,15 @@ pub async fn play(config: &UpConfig) -> anyhow::Result<()> {
     })
     .await
     .context("the demo needs a Docker Engine for now")?;
-    let channel = Endpoint::from_shared(format!("unix://{}", Places(&config.data_dir).socket().display()))?.connect().await?;
+    let channel = Endpoint::from_shared(format!("unix://{}", Places(&config.data_dir).socket().display()))?
+        .connect()
+        .await?;
     let mut demo = Demo { client: ManManApiClient::new(channel) };
     let deployment = demo.deployment(config, &image).await?;
     let session = demo.session(deployment).await?;
-    println(&format!("demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"));
+    println(&format!(
+        "demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"
+    ));
     demo.show(session).await
 }
 
@@ -91,7 +95,8 @@ impl Demo {
         if let Some(id) = self.find(v1::Noun::ServerGameConfig, NAME).await? {
             let request = v1::GetServerGameConfigRequest { server_game_config_id: id };
             let found = self.client.get_server_game_config(request).await?.into_inner().config;
-            if found.is_some_and(|found| found.game_config_id == config_id) || self.live(id).await?.is_some() {
+            if found.is_some_and(|found| found.game_config_id == config_id) || self.live(id).await?.is_some()
+            {
                 return Ok(id);
             }
             let request =
@@ -103,8 +108,8 @@ impl Demo {
             .await?
             .context("this machine is not registered")?;
         let request = v1::DeployGameConfigRequest {
-            name: NAME.to_owned(),
-            server_id,
+            name: Some(NAME.to_owned()),
+            server_id: Some(server_id),
             game_config_id: config_id,
             idempotency_key: key(),
             ..Default::default()
@@ -117,14 +122,18 @@ impl Demo {
         let game_id = match self.find(v1::Noun::Game, NAME).await? {
             Some(id) => id,
             None => {
-                let request =
-                    v1::CreateGameRequest { name: NAME.to_owned(), idempotency_key: key(), ..Default::default() };
+                let request = v1::CreateGameRequest {
+                    name: NAME.to_owned(),
+                    idempotency_key: key(),
+                    ..Default::default()
+                };
                 self.client.create_game(request).await?.into_inner().game.context("an empty reply")?.game_id
             }
         };
         // Not root, and somebody whom this process may give the directory to.
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        let user = if uid.is_root() { "1000:1000".to_owned() } else { format!("{}:{}", uid.as_raw(), gid.as_raw()) };
+        let user =
+            if uid.is_root() { "1000:1000".to_owned() } else { format!("{}:{}", uid.as_raw(), gid.as_raw()) };
         let body = v1::ConfigBody {
             image: image.to_string(),
             entrypoint: vec![PROGRAM.to_owned(), "demo-game".to_owned()],

@@ -80,7 +80,8 @@ fn another_clusters_data_directory_is_refused() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
         if name.contains(&format!("gsc-{}-{sgc}", manman.environment)) {
-            let status = std::process::Command::new("cp").arg("-a").arg(entry.path()).arg(other.data()).status();
+            let status =
+                std::process::Command::new("cp").arg("-a").arg(entry.path()).arg(other.data()).status();
             assert!(status.unwrap().success());
         }
     }

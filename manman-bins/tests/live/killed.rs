@@ -55,8 +55,19 @@ fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Instal
     let mut manman = Installation::up();
     let rate = rate.to_string();
     let config = [
-        "--image", "manman-fixture/flooder:1", "--",
-        "--lines", "endless", "--rate", &rate, "--mode", mode, "--streams", "both", "--end", "idle",
+        "--image",
+        "manman-fixture/flooder:1",
+        "--",
+        "--lines",
+        "endless",
+        "--rate",
+        &rate,
+        "--mode",
+        mode,
+        "--streams",
+        "both",
+        "--end",
+        "idle",
     ];
     let sgc = manman.deploy(name, &config, &[]);
     manman.ok(&["start", name]);
@@ -90,15 +101,15 @@ fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Instal
 /// What the game says that it wrote: `done out=N err=M`.
 #[track_caller]
 fn written(console: &Console) -> (u64, u64) {
-    let done = console.out.iter().rev().find_map(|line| line.strip_prefix("done out=")).expect("its last line");
+    let done =
+        console.out.iter().rev().find_map(|line| line.strip_prefix("done out=")).expect("its last line");
     let (out, err) = done.split_once(" err=").unwrap();
     (out.parse().unwrap(), err.parse().unwrap())
 }
 
 #[test]
 fn no_line_is_lost_doubled_or_renumbered() {
-    let (manman, console) =
-        flood_through_kills("flood", "numbered", scaled(10, 100), scaled(20_000, 50_000));
+    let (manman, console) = flood_through_kills("flood", "numbered", scaled(10, 100), scaled(20_000, 50_000));
     let (out, err) = written(&console);
     let (got_out, got_err) = (numbers(&console.out, "out "), numbers(&console.err, "err "));
     assert_whole(&got_out, "stdout");
@@ -122,8 +133,20 @@ fn identical_lines_are_counted_right() {
 fn a_game_that_ended_meanwhile_is_told_as_it_ended() {
     let mut manman = Installation::up();
     let config = [
-        "--image", "manman-fixture/flooder:1", "--",
-        "--lines", "20000", "--rate", "20000", "--mode", "numbered", "--streams", "both", "--end", "exit", "7",
+        "--image",
+        "manman-fixture/flooder:1",
+        "--",
+        "--lines",
+        "20000",
+        "--rate",
+        "20000",
+        "--mode",
+        "numbered",
+        "--streams",
+        "both",
+        "--end",
+        "exit",
+        "7",
     ];
     let sgc = manman.deploy("brief", &config, &[]);
     manman.ok(&["start", "brief", "--no-wait"]);

@@ -5,10 +5,18 @@ use std::{net::UdpSocket, time::Duration};
 use crate::support::{Installation, docker, until};
 
 const CONFIG: &[&str] = &[
-    "--image", "manman-fixture/openttd:1",
-    "--data-path", "/data",
-    "--port", "3979/tcp", "--port", "3979/udp",
-    "--stop", "save world:2s", "--stop", "quit:20s",
+    "--image",
+    "manman-fixture/openttd:1",
+    "--data-path",
+    "/data",
+    "--port",
+    "3979/tcp",
+    "--port",
+    "3979/udp",
+    "--stop",
+    "save world:2s",
+    "--stop",
+    "quit:20s",
 ];
 
 /// Asks a server on this machine who it is, as the game's own clients do in a local network
@@ -31,7 +39,9 @@ fn a_third_partys_game_is_played_stopped_and_found_again() {
     let port = u16::try_from(udp["host_port"].as_u64().unwrap()).unwrap();
 
     manman.ok(&["start", "hill"]);
-    until("it answers its own protocol", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
+    until("it answers its own protocol", Duration::from_secs(60), || {
+        answers_its_protocol(port).then_some(())
+    });
 
     // Its replies come on stdout, its log on stderr.
     manman.ok(&["send", "hill", "server_info"]);
@@ -59,10 +69,12 @@ fn a_third_partys_game_is_played_stopped_and_found_again() {
     until("it answers again", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
     manman.ok(&["send", "hill", "load world"]);
     until("the world of the last session is loaded", Duration::from_secs(30), || {
-        let mounted = docker::ok(&["exec", &manman.container(sgc), "/bin/sh", "-c", "wc -c < /data/save/world.sav"]);
+        let mounted =
+            docker::ok(&["exec", &manman.container(sgc), "/bin/sh", "-c", "wc -c < /data/save/world.sav"]);
         assert_eq!(mounted.trim(), saved.len().to_string());
         let logs = manman.ok(&["logs", "hill", "--raw"]);
-        (logs.err.contains("Map generated") || logs.err.contains("loaded") || logs.out.contains("loaded")).then_some(())
+        (logs.err.contains("Map generated") || logs.err.contains("loaded") || logs.out.contains("loaded"))
+            .then_some(())
     });
     manman.ok(&["kill", "hill"]);
     manman.await_nothing_left();

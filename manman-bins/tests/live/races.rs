@@ -65,7 +65,8 @@ fn games_of_one_range_never_share_a_port() {
             .map(|name| {
                 scope.spawn(|| {
                     let port = "7777/udp=any:18000-18015";
-                    let made = manman.json(&["deployment", "create", name, "--config", "range", "--port", port]);
+                    let made =
+                        manman.json(&["deployment", "create", name, "--config", "range", "--port", port]);
                     made["port_bindings"][0]["host_port"].as_u64().unwrap()
                 })
             })
@@ -76,7 +77,15 @@ fn games_of_one_range_never_share_a_port() {
     sorted.sort_unstable();
     sorted.dedup();
     assert_eq!(sorted, (18000..18016).collect::<Vec<_>>(), "{ports:?}");
-    let full = manman.run(&["deployment", "create", "one-more", "--config", "range", "--port", "7777/udp=any:18000-18015"]);
+    let full = manman.run(&[
+        "deployment",
+        "create",
+        "one-more",
+        "--config",
+        "range",
+        "--port",
+        "7777/udp=any:18000-18015",
+    ]);
     assert_eq!(full.code, 1, "{full}");
     assert!(full.err.contains("18000"), "{full}");
 }

@@ -8,8 +8,16 @@ use crate::support::{Installation, docker, until};
 fn a_stop_goes_through_its_steps_then_the_signal_then_the_kill() {
     let manman = Installation::up();
     let config = [
-        "--image", "manman-fixture/testgame:1", "--env", "TERM_MODE=ignore",
-        "--stop", "say going down:1s", "--stop", "save:500ms", "--stop-grace", "2s",
+        "--image",
+        "manman-fixture/testgame:1",
+        "--env",
+        "TERM_MODE=ignore",
+        "--stop",
+        "say going down:1s",
+        "--stop",
+        "save:500ms",
+        "--stop-grace",
+        "2s",
     ];
     manman.deploy("stubborn", &config, &[]);
     manman.ok(&["start", "stubborn"]);

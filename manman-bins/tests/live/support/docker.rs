@@ -29,7 +29,10 @@ pub fn lines(args: &[&str]) -> Vec<String> {
 #[track_caller]
 pub fn answers() {
     let ran = run(&["info", "-f", "{{.ServerVersion}}"]);
-    assert!(ran.code == 0 && !ran.out.trim().is_empty(), "no Docker Engine answers; ./scripts/docker-up starts one:\n{ran}");
+    assert!(
+        ran.code == 0 && !ran.out.trim().is_empty(),
+        "no Docker Engine answers; ./scripts/docker-up starts one:\n{ran}"
+    );
 }
 
 /// What the engine says of a container.

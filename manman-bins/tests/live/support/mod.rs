@@ -59,10 +59,8 @@ impl Installation {
 
     /// Sets one up for the engine at `socket`, without starting it.
     pub fn new(socket: &Path) -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("installation-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
-            .unwrap();
+        let directory =
+            tempfile::Builder::new().prefix("installation-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self {
@@ -188,7 +186,8 @@ impl Installation {
         }
         self.ok(&[&["config", "create", name, "--game", name], config].concat());
         let ports: Vec<&str> = ports.iter().flat_map(|port| ["--port", port]).collect();
-        let created = self.json(&[&["deployment", "create", name, "--config", name], ports.as_slice()].concat());
+        let created =
+            self.json(&[&["deployment", "create", name, "--config", name], ports.as_slice()].concat());
         created["server_game_config_id"].as_i64().unwrap_or_else(|| panic!("no id in {created}"))
     }
 
@@ -201,10 +200,9 @@ impl Installation {
     /// Waits until the latest session of a deployment is in this state.
     #[track_caller]
     pub fn await_state(&self, deployment: &str, state: &str) -> Value {
-        let mut last = Value::Null;
         let start = Instant::now();
         loop {
-            last = self.session(deployment);
+            let last = self.session(deployment);
             if last["state"] == state {
                 return last;
             }
