@@ -81,6 +81,12 @@ impl Place {
     /// What to say when nobody answers there.
     pub fn nobody(&self) -> Failure {
         let failure = match self {
+            // `sun_path` of unix(7).
+            Self::Socket(path) if path.as_os_str().len() > 107 => {
+                let message = format!("{} is too long for a socket", path.display());
+                Failure::new(Exit::Unreachable, "unreachable", message)
+                    .remedy("The path of a socket has at most 107 bytes: choose a shorter --data-dir.")
+            }
             Self::Socket(path) => {
                 let dir = path.parent().unwrap_or(path).display();
                 Failure::new(Exit::Unreachable, "unreachable", format!("no manman is running for {dir}"))

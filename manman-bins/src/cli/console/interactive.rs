@@ -8,7 +8,7 @@ use super::{
     input::Writer,
     logs::ended,
     printer::{Printer, Style},
-    terminal::{self, Keys},
+    terminal::Keys,
 };
 use crate::cli::{
     failure::Failure,
@@ -19,7 +19,7 @@ use crate::cli::{
 
 /// Follows a console and writes what is typed.
 pub async fn run(context: &mut Context, session: i64, args: &ConsoleArgs) -> Result<(), Failure> {
-    let style = Style { raw: args.raw, columns: terminal::columns(), ..Style::default() };
+    let style = Style { raw: args.raw, bottom: true, ..Style::default() };
     let printer = Printer::new(style, &context.screen);
     let begin = begin(Some(args.lines.unwrap_or(20)), None);
     let follower = Follower::new(context.client.clone(), session, begin, true);
@@ -63,6 +63,8 @@ impl Desk {
     /// Shows what comes and sends what is typed, until one or the other is over.
     async fn sit(&mut self, screen: &mut Screen) -> Result<Left, Failure> {
         let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
+        // Ctrl-C comes as a key; this one comes from elsewhere.
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(unusable)?;
         let mut resized = signal(SignalKind::window_change()).map_err(unusable)?;
         self.printer.typing(screen, Some(self.editor.shown()))?;
@@ -91,11 +93,9 @@ impl Desk {
                     }
                     self.printer.typing(screen, Some(self.editor.shown()))?;
                 }
-                _ = resized.recv() => {
-                    self.printer.resized(terminal::columns());
-                    self.printer.typing(screen, Some(self.editor.shown()))?;
-                }
+                _ = resized.recv() => self.printer.typing(screen, Some(self.editor.shown()))?,
                 _ = terminate.recv() => return Ok(Left::Gone),
+                _ = interrupt.recv() => return Ok(Left::Gone),
                 _ = hangup.recv() => return Ok(Left::Gone),
             }
         }

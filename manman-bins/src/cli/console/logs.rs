@@ -22,7 +22,7 @@ pub async fn logs(context: &mut Context, args: &LogsArgs) -> Result<(), Failure>
         raw: args.raw,
         timestamps: args.timestamps,
         one_file: terminal::outputs_are_one_file(),
-        columns: if args.follow { terminal::columns() } else { None },
+        bottom: args.follow,
     };
     let mut printer = Printer::new(style, &context.screen);
     let begin = begin(args.lines, args.since_seq);

@@ -1,6 +1,5 @@
 //! Consoles: what games print, and what they are told.
 
-mod columns;
 mod editor;
 mod follow;
 mod gap;

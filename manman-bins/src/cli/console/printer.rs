@@ -7,7 +7,6 @@
 use manman_core::clock::Timestamp;
 
 use super::{
-    columns::{first_columns, last_columns, width},
     follow::{Seen, source},
     gap::gap_text,
     join::{Joined, Joiner},
@@ -20,7 +19,7 @@ use crate::{
     },
     cli::{
         failure::Failure,
-        output::{Cleaner, Screen, harmless},
+        output::{Cleaner, Screen, first_columns, harmless, last_columns, width},
     },
 };
 
@@ -36,8 +35,8 @@ pub struct Style {
     pub timestamps: bool,
     /// Stdout and stderr are one file: lines are kept whole in it.
     pub one_file: bool,
-    /// The width of the terminal, where there is one and unfinished lines are shown.
-    pub columns: Option<usize>,
+    /// Unfinished lines are shown at the bottom of a terminal.
+    pub bottom: bool,
 }
 
 /// Prints a console.
@@ -94,7 +93,7 @@ impl Printer {
                 )?;
             }
             Seen::Away => self.mark(screen, "the connection was lost, trying again")?,
-            Seen::Back => self.mark(screen, "connected again, nothing was lost")?,
+            Seen::Back => self.mark(screen, "connected again")?,
         }
         self.draw(screen)
     }
@@ -120,11 +119,6 @@ impl Printer {
         self.typed = typed;
         self.erase(screen)?;
         self.draw(screen)
-    }
-
-    /// The terminal has another width.
-    pub fn resized(&mut self, columns: Option<usize>) {
-        self.style.columns = columns;
     }
 
     /// Prints what is left of unfinished lines, and takes the bottom line away.
@@ -231,8 +225,8 @@ impl Printer {
 
     /// Draws the bottom line: an unfinished line of the game, and what is being typed.
     fn draw(&mut self, screen: &mut Screen) -> Result<(), Failure> {
-        let Some(columns) = self.style.columns else { return Ok(()) };
-        if self.drawn || !screen.out_is_terminal() {
+        let Some(columns) = screen.columns() else { return Ok(()) };
+        if self.drawn || !self.style.bottom {
             return Ok(());
         }
         let mut left = self.unfinished();

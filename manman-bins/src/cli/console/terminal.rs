@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Read as _};
 
 use rustix::{
     fs::fstat,
-    termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr},
+    termios::{InputModes, LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
 };
 use tokio::sync::mpsc;
 
@@ -13,13 +13,6 @@ use crate::cli::output::Screen;
 /// Whether somebody sits there who types and looks.
 pub fn is_interactive(screen: &Screen) -> bool {
     io::stdin().is_terminal() && screen.out_is_terminal() && !screen.is_json()
-}
-
-/// The width of the terminal that stdout is; `None` if it is none.
-pub fn columns() -> Option<usize> {
-    let size = tcgetwinsize(io::stdout()).ok()?;
-    // Some terminals do not know.
-    Some(if size.ws_col == 0 { 80 } else { usize::from(size.ws_col) })
 }
 
 /// Whether stdout and stderr were sent into one file or pipe (`2>&1`).

@@ -1,11 +1,13 @@
 //! Where answers go: stdout and stderr, in the form that was asked for.
 
 mod clean;
+mod columns;
 mod screen;
 mod table;
 mod words;
 
 pub use clean::{Cleaner, harmless};
+pub use columns::{first_columns, last_columns, width};
 #[cfg(test)]
 pub use screen::Captured;
 pub use screen::{Colour, Screen, wants_colours};

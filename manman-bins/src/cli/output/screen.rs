@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Write};
 
 use prost::{Message, Name};
+use rustix::termios::tcgetwinsize;
 
 use crate::{
     cli::{failure::Failure, grammar::Format, json},
@@ -15,8 +16,17 @@ pub struct Screen {
     err: Box<dyn Write + Send>,
     out_is_terminal: bool,
     err_is_terminal: bool,
+    columns: Columns,
     colours: bool,
     format: Format,
+}
+
+/// How wide stdout is.
+enum Columns {
+    None,
+    OfTerminal,
+    #[cfg(test)]
+    Fixed(usize),
 }
 
 /// Whether colours are wanted: <https://no-color.org>, and terminals that have none.
@@ -52,8 +62,10 @@ impl Colour {
 impl Screen {
     /// The process's own stdout and stderr; colours if they are wanted and it is a terminal.
     pub fn of_process(format: Format, colours: bool) -> Self {
+        let out_is_terminal = io::stdout().is_terminal();
         Self {
-            out_is_terminal: io::stdout().is_terminal(),
+            out_is_terminal,
+            columns: if out_is_terminal { Columns::OfTerminal } else { Columns::None },
             err_is_terminal: io::stderr().is_terminal(),
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
@@ -75,6 +87,20 @@ impl Screen {
     /// Whether people read stderr on a terminal.
     pub fn err_is_terminal(&self) -> bool {
         self.err_is_terminal
+    }
+
+    /// The width of the terminal that people read stdout on.
+    pub fn columns(&self) -> Option<usize> {
+        match &self.columns {
+            Columns::None => None,
+            #[cfg(test)]
+            Columns::Fixed(columns) => Some(*columns),
+            Columns::OfTerminal => {
+                // It changes; some terminals do not know.
+                let columns = tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
+                Some(if columns == 0 { 80 } else { columns })
+            }
+        }
     }
 
     /// Whether colours are wanted on stdout.
@@ -205,6 +231,7 @@ mod captured {
                 err: Box::new(Into(kept.err.clone())),
                 out_is_terminal: false,
                 err_is_terminal: false,
+                columns: Columns::None,
                 colours: false,
                 format: Format::Table,
             };
@@ -218,7 +245,12 @@ mod captured {
 
         /// The same, as if it were a terminal.
         pub fn terminal(self) -> Self {
-            Self { out_is_terminal: true, err_is_terminal: true, ..self }
+            Self { out_is_terminal: true, err_is_terminal: true, columns: Columns::Fixed(1_000), ..self }
+        }
+
+        /// The same, as if it were a terminal of this width.
+        pub fn columns_of(self, columns: usize) -> Self {
+            Self { columns: Columns::Fixed(columns), ..self.terminal() }
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Tables and lists of facts, aligned.
 
-use unicode_width::UnicodeWidthStr as _;
-
-use super::{Colour, Screen, harmless};
+use super::{
+    Colour, Screen,
+    columns::{first_columns, width},
+    harmless,
+};
 
 /// What stands in a table at one place.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ impl Table {
         if self.is_empty() {
             return format!("{nothing}\n");
         }
-        lines(&self.rows, screen)
+        lines(&self.rows, screen, screen.columns())
     }
 }
 
@@ -87,35 +89,56 @@ impl Facts {
 
     /// The facts as text.
     pub fn render(&self, screen: &Screen) -> String {
-        lines(&self.rows, screen)
+        // Whoever asks for one thing wants all of it.
+        lines(&self.rows, screen, None)
     }
 }
 
-fn lines(rows: &[Vec<Cell>], screen: &Screen) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns)
+fn lines(rows: &[Vec<Cell>], screen: &Screen, columns: Option<usize>) -> String {
+    let longest = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..longest)
         .map(|column| {
-            rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.text.width()).max().unwrap_or(0)
+            rows.iter().filter_map(|row| row.get(column)).map(|cell| width(&cell.text)).max().unwrap_or(0)
         })
         .collect();
     let mut text = String::new();
     for row in rows {
-        let mut gap = 0;
-        for (cell, width) in row.iter().zip(&widths) {
+        let (mut at, mut gap) = (0, 0);
+        for (index, (cell, column)) in row.iter().zip(&widths).enumerate() {
             if cell.text.is_empty() {
-                gap += width + 3;
+                gap += column + GAP;
                 continue;
             }
             text.extend(std::iter::repeat_n(' ', gap));
+            at += gap;
+            let shown = match columns {
+                Some(columns) if index + 1 == row.len() => fitting(&cell.text, columns.saturating_sub(at)),
+                _ => cell.text.clone(),
+            };
             match cell.colour {
-                Some(colour) => text.push_str(&screen.coloured(colour, &cell.text)),
-                None => text.push_str(&cell.text),
+                Some(colour) => text.push_str(&screen.coloured(colour, &shown)),
+                None => text.push_str(&shown),
             }
-            gap = width - cell.text.width() + 3;
+            at += width(&shown);
+            gap = column.saturating_sub(width(&shown)) + GAP;
         }
         text.push('\n');
     }
     text
+}
+
+/// Between two columns.
+const GAP: usize = 3;
+
+/// The least that is shown of a last cell; a narrower terminal wraps it.
+const LEAST: usize = 20;
+
+/// As much of the last cell as fits on the terminal.
+fn fitting(text: &str, columns: usize) -> String {
+    if width(text) <= columns.max(LEAST) {
+        return text.to_owned();
+    }
+    format!("{}…", first_columns(text, columns.max(LEAST) - 1))
 }
 
 #[cfg(test)]
@@ -138,5 +161,14 @@ mod tests {
         let mut facts = Facts::default();
         facts.fact("name", "a").maybe("user", None::<String>).each("port", ["1/tcp", "2/udp"]);
         assert_eq!(facts.render(&screen), "name:   a\nport:   1/tcp\n        2/udp\n");
+    }
+
+    #[test]
+    fn a_row_fits_on_the_terminal() {
+        let (screen, _) = Screen::captured();
+        let screen = screen.columns_of(30);
+        let mut table = Table::new(["ID", "WHY"]);
+        table.row([1.into(), "a reason that is longer than the line".into()]);
+        assert_eq!(table.render(&screen, ""), "ID   WHY\n1    a reason that is longer …\n");
     }
 }
