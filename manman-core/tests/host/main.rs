@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod commands;
-
+mod crashes;
 mod ends;
 mod engine;
+mod mortal;
 mod recovery;
 mod starts;
 mod stops;

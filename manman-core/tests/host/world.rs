@@ -3,11 +3,18 @@
 
 #![allow(dead_code, reason = "each test program uses its part")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, stream::BoxStream};
 use manman_core::{
     broker::Broker,
+    clock::{Clock, Timestamp},
     control::{Control, ControlConfig, ControlUplink, DeployRequest},
     error::Result,
     host::{
@@ -52,7 +59,11 @@ pub fn millis(millis: u64) -> Duration {
 pub struct World {
     pub engine: Engine,
     pub store: Arc<Faulty<MemoryStore>>,
+    /// The store itself, which does not fail.
+    pub books: Arc<MemoryStore>,
     pub broker: Nasty,
+    /// The broker itself, which is not nasty.
+    pub queues: MemoryBroker,
     pub control: Control,
     pub uplink: Arc<ControlUplink>,
     pub disk: MemoryDisk,
@@ -61,10 +72,22 @@ pub struct World {
     pub server: ServerId,
     pub owner: Owner,
     pub control_config: ControlConfig,
+    /// By how many microseconds the machine's clock is ahead.
+    pub clock_ahead: Arc<AtomicI64>,
     seed: u64,
     names: u32,
     processor: Option<Task<()>>,
     manager: Option<Task<Result<()>>>,
+}
+
+/// A clock that is wrong.
+#[derive(Debug)]
+struct Skewed(Arc<dyn Clock>, Arc<AtomicI64>);
+
+impl Clock for Skewed {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.now().as_micros() + self.1.load(Ordering::SeqCst))
+    }
 }
 
 struct Task<T> {
@@ -85,9 +108,9 @@ impl World {
     pub async fn still(seed: u64) -> Self {
         let engine = Engine::new(seed);
         let memory = MemoryBroker::new();
-        let broker = Nasty::new(Arc::new(memory), seed, Nastiness::default());
-        let store = Arc::new(MemoryStore::seeded(engine.clock(), seed));
-        let store = Arc::new(Faulty::new(store, seed, Faults::default()));
+        let broker = Nasty::new(Arc::new(memory.clone()), seed, Nastiness::default());
+        let books = Arc::new(MemoryStore::seeded(engine.clock(), seed));
+        let store = Arc::new(Faulty::new(books.clone(), seed, Faults::default()));
         let control_config = ControlConfig::default();
         let (s, b): (Arc<dyn Store>, Arc<dyn Broker>) = (store.clone(), Arc::new(broker.clone()));
         let uplink = Arc::new(ControlUplink::new(s.clone(), b.clone(), control_config.clone()));
@@ -111,11 +134,14 @@ impl World {
             spool: Arc::new(MemorySpool::default()),
             engine,
             store,
+            books,
             broker,
+            queues: memory,
             uplink,
             disk,
             config,
             control_config,
+            clock_ahead: Arc::default(),
             seed,
             names: 0,
             processor: None,
@@ -139,7 +165,7 @@ impl World {
 
     pub fn manager_over(&self, runtime: Arc<dyn Runtime>, uplink: Arc<dyn Uplink>) -> Manager {
         Manager::builder(runtime, Arc::new(self.broker.clone()), uplink)
-            .clock(self.engine.clock())
+            .clock(Arc::new(Skewed(self.engine.clock(), self.clock_ahead.clone())))
             .journal(Journal::open(self.disk.clone()).unwrap())
             .spool(self.spool.clone())
             .seed(self.seed)

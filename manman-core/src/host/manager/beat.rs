@@ -5,14 +5,12 @@ use std::sync::{Arc, PoisonError};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{
-    host::Host,
-    reports::{counts, send},
-};
+use super::{host::Host, reports::send};
 use crate::{
     broker::{Class, RoutingKey},
     error::Chain,
-    host::config::capacity,
+    host::{config::capacity, journal::Journal},
+    model::Want,
     wire::{Beat, Report},
 };
 
@@ -47,4 +45,19 @@ fn beat(host: &Host) -> Beat {
         engine_ok: host.engine.is_answering(),
         warnings,
     }
+}
+
+/// How many sessions run and how many are on their way up.
+fn counts(journal: &Journal) -> (u32, u32) {
+    journal.look(|state| {
+        let (mut running, mut starting) = (0, 0);
+        for entry in state.sessions.values().filter(|entry| entry.memory.end.is_none()) {
+            match entry.memory.is_running() {
+                true => running += 1,
+                false if matches!(entry.desired.want, Want::Run { .. }) => starting += 1,
+                false => {}
+            }
+        }
+        (running, starting)
+    })
 }

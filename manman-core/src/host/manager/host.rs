@@ -1,11 +1,10 @@
 //! What all parts of a host manager share.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::SeqCst},
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -15,7 +14,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Job, actor, doors::Doors, reports::Reports};
+use super::{Job, actor, doors::Doors, engine::EngineView, reports::Reports, time::Time, warnings::Warnings};
 use crate::{
     broker::Broker,
     clock::{Clock, Timestamp},
@@ -29,7 +28,7 @@ use crate::{
     },
     id::SessionId,
     retry::Backoff,
-    runtime::{EngineInfo, Inventory, Runtime},
+    runtime::Runtime,
     uplink::{HostIdentity, Uplink},
 };
 
@@ -69,73 +68,12 @@ pub(super) struct Host {
     pub snapshots: watch::Sender<u64>,
     /// Whether the control plane has heard of us since we began.
     pub registered: watch::Sender<bool>,
-    clock: Time,
+    time: Time,
     fenced: watch::Sender<bool>,
     mistaken: watch::Sender<Option<String>>,
-    warnings: Mutex<Warnings>,
+    warnings: Warnings,
     seeds: AtomicU64,
     spawner: mpsc::UnboundedSender<Job>,
-}
-
-/// What is known of the engine.
-pub(super) struct EngineView {
-    /// Whether it answers; `None` before it was asked.
-    pub answers: watch::Sender<Option<bool>>,
-    /// All that was there when it was last listed.
-    pub inventory: watch::Sender<Option<(Arc<Inventory>, Instant)>>,
-    /// What it said of itself last.
-    pub info: Mutex<Option<EngineInfo>>,
-    /// Asks the watch to look at everything now.
-    pub look: Notify,
-    /// Counts how often attempts were marked as lost with the engine.
-    pub marks: AtomicU64,
-    /// It was not there since it was last asked who it is.
-    gone: AtomicBool,
-}
-
-impl EngineView {
-    /// It is not there.
-    pub fn gone(&self) {
-        self.gone.store(true, SeqCst);
-    }
-
-    /// Whether it was not there since this was last asked.
-    pub fn was_gone(&self) -> bool {
-        self.gone.swap(false, SeqCst)
-    }
-
-    /// Whether it answers, as far as is known.
-    pub fn is_answering(&self) -> bool {
-        *self.answers.borrow() == Some(true)
-    }
-}
-
-#[derive(Default)]
-struct Warnings {
-    /// What is wrong now, by topic.
-    now: BTreeMap<&'static str, String>,
-    /// What was said once and need not be said again.
-    said: BTreeSet<String>,
-}
-
-/// The time by which plans are made: it neither jumps nor stands still while we live, and
-/// it is the control plane's as far as that is known.
-struct Time {
-    wall: Arc<dyn Clock>,
-    base: Timestamp,
-    start: Instant,
-    /// Microseconds by which the control plane's clock is ahead.
-    ahead: AtomicI64,
-}
-
-impl Time {
-    fn local(&self) -> Timestamp {
-        self.base.plus(self.start.elapsed())
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.local().as_micros().saturating_add(self.ahead.load(SeqCst)))
-    }
 }
 
 impl Host {
@@ -165,26 +103,14 @@ impl Host {
             events: Events::new(),
             doors,
             reports: Reports::default(),
-            engine: EngineView {
-                answers: watch::Sender::new(None),
-                inventory: watch::Sender::new(None),
-                info: Mutex::default(),
-                look: Notify::new(),
-                marks: AtomicU64::new(0),
-                gone: AtomicBool::new(false),
-            },
+            engine: EngineView::default(),
             snapshot: Notify::new(),
             snapshots: watch::Sender::new(0),
             registered: watch::Sender::new(false),
-            clock: Time {
-                base: parts.clock.now(),
-                wall: parts.clock,
-                start: Instant::now(),
-                ahead: AtomicI64::new(0),
-            },
+            time: Time::new(parts.clock),
             fenced: watch::Sender::new(false),
             mistaken: watch::Sender::new(None),
-            warnings: Mutex::default(),
+            warnings: Warnings::default(),
             seeds: AtomicU64::new(parts.seed),
             spawner: parts.spawner,
         })
@@ -213,12 +139,12 @@ impl Host {
 
     /// The time by which plans are made.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.time.now()
     }
 
     /// The wall time, for stamps.
     pub fn wall(&self) -> Timestamp {
-        self.clock.wall.now()
+        self.time.wall()
     }
 
     /// When a moment by which plans are made comes.
@@ -229,22 +155,16 @@ impl Host {
     /// The control plane said what time it is by its clock, at the moment `asked` at the
     /// earliest, and now at the latest.
     pub fn told_time(&self, told: Timestamp, asked: Instant) {
+        // One that does not tell its time is believed to have ours.
         if told == Timestamp::default() {
             return;
         }
-        let middle = self.clock.local().minus(asked.elapsed() / 2);
-        let ahead = told.as_micros().saturating_sub(middle.as_micros());
-        let unsure = i64::try_from(asked.elapsed().as_micros()).unwrap_or(i64::MAX).max(1_000_000);
-        // Small differences are those of the way there and back.
-        if (ahead - self.clock.ahead.load(SeqCst)).abs() > unsure {
-            self.clock.ahead.store(ahead, SeqCst);
-        }
-        let wrong = self.wall().as_micros().saturating_sub(self.now().as_micros());
-        let size = Duration::from_micros(wrong.unsigned_abs());
-        if size > CLOCK_OFF {
-            let side = if wrong > 0 { "ahead of" } else { "behind" };
+        self.time.told(told, asked);
+        let (by, ahead) = self.time.wrong();
+        if by > CLOCK_OFF {
+            let side = if ahead { "ahead of" } else { "behind" };
             let message =
-                format!("the clock of this machine is {} s {side} the control plane's", size.as_secs());
+                format!("the clock of this machine is {} s {side} the control plane's", by.as_secs());
             self.condition("clock", message);
         } else {
             self.well("clock");
@@ -283,11 +203,21 @@ impl Host {
         })
     }
 
-    /// Asks the control plane, and notices when it has given our place to somebody else.
-    pub async fn ask<T>(&self, name: &'static str, call: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Asks the control plane as `me`, and notices when it has given our place to somebody
+    /// else.
+    pub async fn ask<T>(
+        &self,
+        name: &'static str,
+        me: HostIdentity,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
         let result = self.call(name, call).await;
         if let Err(error) = &result
             && error.kind() == ErrorKind::Fenced
+            // A registration of our own whose answer got lost fences us as well, until the
+            // next one is answered.
+            && *self.registered.borrow()
+            && self.identity().is_some_and(|identity| identity.epoch == me.epoch)
         {
             self.fence(error);
         }
@@ -357,32 +287,25 @@ impl Host {
 
     /// As [`Host::warn`], but the same message only once.
     pub fn warn_once(&self, topic: &'static str, message: String) {
-        let new = self.warnings().said.insert(message.clone());
-        if new {
+        if self.warnings.is_new(&message) {
             self.warn(topic, message);
         }
     }
 
     /// Something is wrong until [`Host::well`] says otherwise: said once, and shown in beats.
     pub fn condition(&self, topic: &'static str, message: String) {
-        let before = self.warnings().now.insert(topic, message.clone());
-        if before.is_none() {
+        if self.warnings.begin(topic, message.clone()) {
             self.warn(topic, message);
         }
     }
 
     pub fn well(&self, topic: &'static str) {
-        self.warnings().now.remove(topic);
+        self.warnings.end(topic);
     }
 
     /// What is wrong now, for people.
     pub fn conditions(&self) -> Vec<String> {
-        self.warnings().now.values().cloned().collect()
-    }
-
-    fn warnings(&self) -> MutexGuard<'_, Warnings> {
-        // Whole between any two statements.
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
+        self.warnings.now()
     }
 }
 

@@ -113,6 +113,7 @@ impl Link {
                     if error.kind() == ErrorKind::NotFound {
                         // It was restored from an old copy and does not know our registration.
                         self.registered = false;
+                        host.registered.send_replace(false);
                     }
                     let message = format!("the control plane cannot be asked: {}", Chain(&error));
                     host.condition("control plane", message);
@@ -184,7 +185,7 @@ impl Link {
         }
         let known: Vec<SessionId> = known.into_iter().collect();
         let asked = Instant::now();
-        let snapshot = host.ask("ask what is wanted", host.uplink.snapshot(me, &known)).await?;
+        let snapshot = host.ask("ask what is wanted", me, host.uplink.snapshot(me, &known)).await?;
         host.told_time(snapshot.taken_at, asked);
         self.note(&snapshot).await;
         host.snapshots.send_modify(|count| *count += 1);
@@ -248,7 +249,7 @@ impl Link {
             };
             host.reports.unreceipted().into_iter().filter_map(ended).collect()
         });
-        let on_record = host.ask("ask what has arrived", host.uplink.receipts(me, &ends)).await?;
+        let on_record = host.ask("ask what has arrived", me, host.uplink.receipts(me, &ends)).await?;
         for run in on_record {
             // Lost with us, it is asked again.
             drop(host.journal.change(run.session, |entry| {

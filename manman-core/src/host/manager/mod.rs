@@ -11,11 +11,14 @@ mod beat;
 mod commands;
 mod container;
 mod doors;
+mod engine;
 mod host;
 mod join;
 mod link;
 mod reports;
 mod sweep;
+mod time;
+mod warnings;
 mod watch;
 
 use std::{fmt, sync::Arc, time::Duration};

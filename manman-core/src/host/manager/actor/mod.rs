@@ -1,0 +1,215 @@
+//! One actor for each session: looks, plans, does one thing, and plans again.
+
+mod look;
+mod outcome;
+mod standing;
+
+use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    acts::{self, Act, Effect, Trouble},
+    doors::Door,
+    host::Host,
+};
+use crate::{
+    host::{
+        journal::Entry,
+        plan::{Actual, Plan, Step, Work, plan},
+    },
+    id::SessionId,
+    retry::Backoff,
+    runtime::{AttemptState, ImageInfo},
+    wire::SessionReport,
+};
+
+/// How many steps may follow each other without a wait: more are a bug, and are slowed down.
+const RUSH: u32 = 64;
+
+/// Something that is being done.
+type Doing = Pin<Box<dyn Future<Output = Result<Effect, Trouble>> + Send>>;
+
+/// What drives one session.
+struct Actor {
+    host: Arc<Host>,
+    session: SessionId,
+    door: Arc<Door>,
+    seen: Option<BTreeMap<u32, AttemptState>>,
+    work: Work,
+    image: Option<Arc<ImageInfo>>,
+    progress: Option<String>,
+    backoff: Backoff,
+    /// When it is to look again, if it could not.
+    look_at: Option<Instant>,
+    /// Since when it does not come on.
+    stuck_since: Option<Instant>,
+    doing: Option<Doing>,
+    killing: Option<(Step, Doing)>,
+    said: Option<SessionReport>,
+    /// It is on record as lost.
+    lost: bool,
+    warned: bool,
+}
+
+/// Drives a session until nothing of it is left.
+pub(super) async fn run(host: Arc<Host>, session: SessionId, door: Arc<Door>) {
+    let backoff = host.backoff();
+    let actor = Actor {
+        host: host.clone(),
+        session,
+        door,
+        seen: None,
+        work: Work::default(),
+        image: None,
+        progress: None,
+        backoff,
+        look_at: None,
+        stuck_since: None,
+        doing: None,
+        killing: None,
+        said: None,
+        lost: false,
+        warned: false,
+    };
+    actor.live().await;
+    host.doors.close(session);
+    host.reports.forget(session);
+}
+
+impl Actor {
+    async fn live(mut self) {
+        let listed = self.adopt().await;
+        if let Some(entry) = self.host.journal.session(self.session) {
+            self.look(&entry, listed).await;
+        }
+        let mut rush = 0;
+        while let Some(entry) = self.host.journal.session(self.session) {
+            if self.host.is_fenced() {
+                // What is being done is let go of: it is somebody else's now.
+                self.doing = None;
+                self.killing = None;
+                self.door.knocked().await;
+                continue;
+            }
+            let look_due = self.look_at.is_some_and(|at| Instant::now() >= at);
+            if self.door.take_look() || look_due {
+                self.look(&entry, None).await;
+                continue;
+            }
+            if let Some(progress) = self.door.take_progress() {
+                self.progress = Some(progress);
+            }
+            let again = self.door.take_say();
+            self.lost = again.unwrap_or_default();
+            self.say(&entry, again.is_some());
+            let plan = self.plan(&entry);
+            let acting = self.follow(&plan, &entry);
+            if acting {
+                rush += 1;
+            }
+            if acting && rush < RUSH && self.doing.is_none() {
+                continue;
+            }
+            if rush >= RUSH {
+                tracing::warn!(session.id = %self.session, "session {} does not come to rest: {:?}",
+                    self.session, plan.steps);
+                sleep(Duration::from_secs(1)).await;
+            }
+            if self.rest(plan.wake_at.map(|at| self.host.instant(at))).await || rush >= RUSH {
+                rush = 0;
+            }
+        }
+    }
+
+    /// Waits for what is being done, a knock, or a time. `true` if it really waited.
+    async fn rest(&mut self, wake_at: Option<Instant>) -> bool {
+        let wake_at = [wake_at, self.look_at].into_iter().flatten().min();
+        let begun = Instant::now();
+        let sleep = async {
+            match wake_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            (step, done) = finished(&mut self.killing) => {
+                self.killing = None;
+                self.take(&step, done);
+            }
+            done = finish(&mut self.doing) => {
+                self.doing = None;
+                if let Some(step) = self.work.busy.take() {
+                    self.take(&step, done);
+                }
+            }
+            () = self.door.knocked() => {}
+            () = sleep => {}
+        }
+        Instant::now() > begun
+    }
+
+    fn plan(&self, entry: &Entry) -> Plan {
+        let actual = Actual { seen: self.seen.clone(), work: self.work.clone() };
+        plan(&entry.desired, &actual, &entry.memory, self.host.now())
+    }
+
+    /// Begins the first step of a plan. `true` if there was one.
+    fn follow(&mut self, plan: &Plan, entry: &Entry) -> bool {
+        let Some(step) = plan.steps.first() else { return false };
+        match step {
+            Step::Cancel => {
+                self.doing = None;
+                self.work.busy = None;
+                self.progress = None;
+                // Whether it was done all the same is for the next look to tell.
+                self.door.look();
+            }
+            Step::Kill { .. } => {
+                // Whatever is being done goes on: it fails or succeeds by the kill.
+                if self.killing.is_none() {
+                    self.work.killed_at = Some(self.host.now());
+                    self.killing = Some((step.clone(), self.act(step, entry)));
+                }
+            }
+            step => {
+                self.doing = Some(self.act(step, entry));
+                self.work.busy = Some(step.clone());
+                // It is said what is begun before it is done.
+                self.say(entry, false);
+            }
+        }
+        true
+    }
+
+    fn act(&self, step: &Step, entry: &Entry) -> Doing {
+        let act = Act {
+            host: self.host.clone(),
+            session: self.session,
+            door: self.door.clone(),
+            entry: entry.clone(),
+            image: self.image.clone(),
+            seen: self.seen.clone().unwrap_or_default(),
+        };
+        let step = step.clone();
+        Box::pin(async move { acts::act(act, step).await })
+    }
+}
+
+async fn finish(doing: &mut Option<Doing>) -> Result<Effect, Trouble> {
+    match doing {
+        Some(doing) => doing.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(killing: &mut Option<(Step, Doing)>) -> (Step, Result<Effect, Trouble>) {
+    match killing {
+        Some((step, doing)) => {
+            let done = doing.await;
+            (step.clone(), done)
+        }
+        None => std::future::pending().await,
+    }
+}

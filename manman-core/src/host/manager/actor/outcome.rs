@@ -1,0 +1,105 @@
+//! What becomes of a step that was done, or was not.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{Actor, Effect, Trouble};
+use crate::{
+    error::{Chain, Error, ErrorKind},
+    host::plan::{self, StartPart, Step, Work},
+    runtime::AttemptState,
+};
+
+/// After so long an operator is told what does not come on.
+const STUCK: Duration = Duration::from_secs(60);
+
+impl Actor {
+    /// Takes in what became of a step.
+    pub(super) fn take(&mut self, step: &Step, done: Result<Effect, Trouble>) {
+        match done {
+            Ok(effect) => {
+                self.backoff.reset();
+                self.work.held = None;
+                self.stuck_since = None;
+                self.effect(effect);
+            }
+            Err(Trouble::Never(reason)) => self.work.failure = Some(reason),
+            Err(Trouble::Again(error)) => self.again(step, &error),
+        }
+        self.progress = None;
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        let mut see = |attempt: u32, state: Option<AttemptState>| {
+            if let Some(seen) = &mut self.seen {
+                match state {
+                    Some(state) => drop(seen.insert(attempt, state)),
+                    None => drop(seen.remove(&attempt)),
+                }
+                self.door.saw(seen);
+            }
+        };
+        match effect {
+            Effect::Noted => {}
+            Effect::Begun => {
+                self.work = Work { begun: true, ..Work::default() };
+                self.image = None;
+            }
+            Effect::SpecRefused => self.work.spec_refused = true,
+            Effect::Image(image) => {
+                self.work.image = true;
+                self.image = image.map(Arc::new);
+            }
+            Effect::Prepared => self.work.prepared = true,
+            Effect::Created(attempt) => see(attempt, Some(AttemptState::Created)),
+            Effect::Started(attempt) => {
+                let started_at = Some(self.host.wall());
+                see(attempt, Some(AttemptState::Running { started_at, pid: None, paused: false }));
+            }
+            Effect::Exited(attempt, exit) => see(attempt, Some(AttemptState::Exited(exit))),
+            Effect::Removed(attempt) => see(attempt, None),
+            Effect::NetworkGone => self.work.network_gone = true,
+            Effect::Look => self.door.look(),
+        }
+    }
+
+    /// A step failed in a way that may pass.
+    fn again(&mut self, step: &Step, error: &Error) {
+        let wait = self.backoff.delay();
+        let first = self.work.held.is_none();
+        self.work.held = Some((step.clone(), self.host.now().plus(wait)));
+        // What it did all the same is for a look to tell.
+        self.door.look();
+        if !self.host.engine.is_answering() {
+            // That is said by the watch, and no fault of the start.
+            self.stuck_since = None;
+            return;
+        }
+        if first {
+            tracing::warn!(session.id = %self.session, error = %Chain(error),
+                "session {}: {step:?} failed, will retry in {wait:?}", self.session);
+        }
+        let since = *self.stuck_since.get_or_insert_with(Instant::now);
+        let part = match step {
+            Step::Pull => StartPart::Pull,
+            Step::Prepare => StartPart::Prepare,
+            Step::Create { .. } => StartPart::Create,
+            Step::Start { .. } => StartPart::Start,
+            _ => {
+                if since.elapsed() >= STUCK {
+                    let message = format!("session {} does not come on: {}", self.session, Chain(error));
+                    self.host.warn_once("stuck", message);
+                }
+                return;
+            }
+        };
+        if part == StartPart::Create && error.kind() == ErrorKind::NotFound {
+            // The image was here, and is not any more.
+            self.work.image = false;
+        }
+        if since.elapsed() >= self.host.config.start_patience() {
+            self.work.failure = Some(plan::start_failure(part, error));
+        }
+    }
+}

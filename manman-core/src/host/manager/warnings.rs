@@ -1,0 +1,52 @@
+//! What an operator should know.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// How many messages that were said once are remembered as such.
+const SAID_KEPT: usize = 1_000;
+
+/// What is wrong, and what was said of it.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Mutex<Kept>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// What is wrong now, by topic.
+    now: BTreeMap<&'static str, String>,
+    /// What was said once and need not be said again.
+    said: BTreeSet<String>,
+}
+
+impl Warnings {
+    /// Whether this was not said before.
+    pub fn is_new(&self, message: &str) -> bool {
+        let mut kept = self.kept();
+        if kept.said.len() >= SAID_KEPT {
+            kept.said.clear();
+        }
+        kept.said.insert(message.to_owned())
+    }
+
+    /// Something is wrong from now on. `true` if all was well with it before.
+    pub fn begin(&self, topic: &'static str, message: String) -> bool {
+        self.kept().now.insert(topic, message).is_none()
+    }
+
+    /// It is well again.
+    pub fn end(&self, topic: &'static str) {
+        self.kept().now.remove(topic);
+    }
+
+    /// What is wrong now.
+    pub fn now(&self) -> Vec<String> {
+        self.kept().now.values().cloned().collect()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
