@@ -158,7 +158,17 @@ impl SecondEngine {
     /// # Errors
     /// If it is not running.
     pub fn freeze(&self) -> io::Result<()> {
-        self.signal(Signal::STOP)
+        self.signal(Signal::STOP)?;
+        // Its threads stop one by one, and the last ones may still answer.
+        let pid = self.engine.as_ref().map(Child::id).unwrap_or_default();
+        let began = Instant::now();
+        while !all_stopped(pid) {
+            if began.elapsed() > PATIENCE {
+                return Err(io::Error::other("the second dockerd does not freeze"));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Ends [`freeze`](Self::freeze).
@@ -238,6 +248,14 @@ impl Drop for SecondEngine {
         self.unmount_all();
         let _ = run("ip", &["netns", "del", &self.namespace]);
     }
+}
+
+/// Whether each thread of the process is stopped (proc(5), `stat`: the state follows the
+/// name in brackets).
+fn all_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let states = threads.filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok());
+    states.into_iter().all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')))
 }
 
 fn pids() -> impl Iterator<Item = i32> {
