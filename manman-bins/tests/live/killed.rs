@@ -18,17 +18,17 @@ impl Console {
     fn of(manman: &Installation, name: &str) -> Self {
         let mut console = Self { out: Vec::new(), err: Vec::new() };
         let (mut open, mut expected) = ([String::new(), String::new()], 1);
-        for line in manman.ok(&["logs", name, "-o", "json"]).out.lines() {
+        // To its very end: what the engine still holds is read after the game has ended.
+        for line in manman.ok(&["logs", name, "-f", "-o", "json"]).out.lines() {
             let entry: Value = serde_json::from_str(line).unwrap();
-            assert!(entry.get("gap").is_none() && entry.get("lagged").is_none(), "a hole: {entry}");
+            assert_eq!(entry["kind"], "output", "a hole: {entry}");
             assert_eq!(entry["sequence"], expected, "numbers follow one another");
             expected += 1;
             let channel = usize::from(entry["channel"] == "stderr");
             open[channel].push_str(entry["text"].as_str().unwrap());
-            if let Some(whole) = open[channel].strip_suffix('\n') {
+            if entry["newline"] == true {
                 let lines = if channel == 0 { &mut console.out } else { &mut console.err };
-                lines.push(whole.to_owned());
-                open[channel].clear();
+                lines.push(std::mem::take(&mut open[channel]));
             }
         }
         console
