@@ -214,6 +214,24 @@ async fn the_api_serves_while_the_engine_is_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_console_can_be_followed_before_it_begins() {
+    let (dir, engine, said) = (tempfile::tempdir().unwrap(), engine(), Said::default());
+    engine.stop();
+    let running = bring_up(dir.path(), &engine, &said).await;
+    let mut api = at(&Places(dir.path()).socket()).await;
+    let sgc = deploy(&mut api, 1, "game", 3979).await;
+    let session = start(&mut api, sgc).await;
+    let ask = v1::StreamSessionLogsRequest { session_id: session, begin: None, follow: false };
+    let mut nothing = api.stream_session_logs(ask).await.unwrap().into_inner();
+    assert!(nothing.message().await.unwrap().is_none());
+    let mut reader = api.clone();
+    let reading = tokio::spawn(async move { read_until(&mut reader, session, "hello\n").await });
+    engine.start();
+    assert_eq!(reading.await.unwrap()[0].0, 1);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_shutdown_asked_for_while_a_game_runs_is_refused_unless_it_may_go_on() {
     let (dir, engine, said) = (tempfile::tempdir().unwrap(), engine(), Said::default());
     let running = bring_up(dir.path(), &engine, &said).await;

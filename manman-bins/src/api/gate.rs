@@ -117,3 +117,34 @@ fn in_our_words(response: http::Response<Body>) -> http::Response<Body> {
         None => response,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use tonic::Code;
+
+    use super::*;
+    use crate::api::{auth::Caller, errors::Reported};
+
+    #[derive(Debug)]
+    struct Everybody;
+
+    #[async_trait]
+    impl Authenticator for Everybody {
+        async fn authenticate(&self, _: &Presented<'_>) -> Option<Caller> {
+            Some(Caller::new("anybody"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_takes_too_long_is_ended() {
+        let hangs = tower::service_fn(|_: http::Request<Body>| async {
+            std::future::pending::<Result<http::Response<Body>, Infallible>>().await
+        });
+        let mut gated = Gate::new(Arc::new(Everybody)).layer(hangs);
+        let Ok(response) = gated.call(http::Request::new(Body::empty())).await;
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert_eq!(Reported::from(&status).code, "deadline_exceeded");
+    }
+}

@@ -50,8 +50,14 @@ pub enum UpError {
         error: io::Error,
     },
     /// The store cannot be opened.
-    #[error("the store cannot be used")]
-    Store(#[source] Error),
+    #[error("the store {} cannot be used", path.display())]
+    Store {
+        /// The database.
+        path: PathBuf,
+        /// What the store says.
+        #[source]
+        error: Error,
+    },
     /// The host manager cannot be brought up.
     #[error("the host manager cannot be brought up")]
     Host(#[source] Error),
@@ -95,7 +101,7 @@ impl UpError {
     pub fn is_config(&self) -> bool {
         match self {
             Self::DataDir { .. } | Self::Token { .. } | Self::Listen { .. } | Self::Socket { .. } => true,
-            Self::Store(error) | Self::Host(error) => {
+            Self::Store { error, .. } | Self::Host(error) => {
                 matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict)
             }
             _ => false,

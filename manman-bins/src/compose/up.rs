@@ -89,7 +89,8 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
         .map_err(|error| UpError::Listen { address: config.listen, error })?;
     let listen = tcp.local_addr().unwrap_or(config.listen);
     let database = SqliteConfig::at(places.database()).migrated();
-    let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(UpError::Store)?;
+    let unusable = |error| UpError::Store { path: places.database(), error };
+    let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(unusable)?;
     let store = Arc::new(store);
     let broker = Arc::new(MemoryBroker::new());
     let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
@@ -101,7 +102,7 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
     let api = plane
         .api(Arc::new(viewing.clone()), config.data_dir.clone(), Arc::new(Local::new(&token)), stop.clone())
         .await
-        .map_err(UpError::Store)?;
+        .map_err(unusable)?;
     let unix = listen_at(&places.socket())
         .and_then(UnixListener::from_std)
         .map_err(|error| UpError::Socket { path: places.socket(), error })?;

@@ -1,6 +1,8 @@
 //! Consoles: input with its receipt, output as it comes.
 
-use futures::{StreamExt as _, stream, stream::BoxStream};
+use std::time::Duration;
+
+use futures::{FutureExt as _, StreamExt as _, stream, stream::BoxStream};
 use tonic::Status;
 
 use manman_core::{
@@ -18,6 +20,9 @@ use crate::api::{
     errors::{ApiError, ErrorCode},
     v1,
 };
+
+/// Between two looks whether a console has begun.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) async fn send(
     api: &Api,
@@ -41,7 +46,7 @@ pub(super) async fn stream(
     api: &Api,
     caller: &Caller,
     request: v1::StreamSessionLogsRequest,
-) -> Result<BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>>, ApiError> {
+) -> Result<Replies, ApiError> {
     use v1::stream_session_logs_request::Begin as Wire;
     let session = id("session_id", request.session_id, SessionId)?;
     let begin = match request.begin {
@@ -51,17 +56,14 @@ pub(super) async fn stream(
     };
     let permit = api.stream_permit(caller)?;
     // One that does not exist is told from one whose console is not kept here.
-    let record = api.control().session_get(session).await?;
-    let shown = match api.0.viewing.view(session, begin, request.follow).await {
-        Ok(shown) => shown,
-        // It has printed nothing so far, or nothing of it is kept any more.
-        Err(error) if error.kind() == ErrorKind::NotFound && !request.follow => stream::empty().boxed(),
-        Err(error) if error.kind() == ErrorKind::NotFound && record.state.is_end() => stream::empty().boxed(),
-        Err(error) => return Err(error.into()),
+    api.control().session_get(session).await?;
+    let shown = match view(api, session, begin, request.follow).await? {
+        Some(shown) => shown,
+        None if request.follow => wait_for_view(api.clone(), session, begin),
+        None => stream::empty().boxed(),
     };
     let ending = api.shutdown_token();
-    let replies = shown.flat_map(|shown| stream::iter(shown_out(shown))).map(Ok);
-    let until = replies.take_until(ending.clone().cancelled_owned());
+    let until = shown.take_until(ending.clone().cancelled_owned());
     let farewell = stream::once(async move {
         ending.is_cancelled().then(|| {
             Err(ApiError::new(ErrorCode::ShuttingDown, "this process is about to end; the game goes on")
@@ -76,4 +78,42 @@ pub(super) async fn stream(
             reply
         })
         .boxed())
+}
+
+type Replies = BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>>;
+
+/// The console of a session, or `None` if nothing of it is kept (yet).
+async fn view(
+    api: &Api,
+    session: SessionId,
+    begin: Begin,
+    follow: bool,
+) -> Result<Option<Replies>, ApiError> {
+    match api.0.viewing.view(session, begin, follow).await {
+        Ok(shown) => Ok(Some(shown.flat_map(|shown| stream::iter(shown_out(shown))).map(Ok).boxed())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The console of a session whose game has not printed anything yet: waits until it has, or
+/// until the session has ended without.
+fn wait_for_view(api: Api, session: SessionId, begin: Begin) -> Replies {
+    let opened = async move {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let ended = api.control().session_get(session).await?.state.is_end();
+            match view(&api, session, begin, true).await? {
+                Some(shown) => return Ok(shown),
+                None if ended => return Ok(stream::empty().boxed()),
+                None => {}
+            }
+        }
+    };
+    stream::once(opened.map(|opened: Result<Replies, ApiError>| match opened {
+        Ok(shown) => shown,
+        Err(error) => stream::iter([Err(error.into())]).boxed(),
+    }))
+    .flatten()
+    .boxed()
 }
