@@ -8,14 +8,14 @@ use crate::support::{Installation, docker, scaled, until};
 
 /// Lines by channel, in order, as `manman logs` tells them; and whether the numbers that
 /// manman gave them are 1, 2, 3, …
-struct Console {
-    out: Vec<String>,
-    err: Vec<String>,
+pub struct Console {
+    pub out: Vec<String>,
+    pub err: Vec<String>,
 }
 
 impl Console {
     #[track_caller]
-    fn of(manman: &Installation, name: &str) -> Self {
+    pub fn of(manman: &Installation, name: &str) -> Self {
         let mut console = Self { out: Vec::new(), err: Vec::new() };
         let (mut open, mut expected) = ([String::new(), String::new()], 1);
         // To its very end: what the engine still holds is read after the game has ended.
@@ -35,7 +35,7 @@ impl Console {
     }
 }
 
-fn numbers(lines: &[String], prefix: &str) -> Vec<u64> {
+pub fn numbers(lines: &[String], prefix: &str) -> Vec<u64> {
     lines
         .iter()
         .filter_map(|line| line.strip_prefix(prefix)?.split_ascii_whitespace().next()?.parse().ok())
@@ -43,7 +43,7 @@ fn numbers(lines: &[String], prefix: &str) -> Vec<u64> {
 }
 
 #[track_caller]
-fn assert_whole(got: &[u64], what: &str) {
+pub fn assert_whole(got: &[u64], what: &str) {
     for (index, &number) in got.iter().enumerate() {
         let expected = index as u64 + 1;
         assert_eq!(number, expected, "{what}: line {number} where {expected} belongs, of {}", got.len());

@@ -7,6 +7,7 @@ mod support;
 
 mod cycles;
 mod ends;
+mod engine;
 mod foreign;
 mod killed;
 mod openttd;
