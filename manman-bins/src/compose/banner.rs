@@ -35,7 +35,13 @@ impl fmt::Display for Banner {
         writeln!(f, "  server   {} (id {}), environment {}", self.server.0, self.server.1, self.environment)?;
         match &self.engine {
             Ok(engine) => writeln!(f, "  engine   {}", describe(engine))?,
-            Err(why) => writeln!(f, "  engine   not there yet, will be tried again: {why}")?,
+            Err(why) => {
+                writeln!(f, "  engine   not there yet, will be tried again: {why}")?;
+                writeln!(
+                    f,
+                    "           start Docker, or say where it is with --docker-socket or DOCKER_SOCKET"
+                )?;
+            }
         }
         match self.live {
             0 => {}

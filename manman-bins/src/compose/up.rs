@@ -131,8 +131,11 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
     let engine = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await;
     let engine = match engine {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(error)) => Err(Chain(&error).to_string()),
-        Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
+        Ok(Err(error)) => Err(format!("{}: {}", config.docker_socket.display(), Chain(&error))),
+        Err(_) => {
+            let socket = config.docker_socket.display();
+            Err(format!("{socket}: no answer within {} s", ENGINE_PATIENCE.as_secs()))
+        }
     };
     if engine.is_err() {
         let look = wait_for_engine(runtime.clone(), say.clone(), stop.clone());

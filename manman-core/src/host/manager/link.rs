@@ -91,9 +91,13 @@ impl Link {
                 }
                 Turn::Sweep => {
                     let done = self.sweep().await;
-                    let wait = if done.is_ok() { host.config.sweep() } else { backoff.delay() };
+                    let wait = match done {
+                        Ok(true) => host.config.sweep(),
+                        Ok(false) => host.config.poll(),
+                        Err(_) => backoff.delay(),
+                    };
                     self.sweep_at = Instant::now() + wait;
-                    done
+                    done.map(drop)
                 }
                 Turn::Receipts => {
                     let done = self.receipts().await;
@@ -265,15 +269,16 @@ impl Link {
         Ok(())
     }
 
-    /// Looks for what nobody wants any more.
-    async fn sweep(&mut self) -> Result<()> {
+    /// Looks for what nobody wants any more, unless the engine was not looked at: then that
+    /// is for later, and not the control plane's fault. Returns whether it did.
+    async fn sweep(&mut self) -> Result<bool> {
         let inventory = self.host.engine.inventory.borrow().clone();
         let Some((inventory, _)) = inventory.filter(|_| self.host.engine.is_answering()) else {
-            return Err(Error::new(ErrorKind::Unavailable, "sweep", "the engine was not looked at"));
+            return Ok(false);
         };
         let snapshot = self.snapshot().await?;
         self.sweep.look(&self.host, &inventory, &snapshot);
-        Ok(())
+        Ok(true)
     }
 }
 
