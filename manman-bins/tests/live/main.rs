@@ -2,6 +2,7 @@
 //!
 //! Needs an engine and the images of `scripts/images/all`: `./scripts/test` brings both.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod support;
 

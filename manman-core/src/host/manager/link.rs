@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{host::Host, reports::send, sweep::Sweep};
 use crate::{
     broker::{Class, RoutingKey},
-    error::{Chain, Error, ErrorKind, Result},
+    error::{Chain, ErrorKind, Result},
     host::{HostEvent, journal::Identity},
     id::{AttemptId, SessionId},
     model::State,
