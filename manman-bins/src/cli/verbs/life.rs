@@ -126,9 +126,14 @@ fn not_up(screen: &mut Screen, session: &v1::Session, name: &str) -> Result<Fail
         screen.write_err(text.as_bytes())?;
     }
     let reason = session.reason.clone().unwrap_or_default();
+    let id = session.session_id;
+    let remedy = match session.exit_code {
+        Some(_) => format!("See what it printed: manman logs {id}."),
+        None => format!("See how far it came: manman session show {id}."),
+    };
     let mut failure = Failure::failed(format!("{name} did not come up: {}", ending(session)))
-        .remedy(format!("See what it printed: manman logs {}.", session.session_id))
-        .detail("session", session.session_id)
+        .remedy(remedy)
+        .detail("session", id)
         .detail("state", lower(session.state().as_str_name(), "SESSION_STATE_"))
         .detail("reason", reason.code);
     if let Some(code) = session.exit_code {
@@ -145,11 +150,40 @@ fn called(id: i64, text: &str) -> String {
 /// `stopped, exit code 0: asked by root`.
 fn ending(session: &v1::Session) -> String {
     let mut text = lower(session.state().as_str_name(), "SESSION_STATE_");
+    let reason = session.reason.as_ref().map(|reason| harmless(&reason.text)).unwrap_or_default();
     if let Some(code) = session.exit_code {
-        text.push_str(&format!(", exit code {code}"));
+        // Most reasons have it in them.
+        let said = format!("code {code}");
+        if !reason.ends_with(&said) && !reason.ends_with(&format!("{said})")) {
+            text.push_str(&format!(", exit {said}"));
+        }
     }
-    if let Some(reason) = session.reason.as_ref().filter(|reason| !reason.text.is_empty()) {
-        text.push_str(&format!(": {}", harmless(&reason.text)));
+    if !reason.is_empty() {
+        text.push_str(&format!(": {reason}"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_code_is_said_once() {
+        for (text, said) in [
+            ("stopped as asked (exit code 0)", "stopped: stopped as asked (exit code 0)"),
+            ("exited with code 0", "stopped: exited with code 0"),
+            ("exited with code 10", "stopped, exit code 0: exited with code 10"),
+            ("asked by me", "stopped, exit code 0: asked by me"),
+            ("", "stopped, exit code 0"),
+        ] {
+            let session = v1::Session {
+                state: v1::SessionState::Stopped.into(),
+                exit_code: Some(0),
+                reason: Some(v1::Reason { code: String::new(), text: text.into() }),
+                ..Default::default()
+            };
+            assert_eq!(ending(&session), said);
+        }
+    }
 }
