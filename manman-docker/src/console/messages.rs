@@ -208,12 +208,15 @@ mod tests {
         Ok(seen)
     }
 
+    /// A message as it comes: its channel, its stamp, its text.
+    type Framed = (u8, usize, Vec<u8>);
+
     fn long(length: usize) -> Vec<u8> {
         vec![b'x'; length]
     }
 
     /// As an engine 20.10.24 with driver `local` answered: the cut lines lost their newlines.
-    fn local() -> (Vec<(u8, usize, Vec<u8>)>, Vec<u8>) {
+    fn local() -> (Vec<Framed>, Vec<u8>) {
         let messages = vec![
             (1, 0, long(LONGEST)),
             (1, 0, long(LONGEST)),

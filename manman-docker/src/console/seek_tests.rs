@@ -151,10 +151,10 @@ proptest! {
             count += text.len();
             count > story.delivered
         }).cloned().collect();
-        if story.delivered > 0 {
-            if let Some(spot) = story.seek(64, &log).by_content(true) {
-                prop_assert!(story.is_right(&spot, &log));
-            }
+        if story.delivered > 0
+            && let Some(spot) = story.seek(64, &log).by_content(true)
+        {
+            prop_assert!(story.is_right(&spot, &log));
         }
     }
 
