@@ -1,14 +1,16 @@
 //! One history: what happens, and what must hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::FutureExt;
 use manman_core::{
     broker::{Broker, Queue},
     host::journal::Journal,
     id::{AttemptId, SessionId, SgcId},
-    memory::runtime::{Act, Faults as EngineFaults, Image, OnSignal, Pull, PullOutcome, Script, Stdin},
-    model::{ConfigBody, Session, State, StopMode, StopPlan, StopStep},
+    memory::runtime::{
+        Act, Deed, Deeds, Faults as EngineFaults, Image, OnSignal, Pull, PullOutcome, Script, Stdin,
+    },
+    model::{ConfigBody, Session, State, StopMode, StopPlan, StopStep, Want, reason::ReasonCode},
     store::{Page, SessionFilter, SessionStore},
     testkit::{
         Faults,
@@ -31,6 +33,18 @@ struct History {
     happened: Vec<String>,
     inputs: Vec<JoinHandle<()>>,
     managed: bool,
+    /// Games outlive a restart of the engine.
+    keeps_games: bool,
+    have: Happened,
+}
+
+/// What has ever happened in a history.
+#[derive(Debug, Default)]
+struct Happened {
+    restarted_the_engine: bool,
+    ended_with_the_engine: BTreeSet<AttemptId>,
+    removed_something: bool,
+    lost_a_journal: bool,
 }
 
 /// Tells the history of this seed, and what was seen of it; panics if an invariant breaks.
@@ -66,9 +80,11 @@ impl History {
         world.control_config.sweep_every_millis = 2_500;
         world.config.sweep_secs = 20;
         world.config.orphan_grace_secs = 20;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let keeps_games = random.bool();
+        world.engine.set_live_restore(keeps_games);
         world.process();
         world.manage();
-        let mut random = fastrand::Rng::with_seed(seed);
         let mut deployments = Vec::new();
         for number in 0..random.usize(1..4) {
             let image = format!("played-{number}:1").parse().unwrap();
@@ -85,6 +101,8 @@ impl History {
             happened: Vec::new(),
             inputs: Vec::new(),
             managed: true,
+            keeps_games,
+            have: Happened::default(),
         }
     }
 
@@ -192,19 +210,15 @@ impl History {
         let engine = self.world.engine.clone();
         let away = millis(self.random.u64(0..20_000));
         match self.random.u8(0..3) {
-            0 => {
+            0 | 1 => {
                 self.note(format!("the engine restarts within {away:?}"));
+                self.have.restarted_the_engine = true;
+                if !self.keeps_games {
+                    self.have.ended_with_the_engine.extend(self.world.live());
+                }
                 engine.stop();
                 sleep(away).await;
                 engine.start();
-            }
-            1 => {
-                self.note(format!("the engine restarts within {away:?}, games go on"));
-                engine.set_live_restore(true);
-                engine.stop();
-                sleep(away).await;
-                engine.start();
-                engine.set_live_restore(false);
             }
             _ => {
                 self.note(format!("the engine freezes for {away:?}"));
@@ -229,6 +243,7 @@ impl History {
             }
             _ => {
                 self.note(format!("{run} is removed"));
+                self.have.removed_something = true;
                 self.world.engine.remove(run);
             }
         }
@@ -281,6 +296,7 @@ impl History {
 
     async fn journal_lost(&mut self) {
         self.note("the manager dies and its journal is lost");
+        self.have.lost_a_journal = true;
         self.world.kill().await;
         self.managed = false;
         self.world.disk.set(self.random.choice([Vec::new(), b"garbage".to_vec()]).unwrap());
@@ -300,6 +316,7 @@ impl History {
     async fn check(&mut self) {
         let violations = self.world.engine.violations();
         assert!(violations.is_empty(), "{violations:?}\n{}", self.told());
+        self.check_attempts();
         let mut live: Vec<SgcId> = self.world.engine.live().into_iter().map(|(_, sgc)| sgc).collect();
         let all = live.len();
         live.sort();
@@ -313,9 +330,46 @@ impl History {
             if let Some(end) = self.ends.get(&session.id) {
                 assert_eq!(*end, session, "an end has changed\n{}", self.told());
             } else if session.state.is_end() {
+                self.check_end(&session);
                 self.ends.insert(session.id, session);
             }
         }
+    }
+
+    /// No attempt is ever started twice, as far as there was a journal to know it.
+    fn check_attempts(&self) {
+        if self.have.lost_a_journal {
+            return;
+        }
+        let deeds = self.world.engine.deeds();
+        let mut started: Vec<AttemptId> =
+            deeds.iter().filter(|deed| deed.what == Deeds::Started).map(|deed| deed.run).collect();
+        let all = started.len();
+        started.sort();
+        started.dedup();
+        assert_eq!(started.len(), all, "an attempt was started twice: {deeds:?}\n{}", self.told());
+    }
+
+    /// An end tells what was: its exit code is one that a game of it had, and nobody is
+    /// blamed for what they did not do.
+    fn check_end(&self, session: &Session) {
+        let run = AttemptId::new(session.id, session.attempt);
+        let deeds = self.world.engine.deeds();
+        if let Some(code) = session.exit_code {
+            let ended = |deed: &Deed| deed.run.session == run.session && deed.what == Deeds::Ended(code);
+            assert!(deeds.iter().any(ended), "{session:?} did not end so: {deeds:?}\n{}", self.told());
+        }
+        let possible = match (session.state, session.reason.code) {
+            (State::Stopped, _) => matches!(session.want, Want::Stop(_)),
+            (State::Completed, _) => session.exit_code == Some(0),
+            (_, ReasonCode::EngineRestart) => self.have.restarted_the_engine && !self.keeps_games,
+            (_, ReasonCode::RemovedOutside) => self.have.removed_something || self.have.lost_a_journal,
+            _ => true,
+        };
+        let with_engine = self.have.ended_with_the_engine.contains(&run) && !self.have.lost_a_journal;
+        let told = session.state == State::Stopped || session.reason.code == ReasonCode::EngineRestart;
+        assert!(told || !with_engine, "{session:?} ended with the engine\n{}", self.told());
+        assert!(possible, "{session:?} is no end of it: {deeds:?}\n{}", self.told());
     }
 
     /// What is to run runs, and what is to end ends.

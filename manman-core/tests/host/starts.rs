@@ -196,3 +196,23 @@ async fn two_starts_at_once_are_one_game() {
     assert_eq!(world.live().len(), 1);
     world.all_well();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_new_games_and_leaves_the_others_alone() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let old = world.up(sgc).await;
+    let other = world.playing(Script::default()).await;
+    world.disk.set_full(true);
+    let session = world.start(other).await;
+    let failed = world.until(session, State::Failed).await;
+    assert_eq!(failed.reason.code, ReasonCode::DiskFull, "{}", failed.reason);
+    assert_eq!(world.live(), [run(old, 1)]);
+    world.disk.set_full(false);
+    let session = world.up(other).await;
+    // What was written down since is whole.
+    world.bounce().await;
+    tokio::time::sleep(secs(5)).await;
+    assert_eq!(world.live(), [run(old, 1), run(session, 1)]);
+    world.all_well();
+}

@@ -42,6 +42,9 @@ pub struct Ground {
     pub engine: String,
     /// Tells this run of the engine from others; empty where that cannot be told.
     pub engine_boot: String,
+    /// Whether games outlive a restart of it.
+    #[serde(default)]
+    pub survives_restart: bool,
     /// Tells this run of the machine from others; empty where that cannot be told.
     pub machine_boot: String,
 }

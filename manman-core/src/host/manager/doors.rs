@@ -36,7 +36,9 @@ impl Door {
 
     /// The control plane does not know where it is, or even has it as `lost`: say it again.
     pub fn say_again(&self, lost: bool) {
-        *locked(&self.say) = Some(lost);
+        let mut say = locked(&self.say);
+        *say = Some(lost || say.unwrap_or_default());
+        drop(say);
         self.knock();
     }
 

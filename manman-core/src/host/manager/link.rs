@@ -173,7 +173,11 @@ impl Link {
         let online = Report::Host(HostReport::Online);
         // Beats say the same a little later.
         let _ = send(&host, Uuid::now_v7(), Class::Report, RoutingKey::host_status, online).await;
-        host.reports.wake();
+        // What was said under the registration before may not count any more.
+        host.reports.say_ends_again();
+        for (_, door) in host.doors.all() {
+            door.say_again(false);
+        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::{
     error::{Chain, Error, ErrorKind, Result},
     host::{HostEvent, journal::Ground, plan::Stage},
     id::SessionId,
-    runtime::{AttemptState, EngineInfo, RuntimeEvent},
+    runtime::{AttemptState, RuntimeEvent},
 };
 
 /// Events of the engine, while it tells them.
@@ -121,9 +121,10 @@ pub(super) async fn check(host: &Arc<Host>) -> Result<()> {
     let now = Ground {
         engine: info.id.clone(),
         engine_boot: info.boot.clone(),
+        survives_restart: info.survives_restart,
         machine_boot: host.config.boot_id.clone(),
     };
-    if took_games(&before, &now, &info, host.engine.was_gone()) {
+    if took_games(&before, &now, host.engine.was_gone()) {
         mark(host);
     }
     // Not waited for: known too late, it is noticed twice, which harms nothing.
@@ -144,7 +145,7 @@ pub(super) async fn check(host: &Arc<Host>) -> Result<()> {
 }
 
 /// Whether what ran before ended with the engine or the machine.
-fn took_games(before: &Ground, now: &Ground, info: &EngineInfo, was_gone: bool) -> bool {
+fn took_games(before: &Ground, now: &Ground, was_gone: bool) -> bool {
     let differ = |before: &str, now: &str| !before.is_empty() && !now.is_empty() && before != now;
     if differ(&before.machine_boot, &now.machine_boot) {
         return true;
@@ -156,7 +157,8 @@ fn took_games(before: &Ground, now: &Ground, info: &EngineInfo, was_gone: bool) 
     } else {
         before.engine_boot != now.engine_boot
     };
-    restarted && !info.survives_restart
+    // The one that goes lets them live, and the one that comes takes them over; or not.
+    restarted && !(before.survives_restart && now.survives_restart)
 }
 
 /// Marks what was running as gone with the engine, until it is seen alive.
@@ -194,29 +196,32 @@ mod tests {
 
     #[test]
     fn games_go_with_an_engine_that_was_restarted_and_does_not_keep_them() {
-        let ground = |engine: &str, boot: &str, machine: &str| Ground {
+        let ground = |engine: &str, boot: &str, machine: &str, survives: bool| Ground {
             engine: engine.to_owned(),
             engine_boot: boot.to_owned(),
             machine_boot: machine.to_owned(),
+            survives_restart: survives,
         };
-        let before = ground("e", "1", "m");
-        for (now, survives, was_gone, took) in [
-            (ground("e", "1", "m"), false, false, false),
+        let takes = ground("e", "1", "m", false);
+        let keeps = ground("e", "1", "m", true);
+        for (before, now, was_gone, took) in [
+            (&takes, ground("e", "1", "m", false), false, false),
             // It was silent and is the same: it was frozen, or the way to it was.
-            (ground("e", "1", "m"), false, true, false),
-            (ground("e", "2", "m"), false, false, true),
-            (ground("e", "2", "m"), true, true, false),
-            (ground("f", "1", "m"), false, false, true),
+            (&takes, ground("e", "1", "m", false), true, false),
+            (&takes, ground("e", "2", "m", false), false, true),
+            (&keeps, ground("e", "2", "m", true), true, false),
+            // The one that went took them, or the one that came did not want them.
+            (&takes, ground("e", "2", "m", true), true, true),
+            (&keeps, ground("e", "2", "m", false), true, true),
+            (&takes, ground("f", "1", "m", false), false, true),
             // Nothing outlives a reboot.
-            (ground("e", "2", "n"), true, false, true),
+            (&keeps, ground("e", "2", "n", true), false, true),
             // Where a boot cannot be told, having been gone must do.
-            (ground("e", "", "m"), false, true, true),
-            (ground("e", "", "m"), false, false, false),
+            (&takes, ground("e", "", "m", false), true, true),
+            (&takes, ground("e", "", "m", false), false, false),
         ] {
-            let info = EngineInfo { survives_restart: survives, ..EngineInfo::default() };
-            assert_eq!(took_games(&before, &now, &info, was_gone), took, "{now:?} {survives} {was_gone}");
+            assert_eq!(took_games(before, &now, was_gone), took, "{before:?} {now:?} {was_gone}");
         }
-        let new = Ground::default();
-        assert!(!took_games(&new, &ground("e", "1", "m"), &EngineInfo::default(), false));
+        assert!(!took_games(&Ground::default(), &takes, false));
     }
 }

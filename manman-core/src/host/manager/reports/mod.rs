@@ -164,8 +164,11 @@ impl Reports {
         self.sessions().iter().filter(|(_, pending)| said(pending)).map(|(&session, _)| session).collect()
     }
 
-    /// Something may have become possible to say.
-    pub fn wake(&self) {
+    /// Ends that were said may not have counted: they are due now.
+    pub fn say_ends_again(&self) {
+        for end in self.sessions().values_mut().filter_map(|pending| pending.ended.as_mut()) {
+            end.due = Instant::now();
+        }
         self.bell.notify_one();
     }
 

@@ -1,6 +1,6 @@
 //! Publishes what is to be said.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
@@ -22,11 +22,16 @@ const AT_ONCE: usize = 16;
 /// What came of publishing: whose, which, and whether it arrived.
 type Published = (SessionId, Which, Option<Saying>, Result<()>);
 
+/// How long a registration is waited for before anything is said under the last one.
+const REGISTERED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Says what is to be said, each session's in order.
 pub(in crate::host::manager) async fn run(host: Arc<Host>) {
     let mut backoff = host.backoff();
     let mut on_their_way: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
-    let mut hold: Option<Instant> = None;
+    // Reports under a registration that is replaced in the same moment would not count.
+    let mut registered = host.registered.subscribe();
+    let mut hold = (!*registered.borrow_and_update()).then(|| Instant::now() + REGISTERED_WITHIN);
     loop {
         let mut next = hold;
         if hold.is_none() && host.identity().is_some() && !host.is_fenced() {
@@ -43,6 +48,7 @@ pub(in crate::host::manager) async fn run(host: Arc<Host>) {
                 Err(error) => hold = Some(hold_back(&error, &mut backoff)),
             },
             () = host.reports.bell.notified() => {}
+            Ok(()) = registered.changed() => hold = None,
             () = until(next) => hold = None,
         }
     }
