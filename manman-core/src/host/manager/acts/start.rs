@@ -25,8 +25,8 @@ impl Act {
         match host.ask("ask what a session runs", me, host.uplink.spec(me, self.session)).await {
             Ok(spec) => {
                 let spec = Arc::new(spec);
-                let written = host.journal.change(self.session, |entry| entry.memory.spec = Some(spec));
-                written.await.map_err(Trouble::Again)?;
+                // Not waited for: lost with us, it is asked for again.
+                drop(host.journal.change(self.session, |entry| entry.memory.spec = Some(spec)));
                 Ok(Effect::Noted)
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
