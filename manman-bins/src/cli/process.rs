@@ -36,7 +36,8 @@ pub fn run(common: &Common, command: Command) -> Result<(), Failure> {
 
 fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
     let given = UpGiven {
-        data_dir: data_dir(common),
+        config: path(args.config.as_deref()),
+        data_dir: path(common.data_dir.as_deref()),
         listen: args.listen,
         plaintext: common.plaintext,
         environment: args.environment,
@@ -69,7 +70,8 @@ async fn show_demo(config: UpConfig) {
 }
 
 fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
-    let config = read(&UpGiven { data_dir: data_dir(common), ..UpGiven::default() })?;
+    let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
+    let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
     telemetry::start(config.log_format, "warn");
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
@@ -109,8 +111,8 @@ pub fn demo_game() -> ExitCode {
     }
 }
 
-fn data_dir(common: &Common) -> Option<String> {
-    common.data_dir.as_ref().map(|dir| dir.to_string_lossy().into_owned())
+fn path(given: Option<&Path>) -> Option<String> {
+    given.map(|path| path.to_string_lossy().into_owned())
 }
 
 fn read(given: &UpGiven) -> Result<UpConfig, Failure> {

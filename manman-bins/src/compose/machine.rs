@@ -7,7 +7,7 @@ use manman_core::{
     host::{
         HostConfig,
         journal::{FileDisk, Journal},
-        spool::{FileSpool, SpoolConfig},
+        spool::FileSpool,
     },
     runtime::{Owner, Runtime},
 };
@@ -17,7 +17,7 @@ use crate::config::{Places, UpConfig};
 
 /// How the host manager of this machine behaves.
 pub(super) fn host_config(config: &UpConfig) -> HostConfig {
-    let mut host = HostConfig::default();
+    let mut host = config.host.clone();
     host.name = config.server_name.clone();
     host.environment = config.environment.clone();
     host.machine_id = first_line("/etc/machine-id");
@@ -32,7 +32,7 @@ pub(super) fn journal(config: &UpConfig) -> Result<Journal> {
 
 /// The consoles that it keeps.
 pub(super) fn spool(config: &UpConfig) -> Result<FileSpool> {
-    FileSpool::new(Places(&config.data_dir).spool(), SpoolConfig::default())
+    FileSpool::new(Places(&config.data_dir).spool(), config.host.console.spool.clone())
 }
 
 /// The Docker Engine that the configuration names. Contacts nobody.

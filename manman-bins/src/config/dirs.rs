@@ -49,6 +49,11 @@ impl Places<'_> {
         self.0.join("manman.db")
     }
 
+    /// The configuration file.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("manman.toml")
+    }
+
     /// Held by the process that serves this directory.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")

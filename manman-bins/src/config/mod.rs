@@ -1,10 +1,15 @@
-//! Configuration: flags before environment variables before defaults. All that is wrong
-//! is said at once, each with its place and what to do.
+//! Configuration: flags before environment variables before the file before defaults. All
+//! that is wrong is said at once, each with its place and what to do.
 
 mod dirs;
+mod file;
 mod up;
 
-use std::{ffi::OsString, fmt, path::PathBuf};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 pub use dirs::Places;
 pub use up::{UpConfig, UpGiven};
@@ -59,17 +64,30 @@ impl Environment for Process {
 #[derive(Debug)]
 pub struct Reader<'a, E> {
     environment: &'a E,
+    file: file::File,
     problems: Vec<Problem>,
 }
 
 impl<'a, E: Environment> Reader<'a, E> {
     /// Reads from flags, then from `environment`.
     pub fn new(environment: &'a E) -> Self {
-        Self { environment, problems: Vec::new() }
+        Self { environment, file: file::File::default(), problems: Vec::new() }
     }
 
-    /// The value of a flag or, failing that, of the first variable that is set, and where
-    /// it was found.
+    /// Reads the configuration file: the one given, or `MANMAN_CONFIG`, or `manman.toml` in
+    /// the data directory if there is one. `settings` may be said in it.
+    fn read_file(&mut self, given: Option<&str>, data_dir: &Path, settings: &[&str]) {
+        let remedy = "name a file that can be read";
+        let named = self.read("config", given, &["MANMAN_CONFIG"], remedy, dirs::parse);
+        let path = named.clone().unwrap_or_else(|| Places(data_dir).config());
+        match file::File::read(&path, settings, named.is_some()) {
+            Ok(file) => self.file = file,
+            Err(problems) => self.problems.extend(problems),
+        }
+    }
+
+    /// The value of a flag or, failing that, of the first variable that is set, or else what
+    /// the file says; and where it was found.
     fn value(&mut self, flag: &str, given: Option<&str>, variables: &[&str]) -> Option<(String, String)> {
         if let Some(given) = given {
             return Some((format!("--{flag}"), given.to_owned()));
@@ -81,7 +99,7 @@ impl<'a, E: Environment> Reader<'a, E> {
                 None => {}
             }
         }
-        None
+        self.file.get(&flag.replace('-', "_"))
     }
 
     /// The value, read by `parse`; what is wrong with it is kept, with `remedy`.

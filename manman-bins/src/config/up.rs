@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use manman_core::model::{EnvironmentName, Invalid, Name};
+use manman_core::{
+    host::HostConfig,
+    model::{EnvironmentName, Invalid, Name},
+};
 
 use super::{ConfigError, Environment, Places, Reader};
 use crate::telemetry::LogFormat;
@@ -28,13 +31,22 @@ pub struct UpConfig {
     pub server_name: Name,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// How the host manager behaves, but for what stands above.
+    pub host: HostConfig,
     /// What the operator should know about the above.
     pub warnings: Vec<String>,
 }
 
-/// What was given on the command line; what is absent is looked for in the environment.
+/// What can be said in the configuration file, beside the table `[host]`.
+const SETTINGS: [&str; 6] =
+    ["listen", "environment", "server_name", "docker_socket", "host_data_dir", "log_format"];
+
+/// What was given on the command line; what is absent is looked for in the environment,
+/// then in the configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct UpGiven {
+    /// `--config` or `MANMAN_CONFIG`; `manman.toml` in the data directory if absent.
+    pub config: Option<String>,
     /// `--data-dir` or `DATA_DIR`.
     pub data_dir: Option<String>,
     /// `--listen` or `LISTEN`; 127.0.0.1:50051 if absent.
@@ -54,7 +66,7 @@ pub struct UpGiven {
 }
 
 impl UpConfig {
-    /// Reads it from what was given and from the environment.
+    /// Reads it from what was given, from the environment and from the file.
     ///
     /// # Errors
     /// All that is wrong.
@@ -62,6 +74,7 @@ impl UpConfig {
         let mut reader = Reader::new(environment);
         let mut warnings = Vec::new();
         let data_dir = reader.data_dir(given.data_dir.as_deref());
+        reader.read_file(given.config.as_deref(), &data_dir, &SETTINGS);
         let listen = reader
             .read("listen", given.listen.as_deref(), &["LISTEN"], "write it as 127.0.0.1:50051", parse_listen)
             .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50051)));
@@ -122,6 +135,7 @@ impl UpConfig {
         );
         let own = format!("sqlite://{}", Places(&data_dir).database().display());
         reader.unsupported("DATABASE_URL", |url| url == own, "unset it: `manman up` keeps {data}/manman.db");
+        let host = reader.file.host.clone();
         reader.finish()?;
         let server_name = server_name.unwrap_or_else(|| {
             let name = hostname();
@@ -137,6 +151,7 @@ impl UpConfig {
             docker_socket: docker_socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
             server_name,
             log_format: log_format.unwrap_or_default(),
+            host,
             warnings,
         })
     }

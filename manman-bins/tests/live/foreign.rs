@@ -18,6 +18,10 @@ impl Theirs {
         Self(docker::ok(&args))
     }
 
+    fn name(&self) -> String {
+        docker::inspect(&self.0)["Name"].as_str().unwrap().trim_start_matches('/').to_owned()
+    }
+
     fn runs(&self) -> bool {
         docker::inspect(&self.0)["State"]["Running"] == true
     }
@@ -56,9 +60,11 @@ fn foreign_containers_are_never_touched_and_said() {
     manman.ok(&["start", "ours"]);
     manman.ok(&["stop", "ours"]);
     assert!(theirs.iter().all(Theirs::runs));
-    until("it is said", Duration::from_secs(10), || {
+    let names = theirs.each_ref().map(Theirs::name);
+    until("each is said", Duration::from_secs(10), || {
         let log = manman.log();
-        (log.contains("left alone") || log.contains("leave alone") || log.contains("not ours")).then_some(())
+        let said = |name: &String| log.lines().any(|line| line.contains("leaving alone") && line.contains(name));
+        names.iter().all(said).then_some(())
     });
     manman.ok(&["down"]);
     assert!(theirs.iter().all(Theirs::runs));

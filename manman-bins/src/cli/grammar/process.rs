@@ -1,6 +1,6 @@
 //! `up` and `down`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -13,6 +13,9 @@ use crate::cli::parse;
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct UpArgs {
+    /// The configuration file (MANMAN_CONFIG; manman.toml in the data directory, if it is there)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Serve the API over TCP here too (LISTEN; 127.0.0.1:50051 unless set)
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
@@ -39,6 +42,9 @@ pub struct UpArgs {
 /// Stop all games of this installation, then manman itself.
 #[derive(Args, Debug)]
 pub struct DownArgs {
+    /// The configuration file (MANMAN_CONFIG; manman.toml in the data directory, if it is there)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// End games at once instead of as their configs say
     #[arg(long)]
     pub kill: bool,

@@ -82,6 +82,11 @@ impl Installation {
         self.data().join(format!("gsc-{}-{sgc}", self.environment))
     }
 
+    /// Writes its configuration file.
+    pub fn configure(&self, toml: &str) {
+        std::fs::write(self.data().join("manman.toml"), toml).unwrap();
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_manman"));
         command

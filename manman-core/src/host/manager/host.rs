@@ -285,9 +285,14 @@ impl Host {
         self.events.tell(HostEvent::Warning(message));
     }
 
+    /// Whether this was not said before.
+    pub fn is_news(&self, message: &str) -> bool {
+        self.warnings.is_new(message)
+    }
+
     /// As [`Host::warn`], but the same message only once.
     pub fn warn_once(&self, topic: &'static str, message: String) {
-        if self.warnings.is_new(&message) {
+        if self.is_news(&message) {
             self.warn(topic, message);
         }
     }

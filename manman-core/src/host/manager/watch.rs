@@ -13,7 +13,7 @@ use crate::{
     error::{Chain, Error, ErrorKind, Result},
     host::{HostEvent, journal::Ground, plan::Stage},
     id::SessionId,
-    runtime::{AttemptState, RuntimeEvent},
+    runtime::{AttemptState, Foreign, RuntimeEvent},
 };
 
 /// Events of the engine, while it tells them.
@@ -90,9 +90,7 @@ async fn look(host: &Arc<Host>, doubt: bool) -> Result<()> {
     for found in &inventory.found {
         listed.entry(found.run.session).or_default().insert(found.run.attempt, found.state.clone());
     }
-    for foreign in &inventory.foreign {
-        host.warn_once("foreign", format!("{} is left alone: {}", foreign.name, foreign.why));
-    }
+    say_foreign(host, &inventory.foreign);
     let first = host.engine.inventory.send_replace(Some((Arc::new(inventory), Instant::now()))).is_none();
     for (session, door) in host.doors.all() {
         let listed = listed.remove(&session).unwrap_or_default();
@@ -105,6 +103,23 @@ async fn look(host: &Arc<Host>, doubt: bool) -> Result<()> {
         host.snapshot.notify_one();
     }
     Ok(())
+}
+
+/// Says what is not ours, once; what is left alone for one reason, in one sentence.
+fn say_foreign(host: &Host, foreign: &[Foreign]) {
+    const NAMED: usize = 5;
+    let mut news: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for foreign in foreign.iter().filter(|it| host.is_news(&format!("{}: {}", it.name, it.why))) {
+        news.entry(&foreign.why).or_default().push(&foreign.name);
+    }
+    for (why, names) in news {
+        let named = names[..names.len().min(NAMED)].join(", ");
+        let more = match names.len().saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        host.warn("foreign", format!("leaving alone {named}{more}: {why}"));
+    }
 }
 
 /// Asks the engine who it is. What ran on one that was restarted, and that takes games

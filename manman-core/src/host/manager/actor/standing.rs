@@ -61,20 +61,24 @@ impl Actor {
         SessionReport::Phase {
             session: self.session,
             attempt,
-            phase: self.phase(),
+            phase: self.phase(attempt),
             progress: self.progress.clone(),
             reason: waits.then(|| Reason::new(ReasonCode::EngineRefused, text)),
         }
     }
 
-    fn phase(&self) -> Phase {
+    /// What is being done; between two steps, what was done last.
+    fn phase(&self, attempt: u32) -> Phase {
         let step = self.work.busy.as_ref().or(self.work.held.as_ref().map(|(step, _)| step));
         match step {
             Some(Step::Pull) => Phase::Pulling,
             Some(Step::Prepare) => Phase::Preparing,
             Some(Step::Create { .. }) => Phase::Creating,
             Some(Step::Start { .. } | Step::NoteRunning { .. }) => Phase::Booting,
-            _ => Phase::Accepted,
+            _ => match &self.said {
+                Some(SessionReport::Phase { attempt: said, phase, .. }) if *said == attempt => *phase,
+                _ => Phase::Accepted,
+            },
         }
     }
 }
