@@ -79,6 +79,8 @@ pub(super) struct Lane {
     /// `attach.begin()`, in the form of the log.
     attach_begin: u64,
     changed: Instant,
+    /// When all that `attach` begins with had surely come.
+    begun: Instant,
     /// When the attach was asked for.
     asked: Nanos,
     /// No attach begins before this place of the log.
@@ -117,6 +119,7 @@ impl Lane {
             attach: Window::default(),
             attach_begin: 0,
             changed: now,
+            begun: now,
             asked: asked.saturating_sub(SLACK),
             earliest: 0,
             line: 0,
@@ -162,17 +165,20 @@ impl Lane {
 
     /// Keeps what the attach brought while the log is shown.
     pub fn hold(&mut self, bytes: &[u8], now: Instant) {
+        let (begin, first) = (self.attach.begin(), self.attach.end() == 0);
         if self.form == Form::Bytes {
             self.attach.push(bytes);
             self.attach_begin = self.attach.begin();
         } else {
-            let begin = self.attach.begin();
             let before = self.attach_begin + self.form.length(self.attach.bytes()) as u64;
             let here = self.form.length(bytes) as u64;
             self.attach.push(bytes);
             if self.attach.begin() != begin {
                 self.attach_begin = before + here - self.form.length(self.attach.bytes()) as u64;
             }
+        }
+        if first || self.attach.begin() != begin {
+            self.begun = now;
         }
         self.changed = now;
         self.quiet = None;
@@ -292,7 +298,8 @@ impl Lane {
         let fit = self.log.since(from).map_or(Fit::Nowhere, |log| fit(&attach, log));
         let (begin, missed) = match fit {
             Fit::At(at) => (self.confirm(from + at as u64, whole_lines, now), false),
-            Fit::Nowhere => (None, true),
+            // A reading shows what was logged when it began.
+            Fit::Nowhere => (None, began >= self.begun),
             Fit::Short | Fit::Several => {
                 self.candidate = None;
                 (None, false)

@@ -55,8 +55,10 @@ const FAILURES: u32 = 5;
 /// The last lines are looked for in so many messages at the log's end, …
 const FEW: u32 = 2_000;
 /// … then in these, before more is read. Reading from a moment on costs the engine a pass
-/// over the whole log. As few are read later, unless more are expected to be new.
+/// over the whole log. As few are read later, unless more are expected to be new, …
 const RECENT: u32 = 20_000;
+/// … up to these.
+const MOST: u32 = 500_000;
 
 /// The log's messages are handed out in batches of about this size.
 const BATCH: usize = 32 << 10;
@@ -480,8 +482,8 @@ impl Splice {
     /// Has as many messages read next as will be new then.
     fn expect(&mut self, messages: u64, spot: Option<&Spot>) {
         let new = spot.map_or(0, |spot| messages - spot.messages);
-        let new = u32::try_from(new).unwrap_or(RECENT);
-        self.recent = self.recent.saturating_add(new.saturating_mul(2)).min(RECENT);
+        let new = u32::try_from(new).unwrap_or(MOST);
+        self.recent = self.recent.saturating_add(new.saturating_mul(2)).min(MOST);
     }
 
     /// Reads the log from a moment on, looking for the places; also says how much space
@@ -523,7 +525,7 @@ impl Splice {
         }
         let (began, began_at) = (Instant::now(), self.clock.now());
         let last = from.map(|_| self.recent);
-        let span = Span { from: if last.is_some() { None } else { from }, last };
+        let span = Span { from, last };
         Ok(Reading {
             log: self.source.log(channels, span).await?,
             wider: from,
@@ -626,7 +628,7 @@ impl Splice {
         self.hand_out(reading, true);
         self.newest = self.newest.max(reading.newest[0].max(reading.newest[1]));
         self.failures = 0;
-        self.recent = reading.messages.saturating_mul(2).clamp(FEW, RECENT);
+        self.recent = reading.messages.saturating_mul(2).clamp(FEW, MOST);
         self.continuous = true;
         if self.over {
             // What is not read twice in a row is not there.
