@@ -1,6 +1,10 @@
 //! Every way a session ends, told as it was.
 
-use std::{net::TcpListener, time::Duration};
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::TcpListener,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -20,7 +24,7 @@ fn reason(session: &Value) -> String {
 }
 
 #[track_caller]
-fn fails(name: &str, config: &[&str], ports: &[&str], sentence: &str) {
+fn fails(name: &str, config: &[&str], ports: &[&str], sentence: &str) -> Value {
     let manman = Installation::up();
     manman.deploy(name, config, ports);
     let ran = manman.run(&["start", name]);
@@ -29,6 +33,7 @@ fn fails(name: &str, config: &[&str], ports: &[&str], sentence: &str) {
     assert!(reason(&session).contains(sentence), "{session:#}");
     assert!(ran.err.contains(sentence), "{ran}");
     manman.await_nothing_left();
+    session
 }
 
 #[test]
@@ -86,9 +91,35 @@ fn out_of_memory_is_said() {
     manman.await_nothing_left();
 }
 
+/// A registry that has nothing; the engine takes one on this machine without encryption.
+fn empty_registry() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut asked = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let first = asked.next().unwrap_or_default();
+            let _ = asked.find(String::is_empty);
+            let (status, body) = if first.contains(" /v2/ ") {
+                ("200 OK", "{}")
+            } else {
+                ("404 Not Found", r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#)
+            };
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+    });
+    port
+}
+
 #[test]
 fn a_missing_image_is_named() {
-    fails("imageless", &["--image", "manman-fixture/no-such-image:1"], &[], "manman-fixture/no-such-image:1");
+    let image = format!("127.0.0.1:{}/no-such-image:1", empty_registry());
+    let session = fails("imageless", &["--image", &image], &[], &image);
+    assert_eq!(session["reason"]["code"], "image_not_found", "{session:#}");
 }
 
 #[test]
@@ -102,7 +133,9 @@ fn a_port_held_by_somebody_else_is_named() {
     let held = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = held.local_addr().unwrap().port().to_string();
     let config = ["--image", "manman-fixture/testgame:1", "--port", "7777/tcp"];
-    fails("portless", &config, &[&format!("7777/tcp={port}")], &port);
+    let session = fails("portless", &config, &[&format!("7777/tcp={port}")], &format!("port {port}/tcp"));
+    // The holder is this very process.
+    assert!(reason(&session).contains(&std::process::id().to_string()), "{session:#}");
 }
 
 #[test]

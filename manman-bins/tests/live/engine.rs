@@ -11,7 +11,7 @@ use manman_docker::testkit::{Options, SecondEngine};
 use serde_json::Value;
 
 use crate::{
-    killed::{Console, assert_whole, numbers},
+    killed::{Console, assert_whole, numbered},
     support::{Installation, docker, scaled, until},
 };
 
@@ -94,8 +94,7 @@ fn assert_console_whole(manman: &Installation, name: &str) {
     manman.ok(&["send", name, "quit"]);
     manman.await_state(name, "completed");
     let console = Console::of(manman, name);
-    assert_whole(&numbers(&console.out, "out "), "stdout");
-    assert_whole(&numbers(&console.err, "err "), "stderr");
+    assert_whole(&console, numbered);
     let done = console.out.iter().any(|line| line.starts_with("done "));
     assert!(done, "the last line is there");
 }
@@ -124,18 +123,28 @@ fn an_engine_killed_with_live_restore_is_not_noticed() {
     live_restore_shows_nothing(true);
 }
 
-#[test]
-fn without_live_restore_games_are_crashed_by_the_engines_restart() {
+fn without_live_restore_games_are_crashed(kill: bool) {
     let mut pair = Pair::new(false, "manman-fixture/testgame:1");
     pair.manman.deploy("taken", &["--image", "manman-fixture/testgame:1"], &[]);
     pair.manman.ok(&["start", "taken"]);
-    pair.restart(false);
-    // The game takes SIGTERM well and exits with 0: crashed all the same, for nobody asked.
+    pair.restart(kill);
+    // Stopped, the engine sends SIGTERM, which the game takes well, and exits with 0: crashed
+    // all the same, for nobody asked.
     let session = pair.manman.await_state("taken", "crashed");
     assert_eq!(session["reason"]["code"], "engine_restart", "{session:#}");
     // And the next session is one like any other.
     pair.manman.ok(&["start", "taken"]);
     pair.manman.ok(&["stop", "taken"]);
+}
+
+#[test]
+fn without_live_restore_games_are_crashed_by_the_engines_restart() {
+    without_live_restore_games_are_crashed(false);
+}
+
+#[test]
+fn without_live_restore_games_are_crashed_by_the_engines_death() {
+    without_live_restore_games_are_crashed(true);
 }
 
 #[test]
@@ -154,6 +163,10 @@ fn a_frozen_engine_changes_no_session() {
         assert!(asked.elapsed() < Duration::from_secs(5));
         assert!(server.to_string().contains("online"), "{server:#}");
         assert_unmoved(&before, &pair.manman.session("calm"));
+        // Whatever becomes of an input, that is said in time.
+        let asked = Instant::now();
+        pair.manman.run(&["send", "calm", "count"]);
+        assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
         std::thread::sleep(Duration::from_millis(500));
     }
     pair.engine.thaw().unwrap();

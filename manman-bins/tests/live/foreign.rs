@@ -37,11 +37,18 @@ impl Drop for Theirs {
 fn foreign_containers_are_never_touched_and_said() {
     docker::answers();
     let mut manman = Installation::up();
-    let cluster = manman.json(&["status"]).to_string();
-    let server = manman.json(&["server", "show", "box"]);
+    let status = manman.json(&["status"]);
+    let cluster = status["installation"]["cluster_id"].as_str().expect("the cluster's id");
     let environment = manman.environment.clone();
-    assert!(!cluster.is_empty() && !server.is_null());
     let theirs = [
+        Theirs::with(&[
+            ("manman.cluster", cluster),
+            ("manman.server_id", "999"),
+            ("manman.session_id", "1"),
+            ("manman.sgc_id", "1"),
+            ("manman.attempt", "1"),
+            ("manman.environment", &environment),
+        ]),
         Theirs::with(&[
             ("manman.cluster", "11111111-2222-4333-8444-555555555555"),
             ("manman.server_id", "1"),
@@ -63,7 +70,8 @@ fn foreign_containers_are_never_touched_and_said() {
     let names = theirs.each_ref().map(Theirs::name);
     until("each is said", Duration::from_secs(10), || {
         let log = manman.log();
-        let said = |name: &String| log.lines().any(|line| line.contains("leaving alone") && line.contains(name));
+        let said =
+            |name: &String| log.lines().any(|line| line.contains("leaving alone") && line.contains(name));
         names.iter().all(said).then_some(())
     });
     manman.ok(&["down"]);

@@ -1,8 +1,12 @@
 //! Many at once, and the same again: one effect each.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
-use crate::support::{Installation, Ran, docker, until};
+use crate::support::{Installation, Ran, docker, scaled, until};
 
 #[test]
 fn of_two_starts_at_once_one_is_refused_by_name() {
@@ -94,15 +98,30 @@ fn games_of_one_range_never_share_a_port() {
 fn starts_and_stops_that_race_leave_one_container_or_none() {
     let manman = Installation::up();
     let sgc = manman.deploy("racer", &["--image", "manman-fixture/testgame:1"], &[]);
-    for _ in 0..8 {
-        std::thread::scope(|scope| {
-            scope.spawn(|| manman.run(&["start", "racer", "--no-wait"]));
-            scope.spawn(|| manman.run(&["stop", "racer", "--no-wait"]));
+    let label = format!("label=manman.environment={}", manman.environment);
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let looks = scope.spawn(|| {
+            let mut seen = 0;
+            while !over.load(Ordering::Relaxed) {
+                let live = docker::lines(&["ps", "-q", "--filter", &label]);
+                assert!(live.len() <= 1, "{live:?} of deployment {sgc}");
+                seen += live.len();
+            }
+            seen
         });
-        let label = format!("label=manman.environment={}", manman.environment);
-        let live = docker::lines(&["ps", "-q", "--filter", &label]);
-        assert!(live.len() <= 1, "{live:?} of deployment {sgc}");
-    }
+        let mut random = fastrand::Rng::new();
+        for _ in 0..scaled(24, 400) {
+            let apart = Duration::from_millis(random.u64(0..600));
+            std::thread::scope(|scope| {
+                scope.spawn(|| manman.run(&["start", "racer", "--no-wait"]));
+                std::thread::sleep(apart);
+                scope.spawn(|| manman.run(&["stop", "racer", "--no-wait"]));
+            });
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(looks.join().unwrap() > 0, "some of them ran");
+    });
     until("the last one ends", Duration::from_secs(60), || {
         manman.run(&["kill", "racer"]);
         let ended = !manman.session("racer")["ended_at"].is_null();

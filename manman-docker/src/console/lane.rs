@@ -153,11 +153,6 @@ impl Lane {
         self.phase == Phase::Live
     }
 
-    /// Where the log was read up to.
-    pub fn cursor(&self) -> Cursor {
-        self.cursor
-    }
-
     /// Whether the attach brought anything that is not shown yet.
     pub fn holds_back(&self) -> bool {
         self.attach.end() > 0
@@ -215,6 +210,11 @@ impl Lane {
             self.log.forget(self.log.bytes().len() - beginning as usize + RECENT);
         }
         self.skip(text)
+    }
+
+    /// Whether a message is known that stands in the log before all that is new.
+    pub fn has_anchor(&self) -> bool {
+        self.cursor.nth > 0
     }
 
     /// Whether a message with this stamp is new although the last one before it was not

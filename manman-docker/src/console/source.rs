@@ -107,9 +107,9 @@ impl Source {
         }
     }
 
-    /// Reads the log of the channels that are `true`.
-    pub async fn log(&self, channels: [bool; 2], span: Span) -> Result<LogRead> {
-        LogRead::open(&self.engine, &self.container, self.tty, channels, span).await
+    /// Reads its log.
+    pub async fn log(&self, span: Span) -> Result<LogRead> {
+        LogRead::open(&self.engine, &self.container, self.tty, span).await
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use manman_core::{
     clock::{Clock, Timestamp},
     console::{Channel, EndCause, Gap, Output},
-    error::{Chain, Error, Result},
+    error::{Chain, Error, ErrorKind, Result},
 };
 use std::sync::Arc;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -22,7 +22,7 @@ use super::{
     form::Form,
     lane::{Lane, Taken, Verdict},
     lines::{Lines, Scratch},
-    logs::{LogRead, Span},
+    logs::{DISORDER, LogRead, Span},
     outlet::{Outlet, Until},
     position::Place,
     seek::{Cursor, Seek, Spot, Wanted},
@@ -38,10 +38,6 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// tell by themselves whether they are.
 const CLOSE: Duration = Duration::from_millis(250);
 
-/// The two channels are logged by two threads of the engine: a stamp may be so much older
-/// than the one before it.
-const DISORDER: Duration = Duration::from_secs(1);
-
 /// From one reading of the log to the next …
 const SOON: Duration = Duration::from_millis(50);
 /// … at most so long.
@@ -49,15 +45,17 @@ const LATE: Duration = Duration::from_secs(1);
 /// To the first one after a silent channel spoke: so long the log may take to have it.
 const FIRST: Duration = Duration::from_millis(20);
 
-/// So often a reading may fail in a row.
+/// So often a reading may fail in a row …
 const FAILURES: u32 = 5;
+/// … the first of them also because the log seems to go back, or to have forgotten what was
+/// read a moment ago: another look may show that it was the engine's mistake.
+const DOUBTS: u32 = 3;
 
-/// The last lines are looked for in so many messages at the log's end, …
+/// So many messages at the log's end are read first, …
 const FEW: u32 = 2_000;
-/// … then in these, before more is read. Reading from a moment on costs the engine a pass
-/// over the whole log. As few are read later, unless more are expected to be new, …
-const RECENT: u32 = 20_000;
-/// … up to these.
+/// … then so many times as many, …
+const MORE: u32 = 8;
+/// … up to these, before all of them are.
 const MOST: u32 = 500_000;
 
 /// The log's messages are handed out in batches of about this size.
@@ -81,8 +79,6 @@ pub(super) struct Splice {
     feed: Option<Feed>,
     /// How the attach ended, while the log is still being read.
     closing: Option<Close>,
-    /// The newest stamp seen in readings that were read to their end.
-    newest: Nanos,
     /// The log was read to its end, on all channels that are still read.
     continuous: bool,
     /// So many messages are read next.
@@ -114,8 +110,8 @@ enum Stage {
 struct Reading {
     log: LogRead,
     channels: [bool; 2],
-    /// Where to begin instead if these last messages are not all that is new.
-    wider: Option<Nanos>,
+    /// So many messages at most; all of them if nothing is said.
+    last: Option<u32>,
     /// New ones.
     messages: u32,
     began: Instant,
@@ -125,6 +121,18 @@ struct Reading {
     lines: Lines,
     scratch: Scratch,
     staged: Staged,
+}
+
+/// What a reading for the places has found.
+#[derive(Debug)]
+struct Scan {
+    seeks: [Seek; 2],
+    /// How much space the engine needs for what was searched, at most.
+    space: u64,
+    /// How many messages were read, …
+    read: u64,
+    /// … with stamps from here to there.
+    span: (Nanos, Nanos),
 }
 
 /// New text of the log, not yet cut into pieces.
@@ -196,9 +204,8 @@ impl Splice {
             drained,
             feed,
             closing: None,
-            newest: Nanos::MIN,
             continuous: false,
-            recent: RECENT,
+            recent: FEW,
             wait: SOON,
             failures: 0,
             over: false,
@@ -391,7 +398,7 @@ impl Splice {
         if spots.iter().any(Option::is_none) {
             let needs_scan = begun || !self.source.retention.is_whole(u64::MAX);
             let (seeks, space) = if needs_scan {
-                self.scan(Span::default(), wanted).await?
+                self.scan(None, None, wanted).await.map(|scan| (scan.seeks, scan.space))?
             } else {
                 (wanted.map(Seek::new), 0)
             };
@@ -426,7 +433,6 @@ impl Splice {
             self.outlet.gap(gap);
         }
         self.rests = [false; 2];
-        self.newest = Nanos::MIN;
         self.continuous = false;
         self.failures = 0;
         self.stage = Stage::Pause(Instant::now());
@@ -438,9 +444,10 @@ impl Splice {
         let mut spots = [None, None];
         let strong = |at: &usize| wanted[*at].is_telling();
         if let Some(close) = (0..2).filter(strong).map(|at| place.stands[at].since).min() {
-            let from = Some(nanos(close.minus(CLOSE)));
-            for last in [FEW, RECENT] {
-                let (seeks, _) = self.scan(Span { from, last: Some(last) }, wanted.clone()).await?;
+            let from = nanos(close.minus(CLOSE));
+            let mut last = Some(FEW);
+            while let Some(few) = last {
+                let Scan { seeks, read, span, .. } = self.scan(Some(from), last, wanted.clone()).await?;
                 for at in (0..2).filter(strong) {
                     if spots[at].is_none() {
                         spots[at] = seeks[at].by_telling_content();
@@ -450,6 +457,10 @@ impl Splice {
                 if (0..2).filter(strong).all(|at| spots[at].is_some()) {
                     break;
                 }
+                // At the same pace, so many reach back to it, and half as many again.
+                let pace = read as f64 / (span.1 - span.0).max(1) as f64;
+                let reach = ((span.1 - from).max(1) as f64 * pace * 1.5) as u32;
+                last = Some(reach.max(few.saturating_mul(2))).filter(|&last| last <= MOST && span.0 > from);
             }
         }
         if spots.iter().all(Option::is_some) || place.drained == Timestamp::default() {
@@ -462,7 +473,7 @@ impl Splice {
                 from = from.min(stand.since.minus(MARGIN));
             }
         }
-        let (seeks, _) = self.scan(Span { from: Some(nanos(from)), last: None }, wanted.clone()).await?;
+        let Scan { seeks, .. } = self.scan(Some(nanos(from)), None, wanted.clone()).await?;
         for at in 0..2 {
             if spots[at].is_none() {
                 let stale = place.stands[at].last.plus(MARGIN) < from;
@@ -486,50 +497,50 @@ impl Splice {
         self.recent = self.recent.saturating_add(new.saturating_mul(2)).min(MOST);
     }
 
-    /// Reads the log from a moment on, looking for the places; also says how much space
-    /// the engine needs for it at most.
-    async fn scan(&mut self, span: Span, wanted: [Wanted; 2]) -> Result<([Seek; 2], u64)> {
-        let mut seeks = wanted.map(Seek::new);
-        let mut space = 0;
-        let mut log = self.source.log([true; 2], span).await?;
+    /// Reads the last messages or all of the log, looking for the places in what was logged
+    /// at `from` and later.
+    async fn scan(&mut self, from: Option<Nanos>, last: Option<u32>, wanted: [Wanted; 2]) -> Result<Scan> {
+        let span = (Nanos::MAX, Nanos::MIN);
+        let mut scan = Scan { seeks: wanted.map(Seek::new), space: 0, read: 0, span };
+        let mut log = self.source.log(self.span([true; 2], last)).await?;
         loop {
             let more = log.more().await?;
             while let Some(message) = log.next()? {
-                space += self.source.retention.space(message.text);
-                seeks[message.channel.index()].take(message.at, message.text);
+                scan.read += 1;
+                scan.span = (scan.span.0.min(message.at), scan.span.1.max(message.at));
+                if from.is_none_or(|from| message.at >= from) {
+                    scan.space += self.source.retention.space(message.text);
+                    scan.seeks[message.channel.index()].take(message.at, message.text);
+                }
             }
             self.pump();
             if !more {
-                return Ok((seeks, space));
+                return Ok(scan);
             }
         }
     }
 
+    fn span(&self, channels: [bool; 2], last: Option<u32>) -> Span {
+        Span { channels, last, may_go_back: self.failures >= DOUBTS }
+    }
+
     async fn begin_reading(&mut self) -> Result<Reading> {
         let mut channels = [false; 2];
-        let mut from = Some(Nanos::MAX);
+        let mut anchored = true;
         for channel in Channel::BOTH {
             let lane = &mut self.lanes[channel.index()];
             lane.begin_reading();
             if !lane.is_live() && !self.rests[channel.index()] {
                 channels[channel.index()] = true;
-                from = match lane.cursor() {
-                    Cursor::START => None,
-                    cursor => from.map(|from| from.min(cursor.at)),
-                };
+                anchored &= lane.has_anchor();
             }
         }
-        if self.newest > Nanos::MIN {
-            let newest = self.newest - nanos_of(DISORDER);
-            from = Some(from.map_or(newest, |from| from.max(newest)));
-        }
         let (began, began_at) = (Instant::now(), self.clock.now());
-        let last = from.map(|_| self.recent);
-        let span = Span { from, last };
+        let last = (anchored || self.continuous).then_some(self.recent);
         Ok(Reading {
-            log: self.source.log(channels, span).await?,
-            wider: from,
+            log: self.source.log(self.span(channels, last)).await?,
             channels,
+            last,
             messages: 0,
             began,
             began_at,
@@ -547,12 +558,21 @@ impl Splice {
         let mut wider = false;
         while let Some(message) = reading.log.next()? {
             let channel = message.channel;
-            if reading.wider.is_some()
-                && self.lanes[channel.index()].would_jump(message.at)
-                && !self.follows_on(channels)
-            {
-                wider = true;
-                break;
+            let lane = &self.lanes[channel.index()];
+            if lane.would_jump(message.at) && !self.follows_on(channels) {
+                if reading.last.is_some() {
+                    wider = true;
+                    break;
+                }
+                if lane.has_anchor() && self.failures < DOUBTS {
+                    let forgot = "the engine's log does not show what it showed before";
+                    return Err(Error::new(ErrorKind::Unavailable, "console log", forgot));
+                }
+                if lane.has_anchor() {
+                    self.outlet.place_mut().anchored = false;
+                    self.outlet
+                        .gap(gap(Some(channel), "the engine's log was rotated faster than it was read"));
+                }
             }
             let newest = &mut reading.newest[channel.index()];
             *newest = message.at.max(*newest);
@@ -573,12 +593,12 @@ impl Splice {
         }
         self.pump();
         wider |= !more && !self.is_covered(channels);
-        if let Some(from) = reading.wider.take_if(|_| wider) {
+        if wider && let Some(last) = reading.last {
             for lane in &mut self.lanes {
                 lane.begin_reading();
             }
-            let span = Span { from: Some(from), last: None };
-            reading.log = self.source.log(reading.channels, span).await?;
+            reading.last = Some(last.saturating_mul(MORE)).filter(|&last| last <= MOST);
+            reading.log = self.source.log(self.span(channels, reading.last)).await?;
             return Ok(true);
         }
         Ok(more)
@@ -598,7 +618,7 @@ impl Splice {
 
     fn hand_out(&mut self, reading: &mut Reading, all: bool) {
         let newest = reading.newest.map(|newest| Timestamp::from_micros(newest / 1_000));
-        self.drained_by_log(newest[0].max(newest[1]).minus(DISORDER));
+        self.drained_by_log(newest[0].max(newest[1]).minus(Duration::from_nanos(DISORDER.unsigned_abs())));
         let (now, until) =
             (self.clock.now(), Until { last: newest, since: newest, drained: self.all_drained() });
         let mut cut = reading.lines.begin(reading.staged.text.len());
@@ -626,7 +646,6 @@ impl Splice {
 
     async fn end_reading(&mut self, reading: &mut Reading) {
         self.hand_out(reading, true);
-        self.newest = self.newest.max(reading.newest[0].max(reading.newest[1]));
         self.failures = 0;
         self.recent = reading.messages.saturating_mul(2).clamp(FEW, MOST);
         self.continuous = true;
@@ -726,10 +745,6 @@ impl Staged {
 
 fn gap(channel: Option<Channel>, reason: &str) -> Gap {
     Gap { channel, bytes: None, lines: None, uncertain: true, reason: reason.to_owned() }
-}
-
-fn nanos_of(time: Duration) -> Nanos {
-    Nanos::try_from(time.as_nanos()).unwrap_or(Nanos::MAX)
 }
 
 fn nanos(at: Timestamp) -> Nanos {

@@ -52,12 +52,6 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// The form in which the engine takes a moment in `since`.
-pub(super) fn since(at: Nanos) -> String {
-    let at = at.max(0);
-    format!("{}.{:09}", at / 1_000_000_000, at % 1_000_000_000)
-}
-
 #[cfg(test)]
 mod tests {
     use manman_core::clock::Timestamp;
@@ -75,7 +69,6 @@ mod tests {
             assert_eq!(read, length);
             let moment = Timestamp::parse("2026-11-21T09:29:26.914437404Z").unwrap();
             assert_eq!(at, moment.as_micros() * 1_000 + 404);
-            assert_eq!(since(at), format!("{}.914437404", at / 1_000_000_000));
         }
         for text in [
             "",

@@ -1,6 +1,9 @@
 //! A command that ran to its end.
 
-use std::{fmt, process::Command};
+use std::{
+    fmt,
+    process::{Command, Output},
+};
 
 /// What a command left.
 #[derive(Clone, Debug)]
@@ -16,7 +19,12 @@ pub struct Ran {
 impl Ran {
     /// Runs `command`.
     pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")).into()
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
