@@ -32,6 +32,18 @@ pub struct Package {
     pub dependencies: Vec<Dependency>,
     /// The path of its manifest.
     pub manifest_path: String,
+    /// What cargo builds of it.
+    #[serde(default)]
+    pub targets: Vec<Target>,
+}
+
+/// A library, a program, a file of tests …
+#[derive(Debug, Deserialize)]
+pub struct Target {
+    /// `lib`, `bin`, `test`, `bench` …
+    pub kind: Vec<String>,
+    /// Its name.
+    pub name: String,
 }
 
 /// One line of a manifest.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use manman_checks::layers::{modules_used, without_comments, without_tests};
+use manman_checks::tree::{Target, Tree};
 use manman_checks::{files, library_sources, root};
 
 /// The layers of the core from the ground up. A module uses its own layer and
@@ -87,7 +88,11 @@ fn libraries_ask_neither_the_environment_nor_the_wall() {
 fn nothing_is_left_unfinished_or_skipped() {
     let words = ["TODO", "FIXME", "#[ignore"];
     let mut found = Vec::new();
-    for path in files(&root(), &[".rs", ".sh", ".proto", ".sql"]).unwrap() {
+    let mut sources = files(&root(), &[".rs", ".sh", ".proto", ".sql"]).unwrap();
+    for scripts in ["scripts", ".ci"] {
+        sources.extend(files(&root().join(scripts), &[""]).unwrap());
+    }
+    for path in sources {
         // This file names what it looks for.
         if path.ends_with("checks/tests/house.rs") {
             continue;
@@ -101,4 +106,21 @@ fn nothing_is_left_unfinished_or_skipped() {
         );
     }
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn every_test_target_is_a_part_of_the_soak() {
+    let help = std::process::Command::new(root().join("scripts/soak")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let parts: Vec<_> = help.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let tree = Tree::of_workspace(&[]).unwrap();
+    let named = |target: &Target| match target.kind.first().map(String::as_str) {
+        Some("test") => Some(target.name.clone()),
+        Some("bench") => Some(format!("bench-{}", target.name)),
+        _ => None,
+    };
+    let named: Vec<_> = tree.members().flat_map(|member| &member.targets).filter_map(named).collect();
+    assert!(named.len() > 20, "{named:?}");
+    let missing: Vec<_> = named.iter().filter(|part| !parts.contains(&part.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:?}: not parts of scripts/soak");
 }

@@ -23,6 +23,10 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// are not quite one.
 const SLACK: Nanos = 100_000_000;
 
+/// The engine holds less than this of a channel that the attach has and the log has not: its
+/// writer waits beyond 1 MB (`BytesPipe.Write`), and so does the game.
+const UNLOGGED: u64 = 2 << 20;
+
 /// When no place fits for so long, the clocks are no longer trusted …
 const DOUBT: Duration = Duration::from_secs(2);
 /// … and after so long, the log is given up.
@@ -81,6 +85,8 @@ pub(super) struct Lane {
     changed: Instant,
     /// When all that `attach` begins with had surely come.
     begun: Instant,
+    /// How much the attach had brought when the reading began.
+    brought: u64,
     /// When the attach was asked for.
     asked: Nanos,
     /// No attach begins before this place of the log.
@@ -120,6 +126,7 @@ impl Lane {
             attach_begin: 0,
             changed: now,
             begun: now,
+            brought: 0,
             asked: asked.saturating_sub(SLACK),
             earliest: 0,
             line: 0,
@@ -185,6 +192,7 @@ impl Lane {
         self.anchored = false;
         self.at_cursor = 0;
         self.news = false;
+        self.brought = self.attach.end();
     }
 
     /// Takes the next message of a reading.
@@ -297,6 +305,10 @@ impl Lane {
         let from = (self.earliest + self.attach_begin).max(self.log.begin());
         let fit = self.log.since(from).map_or(Fit::Nowhere, |log| fit(&attach, log));
         let (begin, missed) = match fit {
+            // What is left of the attach surely begins in this log, and nowhere else.
+            Fit::At(at) if self.brought.saturating_sub(window.begin()) >= UNLOGGED => {
+                ((from + at as u64).checked_sub(self.attach_begin), false)
+            }
             Fit::At(at) => (self.confirm(from + at as u64, whole_lines, now), false),
             // A reading shows what was logged when it began.
             Fit::Nowhere => (None, began >= self.begun),

@@ -500,6 +500,7 @@ impl Splice {
     /// Reads the last messages or all of the log, looking for the places in what was logged
     /// at `from` and later.
     async fn scan(&mut self, from: Option<Nanos>, last: Option<u32>, wanted: [Wanted; 2]) -> Result<Scan> {
+        let begun = Instant::now();
         let span = (Nanos::MAX, Nanos::MIN);
         let mut scan = Scan { seeks: wanted.map(Seek::new), space: 0, read: 0, span };
         let mut log = self.source.log(self.span([true; 2], last)).await?;
@@ -515,6 +516,7 @@ impl Splice {
             }
             self.pump();
             if !more {
+                tracing::debug!(container = %self.source.container, ?last, read = scan.read, took = ?begun.elapsed(), "searched the log");
                 return Ok(scan);
             }
         }
@@ -597,6 +599,7 @@ impl Splice {
             for lane in &mut self.lanes {
                 lane.begin_reading();
             }
+            tracing::debug!(container = %self.source.container, last, took = ?reading.began.elapsed(), "not far enough back");
             reading.last = Some(last.saturating_mul(MORE)).filter(|&last| last <= MOST);
             reading.log = self.source.log(self.span(channels, reading.last)).await?;
             return Ok(true);
@@ -645,6 +648,7 @@ impl Splice {
     }
 
     async fn end_reading(&mut self, reading: &mut Reading) {
+        tracing::debug!(container = %self.source.container, last = ?reading.last, new = reading.messages, took = ?reading.began.elapsed(), "read the log");
         self.hand_out(reading, true);
         self.failures = 0;
         self.recent = reading.messages.saturating_mul(2).clamp(FEW, MOST);

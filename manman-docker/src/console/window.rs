@@ -1,7 +1,9 @@
 //! The recent part of a stream, with its place in the whole of it.
 
-/// More than this is not kept; when it is reached, the older half goes.
-const MOST: usize = 16 << 20;
+/// More than this is not kept; when it is reached, the older half goes. It has to hold what
+/// the fastest game prints while the engine's log is read once: 2.5 MB/s and channel for
+/// 15 s and more, on a busy machine.
+const MOST: usize = 64 << 20;
 
 /// The last bytes of a stream that is counted from its beginning.
 #[derive(Debug, Default)]
