@@ -319,6 +319,36 @@ async fn long_lines_and_bytes_that_are_no_text_are_resumed_in_the_middle() {
     }
 }
 
+/// The engine writes into its next file several times while nobody looks: all files that it
+/// keeps are read, the compressed ones too.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_rotated_and_is_kept_is_no_gap() {
+    for (driver, mode) in [("local", "numbered"), ("local", "identical"), ("json-file", "numbered")] {
+        let options = [("max-size", "500k"), ("max-file", "30"), ("compress", "true")];
+        let flood = ["--lines", "60000", "--rate", "15000", "--mode", mode];
+        let game = Game::create(driver, &options, false, "flooder", &flood).await;
+        let host = consoles();
+        let mut console = host.open(&game.id, None).await.unwrap();
+        let game = game.start();
+        let mut keeper = Keeper::default();
+        for so_far in [1_000_000, 2_000_000] {
+            keeper.follow(&mut console, |keeper| keeper.bytes() > so_far).await;
+            drop(console);
+            // Nothing but time tells how far the engine has got with it.
+            tokio::time::sleep(Duration::from_millis(800)).await;
+            console = host.open(&game.id, keeper.resume()).await.unwrap();
+        }
+        drop(console);
+        assert_eq!(game.wait(), "0");
+        let mut console = host.open(&game.id, keeper.resume()).await.unwrap();
+        keeper.follow(&mut console, |_| false).await;
+        assert_eq!(keeper.gaps, [], "{driver} {mode}");
+        for channel in Channel::BOTH {
+            keeper.shows(channel, &expected(channel, 60_000, mode == "identical"));
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_engine_has_dropped_is_a_gap() {
     let game = Game::create(
