@@ -1,36 +1,47 @@
 //! What does a start cost on top of the engine's own calls?
 //!
-//! From an image that is here to a process that runs and is followed. A socket in between
-//! notes when each call is under way: what is left of the wall time is ours. Beside it the
-//! same calls made by hand, one after the other. Needs an engine (feature `live`).
+//! From the wish, with an image that is here, to a host manager that says its game runs and
+//! follows its console, with journal and spool on the disk. A socket in between notes when
+//! each call is under way: what is left of the wall time is ours. Beside it the same calls
+//! made by hand, one after the other. Needs an engine (feature `live`).
 //! `cargo bench -p manman-benches --features live --bench start`; with `-- --gate` it fails
 //! where the gate is missed.
 #![expect(clippy::print_stdout, reason = "a bench reports to whoever ran it")]
 #![allow(clippy::unwrap_used, reason = "without its engine a bench has nothing to say")]
 
 use std::{
+    path::Path,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    models::{ContainerCreateBody, HostConfig, Ipam, IpamConfig, NetworkCreateRequest},
+    models::{self, ContainerCreateBody, Ipam, IpamConfig, NetworkCreateRequest},
     query_parameters::{
         AttachContainerOptionsBuilder, CreateContainerOptions, RemoveContainerOptionsBuilder,
     },
 };
+use futures::{StreamExt as _, stream::BoxStream};
 use manman_benches::{
     Asked,
     stopwatch::{Call, Stopwatch, under_way},
 };
 use manman_core::{
-    clock::{Clock, SystemClock},
-    id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
-    model::{CapProfile, ConfigBody, Limits, Signal, config::EngineLog},
-    runtime::{ContainerSpec, Mount, NetworkSpec, Owner, Runtime},
+    host::{
+        HostConfig, HostEvent, Manager,
+        journal::{FileDisk, Journal},
+        spool::{FileSpool, SpoolConfig},
+    },
+    id::{ClusterId, ServerId, SgcId},
+    memory::{MemoryBroker, MemoryUplink},
+    model::{ConfigBody, StopMode},
+    runtime::{Owner, Runtime},
+    wire::SessionReport,
 };
 use manman_docker::{DockerConfig, DockerRuntime, testkit};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 const IMAGE: &str = "manman-fixture/busybox:1";
 const GAME: [&str; 3] = ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 60 & wait $!; done"];
@@ -49,7 +60,7 @@ async fn main() -> ExitCode {
     let _broom = testkit::Broom::new(testkit::socket(), owner.cluster);
     let mut config = DockerConfig::new(dir.path().join("data"));
     config.socket = stopwatch.socket();
-    let runtime = DockerRuntime::new(owner, config).unwrap();
+    let mut host = Host::begin(owner, config, dir.path());
     let path = stopwatch.socket();
     let docker = Docker::connect_with_unix(&path.to_string_lossy(), 120, API_DEFAULT_VERSION).unwrap();
     let docker = docker.negotiate_version().await.unwrap();
@@ -60,7 +71,7 @@ async fn main() -> ExitCode {
         let warm = round > 0 || !asked.whole;
         for turn in 0..2 {
             if (turn + round) % 2 == 0 {
-                our_start(&runtime, &stopwatch, round, warm.then_some(&mut ours)).await;
+                host.start(&stopwatch, warm.then_some(&mut ours)).await;
             } else {
                 start_by_hand(&docker, &stopwatch, warm.then_some(&mut by_hand)).await;
             }
@@ -123,46 +134,60 @@ fn at(times: &[Duration], percent: usize) -> Duration {
     times[(times.len() * percent / 100).min(times.len() - 1)]
 }
 
-async fn our_start(runtime: &DockerRuntime, stopwatch: &Stopwatch, round: usize, costs: Option<&mut Costs>) {
-    let session = i64::try_from(round).unwrap() + 1;
-    let spec = spec(session);
-    stopwatch.take();
-    let begun = Instant::now();
-    runtime.pull(&spec.image, Box::new(|_| {})).await.unwrap();
-    runtime.prepare(&spec, None).await.unwrap();
-    runtime.create(&spec).await.unwrap();
-    let console = runtime.console(spec.run, None).await.unwrap();
-    runtime.start(spec.run).await.unwrap();
-    let wall = begun.elapsed();
-    let calls = stopwatch.take();
-    if let Some(costs) = costs {
-        costs.note(wall, &calls);
-    }
-    drop(console);
-    runtime.stop(spec.run, Duration::from_secs(5)).await.unwrap();
-    runtime.remove(spec.run).await.unwrap();
-    runtime.remove_network(spec.run.session).await.unwrap();
+/// A host manager at work.
+struct Host {
+    uplink: MemoryUplink,
+    runtime: Arc<DockerRuntime>,
+    events: BoxStream<'static, HostEvent>,
+    _running: AbortOnDropHandle<()>,
 }
 
-fn spec(session: i64) -> ContainerSpec {
-    ContainerSpec {
-        run: AttemptId::new(SessionId(session), 1),
-        sgc: SgcId(1),
-        image: IMAGE.parse().unwrap(),
-        entrypoint: GAME.map(str::to_owned).to_vec(),
-        command: vec![],
-        env: Default::default(),
-        mounts: vec![Mount { source: None, target: ConfigBody::data_path_default(), read_only: false }],
-        ports: vec![],
-        network: NetworkSpec::Session,
-        limits: Limits::default(),
-        capabilities: CapProfile::Strict,
-        user: None,
-        tty: false,
-        stop_signal: Signal::Term,
-        log: EngineLog::default(),
-        spec_hash: format!("{session:032x}"),
-        created_at: SystemClock.now(),
+impl Host {
+    fn begin(owner: Owner, config: DockerConfig, dir: &Path) -> Self {
+        let broker = Arc::new(MemoryBroker::new());
+        let uplink = MemoryUplink::new(owner.clone(), broker.clone());
+        let runtime = Arc::new(DockerRuntime::new(owner, config).unwrap());
+        let disk = FileDisk::open(dir.join("journal")).unwrap();
+        let spool = FileSpool::new(dir.join("spool"), SpoolConfig::default()).unwrap();
+        let manager = Manager::builder(runtime.clone(), broker, Arc::new(uplink.clone()))
+            .journal(Journal::open(disk).unwrap())
+            .spool(Arc::new(spool))
+            .build(HostConfig::default())
+            .unwrap();
+        let events = manager.events().boxed();
+        let runs = manager.run(CancellationToken::new());
+        let running = AbortOnDropHandle::new(tokio::spawn(async move { runs.await.unwrap() }));
+        Self { uplink, runtime, events, _running: running }
+    }
+
+    async fn start(&mut self, stopwatch: &Stopwatch, costs: Option<&mut Costs>) {
+        let mut body = ConfigBody::new(IMAGE.parse().unwrap());
+        body.entrypoint = GAME.map(str::to_owned).to_vec();
+        stopwatch.take();
+        let begun = Instant::now();
+        let session = self.uplink.run(SgcId(1), body, vec![]).await.unwrap();
+        self.until(|report| matches!(report, SessionReport::Running { session: of, .. } if *of == session))
+            .await;
+        let wall = begun.elapsed();
+        let calls = stopwatch.take();
+        if let Some(costs) = costs {
+            costs.note(wall, &calls);
+        }
+        self.uplink.stop(session, StopMode::Kill).await.unwrap();
+        self.until(|report| matches!(report, SessionReport::Ended { session: of, .. } if *of == session))
+            .await;
+        while !self.runtime.list().await.unwrap().networks.is_empty() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn until(&mut self, wanted: impl Fn(&SessionReport) -> bool) {
+        loop {
+            let event = self.events.next().await.expect("it goes on");
+            if matches!(&event, HostEvent::Session(report) if wanted(report)) {
+                return;
+            }
+        }
     }
 }
 
@@ -182,10 +207,10 @@ async fn start_by_hand(docker: &Docker, stopwatch: &Stopwatch, costs: Option<&mu
         image: Some(IMAGE.to_owned()),
         entrypoint: Some(GAME.map(str::to_owned).to_vec()),
         open_stdin: Some(true),
-        host_config: Some(HostConfig {
+        host_config: Some(models::HostConfig {
             network_mode: Some(name.clone()),
             init: Some(true),
-            ..HostConfig::default()
+            ..models::HostConfig::default()
         }),
         ..ContainerCreateBody::default()
     };
