@@ -106,8 +106,8 @@ struct Candidate {
 }
 
 impl Lane {
-    /// A channel of an attach that was asked for at `asked`; what is delivered from the
-    /// log begins at `spot`, the end of which is `bytes` from the attempt's beginning.
+    /// A channel of an attach that was asked for at `asked`; the log is delivered from its
+    /// beginning unless [`Lane::resume`] says otherwise.
     pub fn new(form: Form, asked: Nanos, now: Instant) -> Self {
         Self {
             form,
@@ -139,7 +139,8 @@ impl Lane {
         Self { phase: Phase::Live, ..Self::new(form, Nanos::MAX, now) }
     }
 
-    /// Sets where delivery goes on: `bytes` were delivered at the end of `spot`.
+    /// Sets where delivery from the log goes on: at the end of `spot`, which is `bytes` from
+    /// the attempt's beginning.
     pub fn resume(&mut self, spot: Spot, bytes: u64) {
         self.cursor = spot.cursor;
         self.skip = spot.skip;

@@ -17,8 +17,8 @@ const TELLING: usize = 4;
 /// A message may be stamped so much later than an attach passed it on.
 const LAG: Nanos = 1_000_000_000;
 
-/// The last message of a channel that was taken: its stamp, and the how-manieth it was
-/// of those with this stamp.
+/// The last message of a channel that was taken: its stamp, and its ordinal number
+/// among those with this stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Cursor {
     pub at: Nanos,
