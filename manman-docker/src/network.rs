@@ -153,11 +153,7 @@ impl Networks {
     ) -> Result<Ensured> {
         let operation = "create network";
         let name = new.name.clone();
-        let created = match self.create(new, prefix, first, all).await {
-            Ok(created) => Some(created),
-            Err(error) if is_network_taken(&error) => None,
-            Err(error) => return Err(error),
-        };
+        let created = self.create(new, prefix, first, all).await?;
         let Some(kept) = pick(&self.all(operation).await?).or_else(|| created.clone()) else {
             let message = format!("somebody else has a network named {name}");
             return Err(Error::new(ErrorKind::Conflict, operation, message));
@@ -171,9 +167,17 @@ impl Networks {
         }
     }
 
-    /// Creates a network in the first free subnet from the `first`-th on; gives its id.
-    async fn create(&self, mut new: NewNetwork, prefix: u8, first: u32, all: &[Network]) -> Result<String> {
+    /// Creates a network in the first free subnet from the `first`-th on; gives its id, or
+    /// `None` if there is one of its name.
+    async fn create(
+        &self,
+        mut new: NewNetwork,
+        prefix: u8,
+        first: u32,
+        all: &[Network],
+    ) -> Result<Option<String>> {
         let operation = "create network";
+        let version = self.client.docker(operation).await?.client_version();
         let mut taken = subnets(all);
         for _ in 0..TRIES {
             let Some(chosen) = self.pool.choose(prefix, first, &taken) else {
@@ -189,10 +193,11 @@ impl Networks {
                 config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
                 ..Default::default()
             };
-            match self.client.post::<Created>(operation, "/networks/create", &new).await {
-                Ok(created) => return Ok(created.id),
+            match self.client.post::<Created>(version, "/networks/create", &new).await {
+                Ok(created) => return Ok(Some(created.id)),
+                Err(error) if is_network_taken(&error) => return Ok(None),
                 Err(error) if is_overlap(&error) => taken.push(subnet),
-                Err(error) => return Err(error),
+                Err(error) => return Err(translate(operation, error)),
             }
         }
         let message = format!("{TRIES} subnets of {} overlap with something on this machine", self.pool);
