@@ -244,6 +244,7 @@ impl Seek {
         (Spot { cursor: self.by_time, ..Spot::START }, Some(gap))
     }
 
+    /// Never counted: a rotated log does not tell how much of the attempt came before it.
     fn gap(&self, uncertain: bool, reason: &str) -> Gap {
         let channel = Some(self.wanted.channel);
         Gap { channel, bytes: None, lines: None, uncertain, reason: reason.to_owned() }

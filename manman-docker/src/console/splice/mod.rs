@@ -269,6 +269,9 @@ impl Splice {
     }
 }
 
+/// What is missing, which is never counted: behind the gap there is only a log that does not
+/// tell how much was rotated away before its first line, or an attach that begins at a place
+/// that nobody tells.
 fn gap(channel: Option<Channel>, reason: &str) -> Gap {
     Gap { channel, bytes: None, lines: None, uncertain: true, reason: reason.to_owned() }
 }
