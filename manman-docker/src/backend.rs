@@ -18,6 +18,7 @@ use manman_core::{
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::{
+    blocking::blocking,
     client::{Client, within},
     command::Commands,
     config::DockerConfig,
@@ -31,6 +32,7 @@ use crate::{
     map,
     network::Networks,
     policy,
+    probe::Probes,
     stuck::Stuck,
     translate::translate,
 };
@@ -53,6 +55,7 @@ pub struct DockerRuntime {
     pub(crate) data: DataDir,
     pub(crate) host: HostView,
     pub(crate) stuck: Stuck,
+    pub(crate) probes: Probes,
     images: Images,
     consoles: OnceCell<Consoles>,
     lanes: Vec<Mutex<()>>,
@@ -70,18 +73,20 @@ impl DockerRuntime {
         })?;
         let client = Arc::new(Client::new(&config)?);
         let data = DataDir::new(&config.data_dir, &owner, config.min_free_bytes);
+        let probes = Probes::new(Arc::clone(&client), owner.clone());
         Ok(Self {
             containers: Containers::new(Arc::clone(&client), owner.clone()),
             networks: Networks::new(Arc::clone(&client), owner.clone(), &config),
-            images: Images::new(Arc::clone(&client), owner.clone()),
+            images: Images::new(Arc::clone(&client), probes.clone()),
             commands: Commands::new(Arc::clone(&client)),
             host: HostView::new(
                 Arc::clone(&client),
-                owner.clone(),
+                probes.clone(),
                 data.clone(),
                 config.host_data_dir.clone(),
             ),
             stuck: Stuck::default(),
+            probes,
             consoles: OnceCell::new(),
             lanes: (0..LANES).map(|_| Mutex::new(())).collect(),
             data,
@@ -104,7 +109,8 @@ impl DockerRuntime {
                 self.client.within(operation, self.client.docker(operation)).await?.client_version();
             let part = |number: usize| u16::try_from(number).unwrap_or_default();
             let api = (part(version.major_version), part(version.minor_version));
-            Ok(Consoles::new(Engine::new(self.client.socket(), api), Arc::new(SystemClock)))
+            let engine = Engine::new(self.client.socket(), api).call_timeout(self.config.call_timeout());
+            Ok(Consoles::new(engine, Arc::new(SystemClock)))
         };
         self.consoles.get_or_try_init(open).await
     }
@@ -143,8 +149,8 @@ impl Runtime for DockerRuntime {
             let said = spec.user.as_deref().and_then(policy::user_ids);
             said.map_or((0, 0), |(uid, gid)| (uid, gid.unwrap_or(0)))
         });
-        let spec = spec.clone();
-        self.on_disk("prepare directories", move |data| data.prepare(&spec, user)).await
+        let (spec, data) = (spec.clone(), self.data.clone());
+        blocking("prepare directories", move || data.prepare(&spec, user)).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {

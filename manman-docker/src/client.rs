@@ -24,7 +24,10 @@ use manman_core::error::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use tokio::{net::UnixStream, sync::OnceCell};
 
-use crate::{config::DockerConfig, translate::translate};
+use crate::{
+    config::DockerConfig,
+    translate::{refusal, translate},
+};
 
 /// The newest API that is spoken: that of Docker 20.10, which every later engine
 /// still takes.
@@ -103,31 +106,23 @@ impl Client {
         within(operation, self.call_timeout, work).await
     }
 
-    /// Posts what bollard's types have no field for.
+    /// Posts what bollard's types have no field for, in the `version` that was agreed on.
     pub(crate) async fn post<T: for<'a> Deserialize<'a>>(
         &self,
-        operation: &'static str,
+        version: ClientVersion,
         path: &str,
         body: &impl Serialize,
-    ) -> Result<T> {
-        let version = self.docker(operation).await?.client_version();
-        let call = async {
-            let request = Request::post(format!("http://docker/v{version}{path}"))
-                .header(CONTENT_TYPE, "application/json")
-                .body(boxed(Full::new(Bytes::from(serde_json::to_vec(body)?))))?;
-            let response = Arc::clone(&self.connections).send(request).await?;
-            let status = response.status();
-            let bytes = response.into_body().collect().await?.to_bytes();
-            if status.is_success() {
-                return Ok(serde_json::from_slice(&bytes)?);
-            }
-            let refusal: Refusal = serde_json::from_slice(&bytes).unwrap_or_default();
-            Err(DockerError::DockerResponseServerError {
-                status_code: status.as_u16(),
-                message: refusal.message,
-            })
-        };
-        call.await.map_err(|error| translate(operation, error))
+    ) -> Result<T, DockerError> {
+        let request = Request::post(format!("http://docker/v{version}{path}"))
+            .header(CONTENT_TYPE, "application/json")
+            .body(boxed(Full::new(Bytes::from(serde_json::to_vec(body)?))))?;
+        let response = Arc::clone(&self.connections).send(request).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        if status.is_success() {
+            return Ok(serde_json::from_slice(&bytes)?);
+        }
+        Err(refusal(status.as_u16(), &bytes))
     }
 }
 
@@ -142,13 +137,6 @@ fn docker(connections: &Arc<Connections>) -> Result<Docker> {
     let send = move |request: BollardRequest| Arc::clone(&connections).send(request.map(boxed));
     Docker::connect_with_custom_transport(send, Some("http://docker"), NO_TIMEOUT_SECS, &API)
         .map_err(|error| translate("connect to the engine", error))
-}
-
-/// How the engine says no.
-#[derive(Default, Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    message: String,
 }
 
 /// The result of `work`, or `Timeout` after `limit`.

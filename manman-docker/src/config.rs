@@ -67,7 +67,7 @@ impl Default for DockerConfig {
 }
 
 fn default_pool() -> Subnet {
-    "10.213.0.0/16".parse().unwrap_or_else(|_| unreachable!("a constant subnet parses"))
+    "10.213.0.0/16".parse().expect("a constant subnet parses")
 }
 
 impl DockerConfig {
@@ -81,7 +81,7 @@ impl DockerConfig {
         let mut wrong = Vec::new();
         let mut absolute = |field: &str, path: &PathBuf| {
             if !path.is_absolute() {
-                wrong.push(Invalid::new(field, format!("{} is no absolute path", path.display())));
+                wrong.push(Invalid::new(field, format!("{} is not an absolute path", path.display())));
             }
         };
         absolute("socket", &self.socket);

@@ -12,7 +12,7 @@ use bollard::{
 use manman_core::{
     error::Result,
     id::{AttemptId, SgcId},
-    runtime::{AttemptState, Found, Owner},
+    runtime::{AttemptState, Foreign, Found, Owner},
 };
 
 use crate::{
@@ -52,7 +52,7 @@ impl Container {
             }),
             Reading::Foreign(why) => Err(why),
             Reading::Unmarked => Err("was not made by manman".to_owned()),
-            Reading::Network(_) | Reading::Passing => Err("is no game".to_owned()),
+            Reading::Network(_) | Reading::Job | Reading::Probe => Err("is not a game".to_owned()),
         }
     }
 
@@ -79,6 +79,17 @@ impl Listed {
     pub(crate) fn is_retired(&self) -> bool {
         names::is_ended(&self.name, self.labels.run)
     }
+}
+
+/// A container with our mark.
+#[derive(Debug)]
+pub(crate) enum Marked {
+    /// One of our games.
+    Game(Listed),
+    /// Not ours, or unreadable.
+    Foreign(Foreign),
+    /// A probe of ours, and when it was created, in seconds since 1970.
+    Probe { id: String, created: Option<i64> },
 }
 
 fn found(labels: &GameLabels, state: AttemptState, id: &str) -> Found {
@@ -142,30 +153,30 @@ impl Containers {
     /// All containers of a deployment.
     pub(crate) async fn of_deployment(&self, operation: &'static str, sgc: SgcId) -> Result<Vec<Listed>> {
         let filters = labels::filter(&self.owner, &[(labels::TYPE, &labels::GAME), (labels::SGC, &sgc)]);
-        let all = self.list(operation, filters).await?;
-        Ok(all.into_iter().filter_map(|summary| self.read(summary).ok().flatten()).collect())
+        let all = self.list(operation, filters).await?.into_iter();
+        let games = all.filter_map(|summary| match self.read(summary) {
+            Some(Marked::Game(listed)) => Some(listed),
+            _ => None,
+        });
+        Ok(games.collect())
     }
 
-    /// All containers with our mark, whoever's they are: ours, or name and reason.
-    pub(crate) async fn marked(
-        &self,
-        operation: &'static str,
-    ) -> Result<Vec<Result<Listed, (String, String)>>> {
+    /// All containers with our mark, whoever's they are.
+    pub(crate) async fn marked(&self, operation: &'static str) -> Result<Vec<Marked>> {
         let filters = HashMap::from([("label".to_owned(), vec![labels::TYPE.to_owned()])]);
         let all = self.list(operation, filters).await?;
-        Ok(all.into_iter().filter_map(|summary| self.read(summary).transpose()).collect())
+        Ok(all.into_iter().filter_map(|summary| self.read(summary)).collect())
     }
 
-    /// `None` for what is neither a game of ours nor foreign.
-    fn read(&self, summary: ContainerSummary) -> Result<Option<Listed>, (String, String)> {
+    fn read(&self, summary: ContainerSummary) -> Option<Marked> {
         let name = map::name(summary.names.as_ref().and_then(|names| names.first()).map(String::as_str));
         let state = map::state_of_summary(&summary);
+        let id = summary.id.unwrap_or_default();
         match labels::read(&self.owner, &summary.labels.unwrap_or_default()) {
-            Reading::Game(labels) => {
-                Ok(Some(Listed { id: summary.id.unwrap_or_default(), name, state, labels }))
-            }
-            Reading::Foreign(why) => Err((name, why)),
-            Reading::Unmarked | Reading::Network(_) | Reading::Passing => Ok(None),
+            Reading::Game(labels) => Some(Marked::Game(Listed { id, name, state, labels })),
+            Reading::Foreign(why) => Some(Marked::Foreign(Foreign { name, why })),
+            Reading::Probe => Some(Marked::Probe { id, created: summary.created }),
+            Reading::Unmarked | Reading::Network(_) | Reading::Job => None,
         }
     }
 

@@ -1,15 +1,19 @@
 //! Making a container exist: its network, its name, and what to do about whoever
 //! holds the name already.
 
+use std::time::Duration;
+
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use manman_core::{
-    error::{Error, ErrorKind, Result},
+    error::{Chain, Error, ErrorKind, Result},
     runtime::{AttemptState, ContainerSpec, NetworkSpec},
 };
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::{
     backend::DockerRuntime,
+    blocking::blocking,
     labels::GameLabels,
     map::{self, Place},
     names,
@@ -21,6 +25,12 @@ const OPERATION: &str = "create container";
 
 /// How many dead containers of one deployment may cling to their names.
 const SUFFIXES: u32 = 9;
+
+/// How often a name is asked for that the engine holds for a container that it does not
+/// show, as it does while one is being made or removed, …
+const TRIES: u32 = 10;
+/// … and how long apart.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Whether a name can be had from its holder.
 enum Holder {
@@ -34,8 +44,8 @@ enum Holder {
 
 impl DockerRuntime {
     pub(crate) async fn create_container(&self, spec: &ContainerSpec) -> Result<()> {
-        let wanted = spec.clone();
-        let places = self.on_disk(OPERATION, move |data| data.places(&wanted)).await?;
+        let (wanted, data) = (spec.clone(), self.data.clone());
+        let places = blocking(OPERATION, move || data.places(&wanted)).await?;
         let _alone = self.lane(spec.run.session).await;
         for listed in self.containers.of_deployment(OPERATION, spec.sgc).await? {
             let holder =
@@ -54,7 +64,7 @@ impl DockerRuntime {
         match &created {
             Err(error) if network.created && own && is_refusal(error) => {
                 if let Err(error) = self.networks.remove_one(OPERATION, &network.id).await {
-                    warn!(%error, "the network of {} stays behind, to be swept", spec.run);
+                    warn!(error = %Chain(&error), "the network of {} stays behind, to be swept", spec.run);
                 }
             }
             _ => {}
@@ -67,7 +77,7 @@ impl DockerRuntime {
         let place =
             Place { owner: &self.owner, network: &network.id, sources, publish: self.config.publish_address };
         let body = map::create_body(spec, &place);
-        let mut suffix = 1;
+        let (mut suffix, mut tries) = (1, 0);
         while suffix <= SUFFIXES {
             let name = names::container(&self.owner, spec.sgc, suffix);
             let options = CreateContainerOptionsBuilder::new().name(&name).build();
@@ -79,7 +89,15 @@ impl DockerRuntime {
                 Err(error) if is_name_taken(&error) => match self.holder(spec, &name).await? {
                     Holder::Same => return Ok(()),
                     Holder::Stuck => suffix += 1,
-                    Holder::Gone => {}
+                    Holder::Gone if tries == TRIES => {
+                        let message =
+                            format!("the engine holds the name {name} for a container that it does not show");
+                        return Err(Error::new(ErrorKind::Busy, OPERATION, message));
+                    }
+                    Holder::Gone => {
+                        tries += 1;
+                        sleep(PAUSE).await;
+                    }
                 },
                 Err(error) => return Err(translate(OPERATION, error)),
             }

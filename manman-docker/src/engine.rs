@@ -24,12 +24,14 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use manman_core::error::{Error, ErrorKind, Result};
-use tokio::{net::UnixStream, time::timeout};
+use tokio::net::UnixStream;
 
-use crate::translate::translate;
+use crate::{
+    client::within,
+    translate::{refusal, translate},
+};
 
-/// How long the engine may take to answer. What [`Runtime`](manman_core::runtime::Runtime)
-/// promises for every call.
+/// How long the engine may take to answer unless said otherwise.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The longest document we take from the engine; an inspect has some 10 KiB.
@@ -40,12 +42,19 @@ const DOCUMENT: usize = 4 << 20;
 pub struct Engine {
     socket: PathBuf,
     api: (u16, u16),
+    answer: Duration,
 }
 
 impl Engine {
     /// The engine at `socket`, spoken to in API version `api` (major, minor).
     pub fn new(socket: impl Into<PathBuf>, api: (u16, u16)) -> Self {
-        Self { socket: socket.into(), api }
+        Self { socket: socket.into(), api, answer: ANSWER }
+    }
+
+    /// Waits so long for each answer, and for each part of a long one; 10 s by default.
+    pub fn call_timeout(mut self, limit: Duration) -> Self {
+        self.answer = limit;
+        self
     }
 
     /// Its socket.
@@ -56,7 +65,7 @@ impl Engine {
     /// Takes over the connection after a request for it, as an attach does. What came
     /// with the answer's head is in the `Bytes`: it is the beginning of the stream.
     pub(crate) async fn upgrade(&self, operation: &'static str, path: &str) -> Result<(UnixStream, Bytes)> {
-        within(operation, async {
+        within(operation, self.answer, async {
             let request = self
                 .request(Method::POST, path)
                 .header(header::CONNECTION, "Upgrade")
@@ -69,7 +78,7 @@ impl Engine {
             if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
                 let status = answer.status();
                 let body = drive(operation, connection.as_mut(), document(answer)).await?;
-                return Err(refusal(operation, status, &body));
+                return Err(translate(operation, refusal(status.as_u16(), &body)));
             }
             let upgraded = drive(operation, connection.as_mut(), hyper::upgrade::on(answer)).await?;
             let parts = upgraded.downcast::<TokioIo<UnixStream>>().map_err(|_| {
@@ -82,25 +91,30 @@ impl Engine {
 
     /// Asks for a small document.
     pub(crate) async fn get(&self, operation: &'static str, path: &str) -> Result<Bytes> {
-        within(operation, async {
+        within(operation, self.answer, async {
             let (answer, mut connection) = self.ask(operation, path).await?;
             let status = answer.status();
             let body = drive(operation, connection.as_mut(), document(answer)).await?;
-            if status.is_success() { Ok(body) } else { Err(refusal(operation, status, &body)) }
+            if status.is_success() {
+                Ok(body)
+            } else {
+                Err(translate(operation, refusal(status.as_u16(), &body)))
+            }
         })
         .await
     }
 
     /// Asks for a long answer, to be read as it comes.
     pub(crate) async fn stream(&self, operation: &'static str, path: &str) -> Result<Streaming> {
-        within(operation, async {
+        within(operation, self.answer, async {
             let (answer, mut connection) = self.ask(operation, path).await?;
             let status = answer.status();
             if status.is_success() {
-                return Ok(Streaming { operation, body: answer.into_body(), connection });
+                let limit = self.answer;
+                return Ok(Streaming { operation, limit, body: answer.into_body(), connection });
             }
             let body = drive(operation, connection.as_mut(), document(answer)).await?;
-            Err(refusal(operation, status, &body))
+            Err(translate(operation, refusal(status.as_u16(), &body)))
         })
         .await
     }
@@ -139,15 +153,17 @@ type Wire = Connection<TokioIo<UnixStream>, Empty<Bytes>>;
 /// An answer that is read piece by piece. Dropping it ends the connection.
 pub(crate) struct Streaming {
     operation: &'static str,
+    limit: Duration,
     body: Incoming,
     connection: Pin<Box<Fuse<Wire>>>,
 }
 
 impl Streaming {
-    /// The next bytes, or `None` at the end. Fails if none come for ten seconds.
+    /// The next bytes, or `None` at the end. Fails if none come within the
+    /// time that a call may take.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
-        let operation = self.operation;
-        within(operation, std::future::poll_fn(|cx| self.poll_next(cx))).await
+        let (operation, limit) = (self.operation, self.limit);
+        within(operation, limit, std::future::poll_fn(|cx| self.poll_next(cx))).await
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>>> {
@@ -193,25 +209,6 @@ async fn document(answer: Response<Incoming>) -> Result<Bytes, Box<dyn std::erro
     Ok(Limited::new(answer.into_body(), DOCUMENT).collect().await?.to_bytes())
 }
 
-async fn within<T>(operation: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(ANSWER, work).await.unwrap_or_else(|_| {
-        Err(Error::new(ErrorKind::Timeout, operation, format!("no answer from the engine for {ANSWER:?}")))
-    })
-}
-
 fn broken(operation: &'static str, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::new(ErrorKind::Unavailable, operation, "the connection to the engine broke").because(error)
-}
-
-/// What a status and the engine's `{"message": …}` mean to a caller.
-fn refusal(operation: &'static str, status: StatusCode, body: &[u8]) -> Error {
-    #[derive(serde::Deserialize)]
-    struct Complaint {
-        message: String,
-    }
-    let message = match serde_json::from_slice::<Complaint>(body) {
-        Ok(complaint) => complaint.message,
-        Err(_) => String::new(),
-    };
-    translate(operation, DockerError::DockerResponseServerError { status_code: status.as_u16(), message })
 }

@@ -7,23 +7,15 @@ use std::{
     sync::Arc,
 };
 
-use bollard::{
-    models::{ContainerCreateBody, ContainerInspectResponse, HostConfig, Mount, MountType},
-    query_parameters::{
-        CreateContainerOptionsBuilder, ListContainersOptionsBuilder, RemoveContainerOptionsBuilder,
-    },
-};
-use manman_core::{
-    clock::{Clock, SystemClock},
-    error::{Error, ErrorKind, Result},
-    runtime::Owner,
-};
+use bollard::models::{ContainerInspectResponse, Mount, MountType};
+use manman_core::error::{Error, ErrorKind, Result};
 use tokio::sync::OnceCell;
 
 use crate::{
+    blocking::blocking,
     client::Client,
     data::DataDir,
-    labels,
+    probe::Probes,
     translate::{is_absent, translate},
 };
 
@@ -33,7 +25,7 @@ const OPERATION: &str = "find the data directory";
 #[derive(Debug)]
 pub(crate) struct HostView {
     client: Arc<Client>,
-    owner: Owner,
+    probes: Probes,
     data: DataDir,
     configured: Option<PathBuf>,
     own: OnceCell<Option<OwnContainer>>,
@@ -49,8 +41,13 @@ struct OwnContainer {
 }
 
 impl HostView {
-    pub(crate) fn new(client: Arc<Client>, owner: Owner, data: DataDir, configured: Option<PathBuf>) -> Self {
-        Self { client, owner, data, configured, own: OnceCell::new(), proven: OnceCell::new() }
+    pub(crate) fn new(
+        client: Arc<Client>,
+        probes: Probes,
+        data: DataDir,
+        configured: Option<PathBuf>,
+    ) -> Self {
+        Self { client, probes, data, configured, own: OnceCell::new(), proven: OnceCell::new() }
     }
 
     /// Whether ports of the machine are ports of ours.
@@ -75,7 +72,8 @@ impl HostView {
             return Ok(dir.clone());
         }
         // Links on our side mean nothing on the engine's.
-        let ours = fs::canonicalize(self.data.root()).unwrap_or_else(|_| self.data.root().to_owned());
+        let root = self.data.root().to_owned();
+        let ours = blocking(OPERATION, move || Ok(fs::canonicalize(&root).unwrap_or(root))).await?;
         let Some(own) = self.own().await? else { return Ok(ours) };
         source_of(&own.mounts, &ours).ok_or_else(|| {
             let ours = ours.display();
@@ -89,7 +87,7 @@ impl HostView {
 
     async fn own(&self) -> Result<&Option<OwnContainer>> {
         let look = || async {
-            let Some(id) = own_container_id() else { return Ok(None) };
+            let Some(id) = blocking(OPERATION, || Ok(own_container_id())).await? else { return Ok(None) };
             let docker = self.client.docker(OPERATION).await?;
             match docker.inspect_container(&id, None).await {
                 Ok(container) => Ok(Some(own_container(&container))),
@@ -102,44 +100,19 @@ impl HostView {
     }
 
     async fn prove(&self, dir: &Path, image: &str) -> Result<()> {
-        let docker = self.client.docker(OPERATION).await?;
-        self.remove_old_probes().await?;
         let data = self.data.clone();
-        let nonce = tokio::task::spawn_blocking(move || data.nonce()).await.map_err(|error| {
-            Error::new(ErrorKind::Unexpected, OPERATION, "the probe broke off").because(error)
-        })??;
-        let source = dir.join(&nonce.name);
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            // Never run; but an image without a command would be refused.
-            entrypoint: Some(vec!["manman-probe".to_owned()]),
-            labels: Some(labels::probe(&self.owner)),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
-                mounts: Some(vec![Mount {
-                    typ: Some(MountType::BIND),
-                    source: Some(source.to_string_lossy().into_owned()),
-                    target: Some("/manman-probe".to_owned()),
-                    read_only: Some(true),
-                    ..Default::default()
-                }]),
-                ..Default::default()
-            }),
+        let nonce = blocking(OPERATION, move || data.nonce()).await?;
+        let mount = Mount {
+            typ: Some(MountType::BIND),
+            source: Some(dir.join(&nonce.name).to_string_lossy().into_owned()),
+            target: Some("/manman-probe".to_owned()),
+            read_only: Some(true),
             ..Default::default()
         };
-        let name = format!("manman{}", nonce.name.replace('.', "-"));
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        match docker.create_container(Some(options), body).await {
-            Ok(probe) => {
-                let options = RemoveContainerOptionsBuilder::new().v(true).build();
-                let removed = docker.remove_container(&probe.id, Some(options)).await;
-                removed.map_err(|error| translate(OPERATION, error))
-            }
+        match self.probes.create(OPERATION, image, vec![mount]).await {
+            Ok(probe) => probe.remove(OPERATION).await,
+            Err(error) if error.kind() != ErrorKind::Invalid => Err(error),
             Err(error) => {
-                let error = translate(OPERATION, error);
-                if error.kind() != ErrorKind::Invalid {
-                    return Err(error);
-                }
                 let (ours, theirs) = (self.data.root().display(), dir.display());
                 let message = format!(
                     "the engine does not see the data directory {ours} as {theirs}: set HOST_DATA_DIR to the directory \
@@ -148,28 +121,6 @@ impl HostView {
                 Err(Error::new(ErrorKind::Config, OPERATION, message).because(error))
             }
         }
-    }
-
-    /// Removes what a crash left between creating a probe and removing it.
-    async fn remove_old_probes(&self) -> Result<()> {
-        let docker = self.client.docker(OPERATION).await?;
-        let filters = labels::filter(&self.owner, &[(labels::TYPE, &labels::PROBE)]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let probes =
-            docker.list_containers(Some(options)).await.map_err(|error| translate(OPERATION, error))?;
-        let minute_ago = SystemClock.now().as_micros() / 1_000_000 - 60;
-        for probe in probes {
-            // Younger ones may be at work: those of another call, or of a manager beside us.
-            let old = probe.created.is_some_and(|at| at < minute_ago);
-            if let Some(id) = probe.id.filter(|_| old) {
-                let options = RemoveContainerOptionsBuilder::new().v(true).build();
-                match docker.remove_container(&id, Some(options)).await {
-                    Err(error) if !is_absent(&error) => return Err(translate(OPERATION, error)),
-                    _ => {}
-                }
-            }
-        }
-        Ok(())
     }
 }
 

@@ -6,25 +6,22 @@ use std::{
 };
 
 use bollard::{
-    models::{ContainerCreateBody, CreateImageInfo, HostConfig, ImageInspect},
-    query_parameters::{
-        CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
-        RemoveContainerOptionsBuilder,
-    },
+    models::{CreateImageInfo, ImageInspect},
+    query_parameters::{CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder},
 };
 use futures::StreamExt;
 use manman_core::{
     error::{Error, ErrorKind, Result},
     model::ImageRef,
-    runtime::{ImageInfo, Owner, ProgressSink, PullProgress},
+    runtime::{ImageInfo, ProgressSink, PullProgress},
 };
 use tracing::debug;
 
 use crate::{
     client::Client,
-    labels,
     passwd::{self, Ids},
     policy::user_ids,
+    probe::Probes,
     translate::{is_absent, translate, translate_pull},
 };
 
@@ -37,14 +34,14 @@ const MAX_FILE: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Images {
     client: Arc<Client>,
-    owner: Owner,
+    probes: Probes,
     /// Users by the image's id, which names its content.
     users: Mutex<HashMap<String, Ids>>,
 }
 
 impl Images {
-    pub(crate) fn new(client: Arc<Client>, owner: Owner) -> Self {
-        Self { client, owner, users: Mutex::default() }
+    pub(crate) fn new(client: Arc<Client>, probes: Probes) -> Self {
+        Self { client, probes, users: Mutex::default() }
     }
 
     /// Brings the image here unless it is.
@@ -55,7 +52,7 @@ impl Images {
                 self.fetch(image, progress).await?;
                 let here = self.client.within(OPERATION, self.inspect(image)).await?;
                 here.ok_or_else(|| {
-                    let message = format!("{image} was pulled and is not here");
+                    let message = format!("the image {image} was pulled and is not available");
                     Error::new(ErrorKind::Unexpected, OPERATION, message)
                 })?
             }
@@ -82,7 +79,7 @@ impl Images {
         let mut steps = docker.create_image(Some(options), None, None);
         let mut layers = Layers::default();
         while let Some(step) = steps.next().await {
-            let step = step.map_err(|error| about(image, translate_pull(OPERATION, error)))?;
+            let step = step.map_err(|error| translate_pull(OPERATION, image, error))?;
             if let Some(text) = layers.after(&step) {
                 progress(PullProgress { text });
             }
@@ -116,29 +113,15 @@ impl Images {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads them from a container that is created, never started and removed.
+    /// Reads them from a container that is never started. What ran out of time leaves none
+    /// behind.
     async fn files(&self, image: &str) -> Result<Files> {
         let operation = "read the image's users";
-        let docker = self.client.docker(operation).await?;
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            entrypoint: Some(vec!["manman-probe".to_owned()]),
-            labels: Some(labels::probe(&self.owner)),
-            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..Default::default() }),
-            ..Default::default()
-        };
-        let name = format!("manman-probe-{}", uuid::Uuid::new_v4().simple());
-        let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let created = docker.create_container(Some(options), body).await;
-        let id = created.map_err(|error| translate(operation, error))?.id;
-        let files = async {
-            let passwd = self.file(&id, "/etc/passwd").await?;
-            Ok(Files { passwd, group: self.file(&id, "/etc/group").await? })
-        };
-        let files = files.await;
-        let options = RemoveContainerOptionsBuilder::new().v(true).build();
-        docker.remove_container(&id, Some(options)).await.map_err(|error| translate(operation, error))?;
-        files
+        let probe = self.probes.create(operation, image, vec![]).await?;
+        let passwd = self.file(probe.id(), "/etc/passwd").await?;
+        let group = self.file(probe.id(), "/etc/group").await?;
+        probe.remove(operation).await?;
+        Ok(Files { passwd, group })
     }
 
     /// A file of a container; empty if there is none.
@@ -176,17 +159,6 @@ impl Images {
 struct Files {
     passwd: String,
     group: String,
-}
-
-/// Names the image in front of what is wrong with it.
-fn about(image: &ImageRef, error: Error) -> Error {
-    let message = match error.kind() {
-        ErrorKind::NotFound | ErrorKind::Denied | ErrorKind::Unavailable => {
-            format!("the image {image} is not here: {}", error.message())
-        }
-        _ => format!("the image {image} could not be pulled: {}", error.message()),
-    };
-    Error::new(error.kind(), OPERATION, message).temporary(error.is_temporary()).because(error)
 }
 
 /// How far each layer of a pull is.
@@ -259,15 +231,5 @@ mod tests {
         assert_eq!(layers.after(&step("Downloading", "b", Some((0, 70_000_000)))), Some("2 of 80 MB".into()));
         assert_eq!(layers.after(&step("Download complete", "a", None)), Some("10 of 80 MB".into()));
         assert_eq!(layers.after(&step("Extracting", "a", Some((1, 2)))), Some("extracting".into()));
-    }
-
-    #[test]
-    fn a_failed_pull_names_the_image() {
-        let image = "nope:1".parse().unwrap();
-        let error =
-            about(&image, Error::new(ErrorKind::NotFound, OPERATION, "its registry has no such image"));
-        assert_eq!(error.message(), "the image nope:1 is not here: its registry has no such image");
-        let error = about(&image, Error::new(ErrorKind::Busy, OPERATION, "the disk is full"));
-        assert!(error.is_temporary());
     }
 }

@@ -6,10 +6,13 @@ use futures::TryStreamExt as _;
 use manman_core::{error::Result, model::ImageRef};
 
 use crate::{
-    client::Client,
+    client::{Client, within},
     config::DockerConfig,
     translate::{is_absent, translate},
 };
+
+/// An import writes a whole file system: it may take so many times as long as other calls.
+const TIMES: u32 = 12;
 
 /// Makes `image` from a tar archive of its root file system, unless an image of that name is
 /// here. It has no entrypoint, no command and no user: configs say them.
@@ -17,7 +20,8 @@ use crate::{
 /// `root` is called only if the image is not here.
 ///
 /// # Errors
-/// What the engine says; `root`'s own error.
+/// What the engine says; `Timeout` if it does not answer within the call timeout of `config`,
+/// or has not taken the archive in after twelve times that; `root`'s own error.
 pub async fn import_image<E: From<manman_core::error::Error>>(
     config: &DockerConfig,
     image: &ImageRef,
@@ -25,16 +29,23 @@ pub async fn import_image<E: From<manman_core::error::Error>>(
 ) -> Result<(), E> {
     let operation = "import image";
     let client = Client::new(config)?;
-    let docker = client.within(operation, client.docker(operation)).await?;
-    match docker.inspect_image(image.as_str()).await {
-        Ok(_) => return Ok(()),
-        Err(error) if is_absent(&error) => {}
-        Err(error) => return Err(translate(operation, error).into()),
+    let look = async {
+        match client.docker(operation).await?.inspect_image(image.as_str()).await {
+            Ok(_) => Ok(true),
+            Err(error) if is_absent(&error) => Ok(false),
+            Err(error) => Err(translate(operation, error)),
+        }
+    };
+    if client.within(operation, look).await? {
+        return Ok(());
     }
     let (repository, tag) = image.as_str().rsplit_once(':').unwrap_or((image.as_str(), "latest"));
     let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
     let body = body_full(root().await?);
-    let imported =
-        docker.create_image(Some(options), Some(body), None).try_for_each(|_| std::future::ready(Ok(())));
-    imported.await.map_err(|error| translate(operation, error).into())
+    let import = async {
+        let steps = client.docker(operation).await?.create_image(Some(options), Some(body), None);
+        let imported = steps.try_for_each(|_| std::future::ready(Ok(())));
+        imported.await.map_err(|error| translate(operation, error))
+    };
+    Ok(within(operation, config.call_timeout().saturating_mul(TIMES), import).await?)
 }

@@ -1,22 +1,19 @@
 //! All that is there: ours with its state, what is foreign with the reason, and
-//! networks; and who holds a port.
+//! networks.
 
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use manman_core::{
-    error::{Error, ErrorKind, Result},
-    model::PortBinding,
+    error::{ErrorKind, Result},
     runtime::{Foreign, Found, Inventory},
 };
 
 use crate::{
     backend::DockerRuntime,
     client::within,
-    containers::Listed,
-    data::DataDir,
+    containers::{Listed, Marked},
     labels::{self, Reading},
-    ports,
 };
 
 /// How many containers are looked at at once: an engine answers no faster beyond.
@@ -28,18 +25,20 @@ impl DockerRuntime {
         let (containers, networks) =
             tokio::try_join!(self.containers.marked(operation), self.networks.marked(operation))?;
         let mut inventory = Inventory::default();
-        let mut ours = Vec::new();
+        let (mut ours, mut probes) = (Vec::new(), Vec::new());
         for container in containers {
             match container {
-                Ok(listed) => {
+                Marked::Game(listed) => {
                     if let Some(why) = self.stuck.why(listed.labels.run) {
                         inventory.foreign.push(Foreign { name: listed.name.clone(), why });
                     }
                     ours.push(listed);
                 }
-                Err((name, why)) => inventory.foreign.push(Foreign { name, why }),
+                Marked::Foreign(foreign) => inventory.foreign.push(foreign),
+                Marked::Probe { id, created } => probes.push((id, created)),
             }
         }
+        self.probes.sweep(probes);
         let looks = stream::iter(ours).map(|listed| self.look_at(operation, listed)).buffered(AT_ONCE);
         inventory.found = looks.try_filter_map(|found| std::future::ready(Ok(found))).try_collect().await?;
         for network in networks {
@@ -70,56 +69,6 @@ impl DockerRuntime {
             Ok(_) => Ok(None),
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(Some(listed.found())),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Refuses (`Conflict`) ports that somebody on this machine holds.
-    pub(crate) async fn probe_ports(&self, operation: &'static str, ports: &[PortBinding]) -> Result<()> {
-        if ports.is_empty() || !self.host.shares_network().await? {
-            return Ok(());
-        }
-        let (wanted, address) = (ports.to_vec(), self.config.publish_address);
-        match self.on_disk(operation, move |_| Ok(ports::first_held(&wanted, address))).await? {
-            Some(port) => Err(self.held(operation, &port).await),
-            None => Ok(()),
-        }
-    }
-
-    /// Says who holds a port: a container, or a process where it can be seen.
-    pub(crate) async fn held(&self, operation: &'static str, port: &PortBinding) -> Error {
-        let what = format!("{}/{}", port.host_port, port.protocol.lower());
-        let filters = [("publish".to_owned(), vec![what.clone()])].into();
-        let containers = self.containers.list(operation, filters).await.unwrap_or_default();
-        let running = containers.into_iter().find(|container| {
-            let published = container.ports.iter().flatten();
-            published.filter_map(|port| port.public_port).any(|public| public == port.host_port.get())
-        });
-        let holder = match running {
-            Some(container) => {
-                let names = container.names.unwrap_or_default();
-                Some(format!("the container {}", crate::map::name(names.first().map(String::as_str))))
-            }
-            None => {
-                let port = *port;
-                self.on_disk(operation, move |_| Ok(ports::holder(&port))).await.ok().flatten()
-            }
-        };
-        let holder = holder.unwrap_or_else(|| "somebody else on this machine".to_owned());
-        Error::new(ErrorKind::Conflict, operation, format!("port {what} is held by {holder}"))
-    }
-
-    /// Does what blocks on a thread for such work.
-    pub(crate) async fn on_disk<T: Send + 'static>(
-        &self,
-        operation: &'static str,
-        work: impl FnOnce(&DataDir) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let data = self.data.clone();
-        match tokio::task::spawn_blocking(move || work(&data)).await {
-            Ok(result) => result,
-            Err(error) => {
-                Err(Error::new(ErrorKind::Unexpected, operation, "the work broke off").because(error))
-            }
         }
     }
 }

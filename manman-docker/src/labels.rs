@@ -43,8 +43,10 @@ pub(crate) enum Reading {
     Game(GameLabels),
     /// A network of one of our sessions, or a shared one of ours.
     Network(Option<SessionId>),
-    /// Something else of ours, made and removed in one go.
-    Passing,
+    /// A container of ours that does something once.
+    Job,
+    /// A container of ours that is never started.
+    Probe,
 }
 
 /// The labels of a game's container.
@@ -130,7 +132,8 @@ fn read_marked(owner: &Owner, kind: &str, labels: &HashMap<String, String>) -> R
         })),
         NETWORK if labels.contains_key(SESSION) => Ok(Reading::Network(Some(parse(labels, SESSION)?))),
         NETWORK => Ok(Reading::Network(None)),
-        JOB | PROBE => Ok(Reading::Passing),
+        JOB => Ok(Reading::Job),
+        PROBE => Ok(Reading::Probe),
         other => Err(format!("its label {TYPE}={:?} is none of ours", shown(other))),
     }
 }
@@ -187,7 +190,7 @@ pub(crate) mod tests {
         let of = |session| read(&owner(), &network(&owner(), session, now));
         assert_eq!(of(Some(SessionId(7))), Reading::Network(Some(SessionId(7))));
         assert_eq!(of(None), Reading::Network(None));
-        assert_eq!(read(&owner(), &probe(&owner())), Reading::Passing);
+        assert_eq!(read(&owner(), &probe(&owner())), Reading::Probe);
         assert_eq!(read(&owner(), &HashMap::new()), Reading::Unmarked);
     }
 

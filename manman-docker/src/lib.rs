@@ -32,6 +32,7 @@
 //!   server, or cannot be read, is told and never touched.
 
 mod backend;
+mod blocking;
 mod boot;
 mod client;
 mod command;
@@ -55,6 +56,7 @@ mod passwd;
 mod policy;
 mod pool;
 mod ports;
+mod probe;
 mod stuck;
 mod subnet;
 #[cfg(feature = "live")]

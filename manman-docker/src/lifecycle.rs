@@ -8,18 +8,22 @@ use bollard::query_parameters::{
 };
 use futures::StreamExt;
 use manman_core::{
-    error::{Error, ErrorKind, Result},
+    error::{Chain, Error, ErrorKind, Result},
     id::AttemptId,
     runtime::{AttemptState, Exit, Stats},
 };
+use tokio::time::sleep;
 use tracing::warn;
 
 use crate::{
     backend::DockerRuntime,
     containers::Container,
     map, names,
-    translate::{is_absent, is_not_running, translate},
+    translate::{held_port, is_absent, is_exit, is_not_running, translate},
 };
+
+/// From one look at a container that is about to end to the next.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The exit of one that never ran, as engines write it for a start that failed.
 const NEVER_RAN: i32 = 128;
@@ -47,12 +51,11 @@ impl DockerRuntime {
         match docker.start_container(&container.id, None).await {
             Ok(()) => Ok(()),
             Err(error) => {
+                let held = held_port(&error);
                 let error = translate(operation, error);
-                match ports.iter().find(|port| error.message().contains(&port.host_port.to_string())) {
-                    Some(port) if error.kind() == ErrorKind::Conflict => {
-                        Err(self.held(operation, port).await.because(error))
-                    }
-                    _ => Err(error),
+                match ports.iter().find(|port| Some(port.host_port.get()) == held) {
+                    Some(port) => Err(self.held(operation, port).await.because(error)),
+                    None => Err(error),
                 }
             }
         }
@@ -78,7 +81,13 @@ impl DockerRuntime {
             }
             // Waits without asking again and again; what it says of the exit, a look says better.
             let options = WaitContainerOptionsBuilder::new().condition("not-running").build();
-            let _ = docker.wait_container(&container.id, Some(options)).next().await;
+            match docker.wait_container(&container.id, Some(options)).next().await {
+                Some(Err(error)) if !is_exit(&error) && !is_absent(&error) => {
+                    return Err(translate(operation, error));
+                }
+                // The look may be a moment behind, and is not asked for without a pause.
+                _ => sleep(PAUSE).await,
+            }
         }
     }
 
@@ -118,7 +127,10 @@ impl DockerRuntime {
                     return Err(error);
                 }
                 // Its process is gone, by the look above; the next attempt takes another name.
-                warn!(%error, "the engine does not rename {}; the next attempt takes another name", container.name);
+                warn!(
+                    error = %Chain(&error),
+                    "the engine does not rename {}; the next attempt takes another name", container.name
+                );
                 self.stuck.insert(run, format!("the engine does not rename it: {}", error.message()));
                 Ok(())
             }

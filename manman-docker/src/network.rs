@@ -1,10 +1,13 @@
 //! Networks: one of its own for each session, found by label, addressed by id, cut
 //! from our own pool; and shared ones by name.
 
+mod removal;
+mod request;
+
 use std::{collections::HashMap, sync::Arc};
 
 use bollard::{
-    models::{Ipam, IpamConfig, Network, NetworkDisconnectRequest},
+    models::{Ipam, IpamConfig, Network},
     query_parameters::ListNetworksOptionsBuilder,
 };
 use manman_core::{
@@ -14,8 +17,8 @@ use manman_core::{
     model::Name,
     runtime::{NetworkSpec, Owner},
 };
-use serde::{Deserialize, Serialize};
 
+use self::request::{Created, NewNetwork};
 use crate::{
     client::Client,
     config::DockerConfig,
@@ -23,7 +26,7 @@ use crate::{
     names,
     pool::Pool,
     subnet::Subnet,
-    translate::{is_absent, is_network_taken, is_overlap, translate},
+    translate::{is_network_taken, is_overlap, translate},
 };
 
 /// How many subnets are tried when the engine says that one overlaps with something
@@ -153,11 +156,7 @@ impl Networks {
     ) -> Result<Ensured> {
         let operation = "create network";
         let name = new.name.clone();
-        let created = match self.create(new, prefix, first, all).await {
-            Ok(created) => Some(created),
-            Err(error) if is_network_taken(&error) => None,
-            Err(error) => return Err(error),
-        };
+        let created = self.create(new, prefix, first, all).await?;
         let Some(kept) = pick(&self.all(operation).await?).or_else(|| created.clone()) else {
             let message = format!("somebody else has a network named {name}");
             return Err(Error::new(ErrorKind::Conflict, operation, message));
@@ -171,9 +170,17 @@ impl Networks {
         }
     }
 
-    /// Creates a network in the first free subnet from the `first`-th on; gives its id.
-    async fn create(&self, mut new: NewNetwork, prefix: u8, first: u32, all: &[Network]) -> Result<String> {
+    /// Creates a network in the first free subnet from the `first`-th on; gives its id, or
+    /// `None` if there is one of its name.
+    async fn create(
+        &self,
+        mut new: NewNetwork,
+        prefix: u8,
+        first: u32,
+        all: &[Network],
+    ) -> Result<Option<String>> {
         let operation = "create network";
+        let version = self.client.docker(operation).await?.client_version();
         let mut taken = subnets(all);
         for _ in 0..TRIES {
             let Some(chosen) = self.pool.choose(prefix, first, &taken) else {
@@ -189,62 +196,15 @@ impl Networks {
                 config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
                 ..Default::default()
             };
-            match self.client.post::<Created>(operation, "/networks/create", &new).await {
-                Ok(created) => return Ok(created.id),
+            match self.client.post::<Created>(version, "/networks/create", &new).await {
+                Ok(created) => return Ok(Some(created.id)),
+                Err(error) if is_network_taken(&error) => return Ok(None),
                 Err(error) if is_overlap(&error) => taken.push(subnet),
-                Err(error) => return Err(error),
+                Err(error) => return Err(translate(operation, error)),
             }
         }
         let message = format!("{TRIES} subnets of {} overlap with something on this machine", self.pool);
         Err(Error::new(ErrorKind::Conflict, operation, message))
-    }
-
-    /// Removes the session's own network; also a second one that a race has left.
-    pub(crate) async fn remove(&self, session: SessionId) -> Result<()> {
-        let operation = "remove network";
-        let all = self.ours(operation).await?;
-        for network in self.of_session(session, &all) {
-            self.remove_one(operation, &id(network)).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes a network by its id.
-    pub(crate) async fn remove_one(&self, operation: &'static str, id: &str) -> Result<()> {
-        match self.try_remove(operation, id).await {
-            Err(error) if error.kind() == ErrorKind::Conflict && self.evict_dead(operation, id).await? => {
-                self.try_remove(operation, id).await
-            }
-            result => result,
-        }
-    }
-
-    async fn try_remove(&self, operation: &'static str, id: &str) -> Result<()> {
-        match self.client.docker(operation).await?.remove_network(id).await {
-            Err(error) if !is_absent(&error) => Err(translate(operation, error)),
-            _ => Ok(()),
-        }
-    }
-
-    /// Takes endpoints out that a crash of the engine has left of containers that are
-    /// not there any more; `false` if somebody is still in.
-    async fn evict_dead(&self, operation: &'static str, id: &str) -> Result<bool> {
-        let docker = self.client.docker(operation).await?;
-        let network = match docker.inspect_network(id, None).await {
-            Ok(network) => network,
-            Err(error) if is_absent(&error) => return Ok(true),
-            Err(error) => return Err(translate(operation, error)),
-        };
-        for container in network.containers.unwrap_or_default().into_keys() {
-            match docker.inspect_container(&container, None).await {
-                Err(error) if is_absent(&error) => {}
-                Ok(_) => return Ok(false),
-                Err(error) => return Err(translate(operation, error)),
-            }
-            let request = NetworkDisconnectRequest { container, force: Some(true) };
-            docker.disconnect_network(id, request).await.map_err(|error| translate(operation, error))?;
-        }
-        Ok(true)
     }
 
     /// The networks that carry this owner's mark.
@@ -300,51 +260,4 @@ fn id(network: &Network) -> String {
 fn subnets(networks: &[Network]) -> Vec<Subnet> {
     let configs = networks.iter().filter_map(|network| network.ipam.as_ref()?.config.as_ref()).flatten();
     configs.filter_map(|config| config.subnet.as_ref()?.parse().ok()).collect()
-}
-
-/// `POST /networks/create`. Bollard's type for it leaves `CheckDuplicate` out, without
-/// which engines before 25 make a second network of the same name.
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct NewNetwork {
-    name: String,
-    check_duplicate: bool,
-    driver: &'static str,
-    #[serde(rename = "IPAM")]
-    ipam: Ipam,
-    options: HashMap<&'static str, &'static str>,
-    labels: HashMap<String, String>,
-}
-
-impl NewNetwork {
-    /// Without traffic between the containers in it.
-    fn session(name: String, labels: HashMap<String, String>) -> Self {
-        let options = HashMap::from([("com.docker.network.bridge.enable_icc", "false")]);
-        Self { options, ..Self::shared(name, labels) }
-    }
-
-    fn shared(name: String, labels: HashMap<String, String>) -> Self {
-        let (ipam, options) = (Ipam::default(), HashMap::new());
-        Self { name, check_duplicate: true, driver: "bridge", ipam, options, labels }
-    }
-}
-
-#[derive(Deserialize)]
-struct Created {
-    #[serde(rename = "Id")]
-    id: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_engine_is_asked_to_refuse_a_second_network_of_the_name() {
-        let new = NewNetwork::session("session-7".into(), HashMap::new());
-        let body = serde_json::to_value(new).unwrap();
-        assert_eq!(body["CheckDuplicate"], true);
-        assert_eq!(body["Options"]["com.docker.network.bridge.enable_icc"], "false");
-        assert!(body["IPAM"].is_object());
-    }
 }

@@ -35,7 +35,7 @@ impl Default for Policy {
             images: Vec::new(),
             image_capabilities: true,
             shared_networks: true,
-            lowest_port: Port::try_from(1024).unwrap_or_else(|_| unreachable!("1024 is a port")),
+            lowest_port: Port::try_from(1024).expect("1024 is a port"),
             max_memory_bytes: None,
         }
     }
@@ -114,7 +114,7 @@ impl Policy {
 fn check_shape(spec: &ContainerSpec) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::Invalid, "check spec", message));
     if spec.run.attempt == 0 || spec.run.session.0 <= 0 || spec.sgc.0 <= 0 {
-        return invalid(format!("{} of deployment {} is no attempt", spec.run, spec.sgc));
+        return invalid(format!("{} of deployment {} is not an attempt", spec.run, spec.sgc));
     }
     if let Some(user) = &spec.user
         && user_ids(user).is_none()
@@ -142,9 +142,11 @@ fn check_shape(spec: &ContainerSpec) -> Result<()> {
 /// The numbers of `uid` or `uid:gid`; the group is 0 where it is not said, as in
 /// Docker for a user without an entry in the image.
 pub(crate) fn user_ids(user: &str) -> Option<(u32, Option<u32>)> {
+    // Digits only: Rust's numbers may begin with a plus.
+    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     match user.split_once(':') {
-        Some((uid, gid)) => Some((uid.parse().ok()?, Some(gid.parse().ok()?))),
-        None => Some((user.parse().ok()?, None)),
+        Some((uid, gid)) => Some((number(uid)?, Some(number(gid)?))),
+        None => Some((number(user)?, None)),
     }
 }
 
@@ -205,8 +207,11 @@ mod tests {
 
     #[test]
     fn text_that_reaches_the_engine_is_checked_again() {
-        let spoils: [fn(&mut ContainerSpec); 6] = [
+        let spoils: [fn(&mut ContainerSpec); 9] = [
             |spec| spec.user = Some("root".into()),
+            |spec| spec.user = Some("+1000".into()),
+            |spec| spec.user = Some("1000:+1000".into()),
+            |spec| spec.user = Some("1000:".into()),
             |spec| drop(spec.env.insert("A=B".into(), String::new())),
             |spec| spec.command.push("\0".into()),
             |spec| spec.limits.pids = Some(1),

@@ -53,7 +53,7 @@ impl FromStr for Subnet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let bad = |why: &str| Err(Invalid::new("subnet", format!("{text:?} is no IPv4 subnet: {why}")));
+        let bad = |why: &str| Err(Invalid::new("subnet", format!("{text:?} is not an IPv4 subnet: {why}")));
         let Some((address, prefix)) = text.split_once('/') else {
             return bad("address/prefix is expected, as in 10.213.0.0/16");
         };

@@ -67,7 +67,7 @@ pub struct Lines {
     turn: [u32; 2],
 }
 
-/// Which unfinished lines wait: of each channel the how-manieth, or none.
+/// Which unfinished lines wait: of each channel the ordinal number of one, or none.
 pub type Waiting = [Option<u32>; 2];
 
 impl Lines {

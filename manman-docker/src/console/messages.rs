@@ -1,7 +1,7 @@
 //! The messages of a log, as `GET /containers/{id}/logs?timestamps=1` shows them.
 //!
 //! A message is a line, or 16 KiB of a longer one. Each has its stamp; those of one
-//! long line have the same one (D8; `Copier.copySrc` in the engine's source).
+//! long line have the same one (`Copier.copySrc` in the engine's source, 20.10).
 //! Without a TTY each comes in a frame of its own; with one they stand one after the
 //! other and must be told apart by their stamps.
 

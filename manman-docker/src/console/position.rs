@@ -84,7 +84,7 @@ impl Place {
             return Err(Error::new(
                 ErrorKind::Corrupt,
                 "console",
-                format!("{position:?} is no position of a console here"),
+                format!("{position:?} is not a position of a console here"),
             ));
         }
         let mut rest = &bytes[2..];

@@ -25,7 +25,11 @@ pub(crate) fn state(container: &ContainerInspectResponse) -> AttemptState {
             }
         }
         Some(Status::EXITED) => AttemptState::Exited(exit(state)),
-        // A dead container could not be removed in full; the engine takes another remove.
+        // A dead container could not be removed in full. The engine still knows how it ended,
+        // unless it never ran, and takes another remove.
+        Some(Status::DEAD) if moment(state.finished_at.as_deref()).is_some() => {
+            AttemptState::Exited(exit(state))
+        }
         Some(Status::REMOVING | Status::DEAD) => AttemptState::Removing,
         Some(Status::EMPTY) | None if state.running == Some(true) => AttemptState::Running {
             started_at: moment(state.started_at.as_deref()),

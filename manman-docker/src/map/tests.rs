@@ -148,8 +148,18 @@ fn every_state_of_the_engine_is_one_of_ours() {
         })
     );
     for status in ["removing", "dead"] {
-        assert_eq!(inspected(serde_json::json!({"Status": status})), AttemptState::Removing);
+        let state = serde_json::json!({"Status": status, "FinishedAt": "0001-01-01T00:00:00Z"});
+        assert_eq!(inspected(state), AttemptState::Removing);
     }
+}
+
+#[test]
+fn one_that_could_not_be_removed_in_full_still_tells_its_exit() {
+    let state = inspected(serde_json::json!({
+        "Status": "dead", "Dead": true, "ExitCode": 3, "FinishedAt": "2026-11-21T09:00:01Z",
+    }));
+    let AttemptState::Exited(exit) = state else { panic!("{state:?}") };
+    assert_eq!(exit.code, 3);
 }
 
 #[test]

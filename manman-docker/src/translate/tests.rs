@@ -1,5 +1,7 @@
 //! What engines answered, and what each answer means.
 
+use manman_core::error::Chain;
+
 use super::*;
 
 fn answer(status_code: u16, message: &str) -> DockerError {
@@ -79,7 +81,7 @@ const ANSWERS: &[(u16, &str, ErrorKind, &str)] = &[
         ErrorKind::Conflict,
         "there is a network of that name",
     ),
-    (404, "No such image: nope:1", ErrorKind::NotFound, "the image is not here"),
+    (404, "No such image: nope:1", ErrorKind::NotFound, "the image is not available"),
     (500, "write /var/lib/docker/x: no space left on device", ErrorKind::Busy, "the disk is full"),
     (
         500,
@@ -163,15 +165,65 @@ const PULLS: &[(u16, &str, ErrorKind, &str)] = &[
     ),
 ];
 
+fn image() -> ImageRef {
+    "nope:1".parse().unwrap()
+}
+
 #[test]
 fn each_answer_of_the_engine_has_its_meaning() {
     let answers = ANSWERS.iter().map(|case| (translate("try", answer(case.0, case.1)), case));
     let pulls = ANSWERS.iter().chain(PULLS);
-    let pulls = pulls.map(|case| (translate_pull("pull", answer(case.0, case.1)), case));
+    let pulls = pulls.map(|case| (translate_pull("pull", &image(), answer(case.0, case.1)), case));
     for (error, &(status, message, kind, meaning)) in answers.chain(pulls) {
-        assert_eq!((error.kind(), error.message()), (kind, meaning), "{status} {message}");
+        assert_eq!(error.kind(), kind, "{status} {message}");
+        assert!(error.message().ends_with(meaning), "{status} {message}: {error}");
         let waiting_helps = matches!(kind, ErrorKind::Busy | ErrorKind::Unavailable | ErrorKind::Timeout);
         assert_eq!(error.is_temporary(), waiting_helps, "{status} {message}");
+    }
+}
+
+#[test]
+fn a_failed_pull_names_the_image() {
+    let message = |error| translate_pull("pull", &image(), error).message().to_owned();
+    assert_eq!(
+        message(answer(404, "manifest unknown")),
+        "the image nope:1 is not available: its registry has no such image"
+    );
+    assert_eq!(
+        message(answer(500, "no space left on device")),
+        "the image nope:1 could not be pulled: the disk is full"
+    );
+}
+
+#[test]
+fn a_report_says_everything_once() {
+    for &(status, message, ..) in ANSWERS.iter().chain(PULLS).filter(|case| !case.1.is_empty()) {
+        for error in [
+            translate("try", answer(status, message)),
+            translate_pull("pull", &image(), answer(status, message)),
+        ] {
+            let report = Chain(&error).to_string();
+            let (raw, quoted) = (report.matches(message).count(), report.matches(&brief(message)).count());
+            assert_eq!(raw.max(quoted), 1, "{report}");
+        }
+    }
+    assert_eq!(translate("try", answer(500, "")).message(), "the engine refused (500)");
+}
+
+#[test]
+fn the_port_of_a_refused_start_is_a_number_of_its_own() {
+    let held = |message: &str| held_port(&answer(500, message));
+    for (message, port) in [
+        ("Bind for 0.0.0.0:8080 failed: port is already allocated", Some(8080)),
+        ("Bind for :::8080 failed: port is already allocated", Some(8080)),
+        ("listen tcp6 [::]:80: bind: address already in use", Some(80)),
+        // Docker 28, from moby's source.
+        ("failed to bind host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use", Some(8080)),
+        ("failed to bind host port 127.0.0.1:8080/tcp: address already in use", Some(8080)),
+        ("endpoint game:80 (1f): port is already allocated", None),
+        ("listening on 0.0.0.0:8080", None),
+    ] {
+        assert_eq!(held(message), port, "{message}");
     }
 }
 
@@ -195,7 +247,7 @@ fn an_engine_that_is_away_is_worth_waiting_for() {
 #[test]
 fn a_pull_that_breaks_off_is_read_like_an_answer() {
     let error = DockerError::DockerStreamError { error: "toomanyrequests: slow down".into() };
-    assert_eq!(translate_pull("pull", error).kind(), ErrorKind::Unavailable);
+    assert_eq!(translate_pull("pull", &image(), error).kind(), ErrorKind::Unavailable);
 }
 
 #[test]
@@ -207,4 +259,8 @@ fn states_that_are_success_for_us_are_told_apart() {
     let taken = "Conflict. The container name \"/x\" is already in use by container \"1f\".";
     assert!(is_name_taken(&answer(409, taken)));
     assert!(!is_name_taken(&answer(409, "removal of container x is already in progress")));
+    let overlap = answer(403, "Pool overlaps with other one on this address space");
+    let duplicate = answer(409, "network with name session-7 already exists");
+    assert!(is_overlap(&overlap) && !is_overlap(&duplicate));
+    assert!(is_network_taken(&duplicate) && !is_network_taken(&overlap));
 }

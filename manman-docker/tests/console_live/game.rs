@@ -43,7 +43,7 @@ pub struct Game {
 }
 
 impl Game {
-    /// Creates, without starting it. Its stdin stays open for the next console (D9), which
+    /// Creates, without starting it. Its stdin stays open for the next console, which
     /// the command line cannot say.
     pub async fn create(
         driver: &str,

@@ -203,7 +203,7 @@ async fn what_is_typed_is_answered_also_after_a_death_in_silence() {
     }
 }
 
-/// D10: a game that does not read its stdin takes 300 KB, then nothing.
+/// A game that does not read its stdin takes some 300 KB, then nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_game_that_does_not_read_its_stdin_is_not_waited_for() {
     let game = Game::create("local", &[], false, "busybox", &["sleep", "60"]).await.start();
@@ -215,7 +215,7 @@ async fn a_game_that_does_not_read_its_stdin_is_not_waited_for() {
     assert!(begun.elapsed() < Duration::from_secs(10));
 }
 
-/// D1, D2: an attach that is not read stops the game and the engine's calls about it.
+/// An attach that is not read stops the game and the engine's calls about it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_sleeps_does_not_hold_the_game_up() {
     let lines = 300_000u64;
@@ -428,7 +428,7 @@ async fn a_dropped_console_lets_go_of_the_game() {
     let game = game.start();
     let Console { input, output } = console;
     drop(output);
-    // Were the attach still open, and not read, this would hang (D2).
+    // Were the attach still open, and not read, this would hang.
     docker(&["stop", "-t", "5", &game.id]);
     assert!(!game.runs());
     drop(input);

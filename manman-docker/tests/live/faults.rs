@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use manman_core::{
-    error::ErrorKind,
+    error::{Error, ErrorKind},
     id::{AttemptId, SessionId},
+    model::{PortBinding, Protocol},
     runtime::{AttemptState, Runtime},
 };
 use manman_docker::{
-    DockerRuntime,
+    DockerRuntime, import_image,
     testkit::{Fault, Proxy, socket},
 };
 
@@ -152,6 +153,65 @@ async fn a_container_that_cannot_be_removed_is_reported() {
     clear(&runtime, &spec).await;
 }
 
+/// The engine says that a game was stopped, shows it running, and does not let anybody wait.
+#[tokio::test]
+async fn an_engine_that_refuses_to_wait_is_not_asked_in_a_hurry() {
+    let Bad { ground, proxy, runtime } = bad(LONG).await;
+    let spec = shell(1, 1, SLEEPER);
+    start(&runtime, &spec).await;
+    proxy.set("POST", "/stop", Fault::Refuse(304, String::new()));
+    proxy.set("POST", "/wait", Fault::Refuse(500, "cannot wait".into()));
+    let error = refused(runtime.stop(spec.run, Duration::ZERO).await);
+    assert_eq!(error.kind(), ErrorKind::Unexpected, "{error}");
+    assert!(error.message().contains("cannot wait"), "{error}");
+    proxy.clear();
+    clear(&ground.runtime(), &spec).await;
+}
+
+/// Engines hold a name a little longer than they show its container.
+#[tokio::test]
+async fn a_name_that_nobody_is_seen_to_hold_is_waited_for() {
+    let Bad { ground, proxy, runtime } = bad(LONG).await;
+    let spec = shell(1, 1, SLEEPER);
+    runtime.prepare(&spec, None).await.unwrap();
+    let taken = format!(
+        "Conflict. The container name \"/{}\" is already in use by container \"1f\".",
+        ground.name(1)
+    );
+    proxy.set("POST", "/containers/create?name=gsc-", Fault::Refuse(409, taken));
+    let began = Instant::now();
+    let error = refused(runtime.create(&spec).await);
+    assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Busy, true), "{error}");
+    assert!(error.message().contains(&ground.name(1)), "{error}");
+    assert!(began.elapsed() > Duration::from_millis(500), "with pauses");
+    assert_eq!(ground.left().await, (0, 0));
+    proxy.clear();
+    runtime.create(&spec).await.unwrap();
+    clear(&runtime, &spec).await;
+}
+
+/// A number that is a part of another one is another port.
+#[tokio::test]
+async fn the_port_that_the_engine_refuses_is_the_one_named() {
+    let Bad { proxy, runtime, .. } = bad(LONG).await;
+    let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+    let mut spec = shell(1, 1, SLEEPER);
+    spec.ports = [free / 10, free]
+        .map(|number| {
+            let number = i64::from(number).try_into().unwrap();
+            PortBinding { container_port: number, host_port: number, protocol: Protocol::Tcp }
+        })
+        .into();
+    create(&runtime, &spec).await;
+    let answer = format!("driver failed: Bind for 0.0.0.0:{free} failed: port is already allocated");
+    proxy.set("POST", "/start", Fault::Refuse(500, answer));
+    let error = refused(runtime.start(spec.run).await);
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+    assert!(error.message().starts_with(&format!("port {free}/tcp is held by")), "{error}");
+    proxy.clear();
+    clear(&runtime, &spec).await;
+}
+
 /// One container that does not let itself be looked at hides no other, and the list's own
 /// word stands for it.
 #[tokio::test]
@@ -214,6 +274,37 @@ async fn an_engine_that_does_not_answer_holds_nobody_up() {
         assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Timeout, true), "{error:?}");
     }
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+}
+
+/// The console's own calls are calls like the others.
+#[tokio::test]
+async fn an_attach_that_hangs_ends_with_the_time_of_a_call() {
+    let Bad { ground, proxy, runtime } = bad(Duration::from_secs(2)).await;
+    let spec = shell(1, 1, SLEEPER);
+    start(&ground.runtime(), &spec).await;
+    proxy.set("POST", "/attach", Fault::Hang);
+    let began = Instant::now();
+    let error = refused(runtime.console(spec.run, None).await);
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    clear(&ground.runtime(), &spec).await;
+}
+
+#[tokio::test]
+async fn an_import_ends_though_the_engine_does_not_answer() {
+    let ground = Ground::new().await;
+    let proxy = Proxy::new(&socket()).unwrap();
+    let mut config = ground.config.clone();
+    config.socket = proxy.socket();
+    config.call_timeout_millis = 200;
+    let image = format!("manman-import-{}:1", ground.owner.cluster.short()).parse().unwrap();
+    let import =
+        || import_image::<Error>(&config, &image, async || Ok(bytes::Bytes::from_static(&[0; 1024])));
+    for (method, path) in [("POST", "/images/create"), ("GET", "/images/")] {
+        proxy.set(method, path, Fault::Hang);
+        let error = tokio::time::timeout(Duration::from_secs(20), import()).await.expect("it ends");
+        assert_eq!(refused(error).kind(), ErrorKind::Timeout, "{method} {path}");
+    }
 }
 
 /// What nobody asked the engine for is not made up: an engine without a socket.

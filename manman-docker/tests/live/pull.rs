@@ -20,7 +20,9 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::support::{Ground, refused};
+use manman_docker::testkit::{Fault, Proxy, socket};
+
+use crate::support::{Ground, eventually, refused};
 
 /// How a registry answers.
 #[derive(Clone, Copy, PartialEq)]
@@ -203,7 +205,7 @@ async fn what_a_registry_refuses_is_told_apart() {
         let error = refused(runtime.pull(&image, Box::new(|_| {})).await);
         assert_eq!(
             (error.kind(), error.message()),
-            (kind, format!("the image {image} is not here: {why}").as_str()),
+            (kind, format!("the image {image} is not available: {why}").as_str()),
             "{error:?}"
         );
     }
@@ -283,4 +285,24 @@ async fn the_user_of_an_image_is_found_in_its_files() {
     let testgame =
         runtime.pull(&"manman-fixture/testgame:1".parse().unwrap(), Box::new(|_| {})).await.unwrap();
     assert_eq!((testgame.uid, testgame.gid), (Some(1000), Some(1000)));
+}
+
+/// Not even a container that only looked.
+#[tokio::test]
+async fn a_look_into_an_image_that_hangs_leaves_nothing_behind() {
+    let ground = Ground::new().await;
+    let proxy = Proxy::new(&socket()).unwrap();
+    let runtime = ground.runtime_with(|config| {
+        config.socket = proxy.socket();
+        config.call_timeout_millis = 3_000;
+    });
+    let image = import(&ground, "steam", &[("etc/passwd", "steam:x:1001:1002:::\n")]).await;
+    proxy.set("GET", "/archive", Fault::Hang);
+    let error = refused(runtime.pull(&image, Box::new(|_| {})).await);
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    eventually("the probe goes", || async { (ground.left().await == (0, 0)).then_some(()) }).await;
+    proxy.clear();
+    let info = runtime.pull(&image, Box::new(|_| {})).await.unwrap();
+    assert_eq!((info.uid, info.gid), (Some(1001), Some(1002)));
+    remove(&ground, &image).await;
 }

@@ -4,100 +4,19 @@
 //! exactly once. Where they repeat, by count, which holds as long as the log still
 //! begins where the attempt began. What neither tells is a guess, and said to be one.
 
-use manman_core::console::{Channel, Gap};
+mod spot;
+mod wanted;
 
-use super::{position::Stand, stamp::Nanos};
+use manman_core::console::Gap;
 
-/// More of the last lines than this is not compared.
-const TAIL: usize = 64 << 10;
-
-/// Fewer lines than these are not enough to go by alone.
-const TELLING: usize = 4;
+pub(super) use self::{
+    spot::{Cursor, Spot},
+    wanted::Wanted,
+};
+use super::stamp::Nanos;
 
 /// A message may be stamped so much later than an attach passed it on.
 const LAG: Nanos = 1_000_000_000;
-
-/// The last message of a channel that was taken: its stamp, and the how-manieth it was
-/// of those with this stamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Cursor {
-    pub at: Nanos,
-    pub nth: u32,
-}
-
-impl Cursor {
-    /// Before the first message.
-    pub const START: Self = Self { at: Nanos::MIN, nth: 0 };
-
-    /// After one more message with this stamp.
-    pub fn after(self, at: Nanos) -> Self {
-        if self.at == at { Self { at, nth: self.nth + 1 } } else { Self { at, nth: 1 } }
-    }
-}
-
-/// A place in a channel's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Spot {
-    /// What is delivered begins after this message …
-    pub cursor: Cursor,
-    /// … and after so many bytes more, …
-    pub skip: u64,
-    /// … the last of which are these.
-    pub expect: Vec<u8>,
-    /// The counts at the end of what is skipped, if they are other than what was counted.
-    pub counts: Option<(u64, u64)>,
-    /// So many messages of the channel were read up to `cursor`.
-    pub messages: u64,
-}
-
-impl Spot {
-    const START: Self =
-        Self { cursor: Cursor::START, skip: 0, expect: Vec::new(), counts: None, messages: 0 };
-}
-
-/// What is looked for.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub channel: Channel,
-    /// How far it was delivered.
-    pub stand: Stand,
-    /// The last of what was delivered, in the form of the log, up to its last newline.
-    complete: Vec<u8>,
-    /// What was delivered of the line after it.
-    rest: Vec<u8>,
-}
-
-impl Wanted {
-    pub fn new(channel: Channel, stand: Stand, mut tail: Vec<u8>) -> Self {
-        let rest = tail.split_off(memchr::memrchr(b'\n', &tail).map_or(0, |at| at + 1));
-        // The first line may have lost its beginning, by this cut or already as a piece; a
-        // second one surely begins where it seems to.
-        let surplus = tail.len().saturating_sub(TAIL);
-        let first = memchr::memchr(b'\n', &tail[surplus..]).map_or(0, |at| surplus + at + 1);
-        tail.drain(..if first < tail.len() { first } else { surplus });
-        Self { channel, stand, complete: tail, rest }
-    }
-
-    /// Whether the last lines can hardly stand anywhere else: some lines, the last of which
-    /// is not one of those before.
-    pub fn is_telling(&self) -> bool {
-        let mut lines: Vec<_> = self.complete.split_inclusive(|&byte| byte == b'\n').collect();
-        let last = lines.pop();
-        lines.len() >= TELLING && last.is_some_and(|last| !lines.contains(&last))
-    }
-
-    fn tail_ends(&self, skip: usize, recent: &[u8]) -> bool {
-        // `complete` and `rest` as one text, without its last `skip` bytes.
-        let (rest, complete) = match self.rest.len().checked_sub(skip) {
-            Some(left) => (&self.rest[..left], &self.complete[..]),
-            None => {
-                let skip = (skip - self.rest.len()).min(self.complete.len());
-                (&[][..], &self.complete[..self.complete.len() - skip])
-            }
-        };
-        recent.strip_suffix(rest).is_some_and(|recent| recent.ends_with(complete))
-    }
-}
 
 /// Reads a channel's log and remembers where the place may be.
 #[derive(Debug)]
@@ -325,6 +244,7 @@ impl Seek {
         (Spot { cursor: self.by_time, ..Spot::START }, Some(gap))
     }
 
+    /// Never counted: a rotated log does not tell how much of the attempt came before it.
     fn gap(&self, uncertain: bool, reason: &str) -> Gap {
         let channel = Some(self.wanted.channel);
         Gap { channel, bytes: None, lines: None, uncertain, reason: reason.to_owned() }
@@ -337,5 +257,4 @@ fn ends_with_lines(text: &[u8], lines: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "seek_tests.rs"]
 mod tests;

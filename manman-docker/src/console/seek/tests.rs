@@ -1,7 +1,8 @@
-use manman_core::clock::Timestamp;
+use manman_core::{clock::Timestamp, console::Channel};
 use proptest::prelude::*;
 
 use super::*;
+use crate::console::position::Stand;
 
 const MILLI: i64 = 1_000_000;
 
