@@ -116,8 +116,7 @@ fn path(given: Option<&Path>) -> Option<String> {
 }
 
 fn read(given: &UpGiven) -> Result<UpConfig, Failure> {
-    UpConfig::read(given, &Process)
-        .map_err(|error| Failure::new(Exit::Config, "config", format!("the configuration is wrong\n{error}")))
+    UpConfig::read(given, &Process).map_err(Failure::from)
 }
 
 fn up_failed(error: UpError) -> Failure {

@@ -88,7 +88,9 @@ impl File {
             let place = format!("host.{key}");
             if let Some((_, remedy)) = ELSEWHERE.iter().find(|(name, _)| name == key) {
                 problems.push(self.problem(&place, "is not said here", remedy));
-            } else if let Err(error) = HostConfig::deserialize(Table::from_iter([(key.clone(), value.clone())])) {
+            } else if let Err(error) =
+                HostConfig::deserialize(Table::from_iter([(key.clone(), value.clone())]))
+            {
                 problems.push(self.problem(&place, error.message().trim(), "correct or remove it"));
             }
         }
@@ -126,7 +128,8 @@ mod tests {
 
     #[test]
     fn settings_and_the_host_are_read() {
-        let file = read("listen = '127.0.0.1:1'\n[host]\npoll_secs = 7\n[host.console.spool]\nkeep_days = 3").unwrap();
+        let file = read("listen = '127.0.0.1:1'\n[host]\npoll_secs = 7\n[host.console.spool]\nkeep_days = 3")
+            .unwrap();
         assert_eq!(file.get("listen").unwrap().1, "127.0.0.1:1");
         assert_eq!(file.get("server_name"), None);
         assert_eq!((file.host.poll_secs, file.host.console.spool.keep_days), (7, 3));
@@ -136,8 +139,11 @@ mod tests {
     fn everything_wrong_is_said_at_once_with_its_place() {
         let text = "listen = 5\nlisten_on = ''\n[host]\npol_secs = 7\nname = 'x'\nconsole.spool.days = 1\nsweep_secs = 'x'";
         let problems = read(text).unwrap_err();
-        let places: Vec<_> =
-            problems.iter().filter_map(|problem| problem.place.split_once(": ")).map(|place| place.1).collect();
+        let places: Vec<_> = problems
+            .iter()
+            .filter_map(|problem| problem.place.split_once(": "))
+            .map(|place| place.1)
+            .collect();
         let keys = ["host.console", "host.name", "host.pol_secs", "host.sweep_secs", "listen", "listen_on"];
         assert!(keys.iter().all(|key| places.contains(key)), "{problems:#?}");
         let bounds = read("[host]\npoll_secs = 0\ncall_secs = 1000").unwrap_err();
