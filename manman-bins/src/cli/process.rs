@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{
+    console::Beside,
     exit::Exit,
     failure::Failure,
     grammar::{Command, Common, DownArgs, UpArgs},
@@ -64,7 +65,13 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 
 /// What else is served goes on being served if the demo does not come up.
 async fn show_demo(config: UpConfig) {
-    if let Err(error) = demo::play(&config).await {
+    let mut beside = Beside::new(demo::NAME);
+    let show = |what| {
+        for line in beside.lines(&what) {
+            say()(&line);
+        }
+    };
+    if let Err(error) = demo::play(&config, show).await {
         tracing::error!("the demo does not go on: {error:#}");
     }
 }
