@@ -22,7 +22,7 @@ async fn filled() -> (TempDir, SqlitePool) {
     store.close().await;
     let pool = sqlite::writer(&SqliteConfig::at(path)).await.unwrap();
     let sql = r#"
-        INSERT INTO servers VALUES (1, 'box', 'online', 0, NULL, 'prod', '{}', NULL, 1, 'm', 'e', '{}', 0);
+        INSERT INTO servers VALUES (1, 'box', 'online', 0, NULL, 'prod', '{}', NULL, 1, 'm', 'e', '{}', 0, NULL);
         INSERT INTO games VALUES (1, 'game', NULL, '{}', 0, NULL);
         INSERT INTO game_configs VALUES (1, 1, 'config', '{}', 0, NULL);
         INSERT INTO deployments VALUES (1, 'town', 1, 1, '[]', 'active', '{}', 0, NULL);

@@ -27,7 +27,7 @@ use crate::{
         config::NewConfig,
         deployment::{NewDeployment, ServerPort},
         game::NewGame,
-        session::TimelineEntry,
+        session::{Attempt, TimelineEntry},
     },
     wire::{Beat, HostReport, Outcome, SessionReport},
 };
@@ -71,8 +71,9 @@ pub trait ServerStore {
     /// Servers by id.
     async fn server_list(&self, page: Page<ServerId>) -> Result<Vec<Server>>;
 
-    /// Notes a heartbeat: last_seen, capacity, and `online` if it was not, with the
-    /// external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    /// Notes a heartbeat: last_seen, capacity, what it says is wrong, and `online` if it was
+    /// not, with the external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    /// What is wrong moves nothing else: a change of that alone is [`Applied::Same`].
     /// A beat that crosses the word that its host goes away does not take that back.
     async fn server_beat(&self, source: Source, beat: &Beat) -> Result<Applied>;
 
@@ -201,9 +202,13 @@ pub trait SessionStore {
     /// What happened to a session, oldest first.
     async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>>;
 
+    /// What is on record of a session's attempts, oldest first. One that never came to run
+    /// is there once it has ended.
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>>;
+
     /// Applies a host's report through the state table, once per message id and per
-    /// (epoch, sequence), with its timeline entries and external events. What the table
-    /// refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
+    /// (epoch, sequence), with its timeline entries, external events and what it says of an
+    /// attempt, of which the first word stands. What the table refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
     /// A report of a session of another server is [`Applied::Illegal`] too. The outcome of
     /// a one-shot command settles that command.
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied>;

@@ -19,7 +19,7 @@ use crate::{
         config::NewConfig,
         deployment::{NewDeployment, ServerPort},
         game::NewGame,
-        session::TimelineEntry,
+        session::{Attempt, TimelineEntry},
     },
     store::{
         Applied, AuditEntry, AuditStore, ClusterStore, CommandRecord, CommandStore, DeedError,
@@ -166,6 +166,7 @@ faulty! { SessionStore:
     session_live(server: ServerId) -> Vec<Session>;
     session_latest(sgc: SgcId) -> Option<Session>;
     session_timeline(id: SessionId) -> Vec<TimelineEntry>;
+    session_attempts(id: SessionId) -> Vec<Attempt>;
     session_report(source: Source, report: &SessionReport) -> Applied;
     session_refused(limit: usize) -> RefusedReports;
     session_expire(grace: Duration) -> Vec<SessionId>;

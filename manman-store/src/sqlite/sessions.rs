@@ -7,7 +7,10 @@ use manman_core::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, ServerId, SessionId, SgcId},
-    model::{DeploymentStatus, Session, session::TimelineEntry},
+    model::{
+        DeploymentStatus, Session,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Applied, DeedError, Page, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome,
         WantChange, Write,
@@ -228,6 +231,12 @@ impl SessionStore for SqliteStore {
         let query = sqlx::query("SELECT * FROM session_timeline WHERE session_id = ? ORDER BY revision");
         let rows = self.rows("session_timeline", query.bind(id.0)).await?;
         rows.iter().map(map::timeline_entry).collect()
+    }
+
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>> {
+        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = ? ORDER BY attempt");
+        let rows = self.rows("session_attempts", query.bind(id.0)).await?;
+        rows.iter().map(map::attempt).collect()
     }
 
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {

@@ -35,7 +35,6 @@ impl ManManApi for Fake {
     type StreamSessionLogsStream = BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>>;
 
     not_played! {
-        get_server(GetServerRequest) -> GetServerResponse;
         abandon_server(AbandonServerRequest) -> AbandonServerResponse;
         get_game(GetGameRequest) -> GetGameResponse;
         delete_game(DeleteGameRequest) -> DeleteGameResponse;
@@ -74,6 +73,11 @@ impl ManManApi for Fake {
             servers: self.script().servers.clone(),
             ..Default::default()
         }))
+    }
+
+    async fn get_server(&self, _: Request<v1::GetServerRequest>) -> Answer<v1::GetServerResponse> {
+        let server = self.script().servers.first().cloned();
+        Ok(Response::new(v1::GetServerResponse { server, ports: Vec::new() }))
     }
 
     async fn create_game(&self, request: Request<v1::CreateGameRequest>) -> Answer<v1::CreateGameResponse> {
@@ -163,7 +167,8 @@ impl ManManApi for Fake {
             not_seen: true,
             ..Default::default()
         }];
-        Ok(Response::new(v1::GetSessionResponse { session: Some(self.session()), timeline }))
+        let attempts = self.script().attempts.clone();
+        Ok(Response::new(v1::GetSessionResponse { session: Some(self.session()), timeline, attempts }))
     }
 
     async fn get_session_status(

@@ -13,7 +13,10 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId},
-    model::{Deployment, Game, GameConfig, Port, Protocol, Session, session::TimelineEntry},
+    model::{
+        Deployment, Game, GameConfig, Port, Protocol, Session,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Actor, AuditEntry, CommandRecord, DeedError, RefusedReports, Source, Write,
         decide::{Change, Post, Presence},
@@ -29,6 +32,7 @@ const INBOX_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(super) struct Held {
     pub session: Session,
     pub timeline: Vec<TimelineEntry>,
+    pub attempts: BTreeMap<u32, Attempt>,
     /// The latest report that was applied to it.
     pub last: Option<(Epoch, i64)>,
 }
@@ -75,6 +79,18 @@ pub(super) struct Books {
     seen_sequences: HashSet<(ServerId, Epoch, i64)>,
     seen_by_age: VecDeque<(Timestamp, Source)>,
     random: fastrand::Rng,
+}
+
+impl Held {
+    /// Adds what was learnt of an attempt; `false` if it was known.
+    pub fn learn(&mut self, attempt: Attempt) -> bool {
+        let number = attempt.number;
+        let before = self.attempts.get(&number).cloned();
+        let after = before.clone().unwrap_or_else(|| Attempt::new(number)).or(attempt);
+        let is_news = before.as_ref() != Some(&after);
+        self.attempts.insert(number, after);
+        is_news
+    }
 }
 
 impl Books {
@@ -177,7 +193,7 @@ impl Books {
 
     /// Writes what `change` made of a session, tells other systems, and hints to its host.
     pub fn keep(&mut self, change: Change, hint: Option<Command>, now: Timestamp) -> Result<Session> {
-        let Change { session, entries, events } = change;
+        let Change { session, entries, events, attempt: _ } = change;
         let mut leaving = Vec::new();
         if let Some(hint) = hint {
             let id = self.uuid(now);
@@ -198,6 +214,7 @@ impl Books {
         let held = self.sessions.entry(session.id).or_insert_with(|| Held {
             session: session.clone(),
             timeline: Vec::new(),
+            attempts: BTreeMap::new(),
             last: None,
         });
         held.session = session.clone();

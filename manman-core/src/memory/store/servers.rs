@@ -57,8 +57,8 @@ impl ServerStore for MemoryStore {
             else {
                 return Ok(Applied::Fenced);
             };
-            let same = before.server.capacity == beat.capacity;
             let (after, event) = decide::beaten(before, beat, now);
+            let same = before.server.capacity == after.server.capacity;
             let told = event.is_some();
             books.keep_server(after, event, now)?;
             Ok(if same && !told { Applied::Same } else { Applied::Changed })

@@ -14,7 +14,10 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, ServerId, SessionId, SgcId},
-    model::{ConsoleLine, DeploymentStatus, Session, State, session::TimelineEntry},
+    model::{
+        ConsoleLine, DeploymentStatus, Session, State,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Applied, CommandRecord, CommandState, CommandStore, DeedError, IllegalReport, Page, RefusedReport,
         RefusedReports, SessionFilter, SessionStore, Source, StartOutcome, WantChange, Write,
@@ -87,10 +90,11 @@ impl Books {
         }
         match decide::apply(&held.session, report, now) {
             Err(rejected) => Ok(self.refuse(source, report, rejected.into(), now)),
-            Ok(change) => {
+            Ok(mut change) => {
                 held.last = held.last.max(Some((source.epoch, source.sequence)));
+                let learnt = change.attempt.take().is_some_and(|attempt| held.learn(attempt));
                 if change.session == held.session {
-                    return Ok(Applied::Same);
+                    return Ok(if learnt { Applied::Changed } else { Applied::Same });
                 }
                 self.keep(change, None, now)?;
                 Ok(Applied::Changed)
@@ -187,6 +191,13 @@ impl SessionStore for MemoryStore {
 
     async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>> {
         Ok(self.read(|books| books.sessions.get(&id).map(|held| held.timeline.clone()).unwrap_or_default()))
+    }
+
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>> {
+        Ok(self.read(|books| {
+            let held = books.sessions.get(&id);
+            held.map(|held| held.attempts.values().cloned().collect()).unwrap_or_default()
+        }))
     }
 
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {

@@ -229,7 +229,14 @@ pub(super) fn phase(session: SessionId, attempt: u32, phase: Phase) -> SessionRe
 
 pub(super) fn running(session: SessionId, attempt: u32) -> SessionReport {
     let started_at = Timestamp::from_micros(0);
-    SessionReport::Running { session, attempt, started_at, image_digest: "sha256:0".to_owned() }
+    SessionReport::Running {
+        session,
+        attempt,
+        started_at,
+        image_digest: "sha256:0".to_owned(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 pub(super) fn ended(session: SessionId, attempt: u32, end: End, exit_code: Option<i32>) -> SessionReport {

@@ -18,7 +18,14 @@ fn running(attempt: u32) -> SessionReport {
 }
 
 fn running_since(attempt: u32, started_at: Timestamp) -> SessionReport {
-    SessionReport::Running { session: SessionId(1), attempt, started_at, image_digest: "sha256:0".into() }
+    SessionReport::Running {
+        session: SessionId(1),
+        attempt,
+        started_at,
+        image_digest: "sha256:0".into(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 fn attempt_ended(attempt: u32) -> SessionReport {
