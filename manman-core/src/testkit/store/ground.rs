@@ -105,6 +105,14 @@ impl Ground {
         (welcomed, self.get(session.id).await)
     }
 
+    /// A command for a running game that nobody has answered for.
+    #[cfg(test)]
+    pub(crate) async fn input(&self, name: &str) -> crate::store::CommandRecord {
+        let (_, session) = self.running(name).await;
+        let line = "save".parse().expect("a line");
+        self.store.command_input(session.id, &line, VALID, &write()).await.expect("its game runs")
+    }
+
     pub(super) async fn start(&self, sgc: SgcId) -> Session {
         let started = self.store.session_start(sgc, VALID, &write()).await.expect("the slot is free");
         assert!(!started.repeated);
