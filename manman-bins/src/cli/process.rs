@@ -17,9 +17,9 @@ use super::{
     grammar::{Command, Common, DownArgs, UpArgs},
 };
 
-/// How long games may take to end unless said otherwise: more than any stop plan, whose
-/// waits are an hour at most, is likely to say.
-const LONGEST_STOP: Duration = Duration::from_secs(24 * 3600);
+/// How long games may take to end unless said otherwise: time for a stop plan with several
+/// steps, and short enough to be noticed where nothing moves.
+const LONGEST_STOP: Duration = Duration::from_secs(10 * 60);
 
 /// Whether a command is a process of its own, rather than a client's.
 pub fn is_one(command: &Command) -> bool {
@@ -85,9 +85,8 @@ fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
         let ended = compose::down(config, how, Box::new(compose::docker), say()).await;
         let ended = ended.map_err(|error| match error {
             DownError::Up(error) => up_failed(error),
-            DownError::Left { .. } => {
-                Failure::failed(error.to_string()).remedy("`manman down --kill` ends them at once")
-            }
+            DownError::Left { .. } => Failure::failed(error.to_string())
+                .remedy("`manman down --kill` ends them at once, `--timeout` gives them longer"),
             error => Failure::failed(Chain(&error).to_string()),
         })?;
         say()(&match ended.len() {
@@ -146,7 +145,7 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("cannot begin: {error}")))?;
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(work);
     // Blocking work that hangs (a disk that is gone) is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));

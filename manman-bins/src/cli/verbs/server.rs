@@ -63,6 +63,16 @@ fn degraded_by(server: &v1::Server) -> Vec<String> {
     }
 }
 
+/// What keeps a server from doing what is asked of it, in a line; empty if nothing is known to.
+pub fn trouble(server: &v1::Server) -> String {
+    let status = lower(server.status().as_str_name(), "SERVER_STATUS_");
+    match degraded_by(server).first() {
+        _ if server.status() != v1::ServerStatus::Online => format!("server {} is {status}", server.name),
+        Some(warning) => format!("server {}: {}", server.name, harmless(warning)),
+        None => String::new(),
+    }
+}
+
 /// What is wrong with servers, a line each; nothing if all is well.
 pub fn complaints(servers: &[v1::Server]) -> String {
     let mut text = String::new();
