@@ -106,6 +106,9 @@ pub trait GameStore {
     /// One game.
     async fn game_get(&self, id: GameId) -> Result<Option<Game>>;
 
+    /// One game by its name.
+    async fn game_by_name(&self, name: &str) -> Result<Option<Game>>;
+
     /// Games by id.
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>>;
 
@@ -120,6 +123,9 @@ pub trait GameStore {
 
     /// One config.
     async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>>;
+
+    /// The configs of this name, of one game or all, by id: a game has at most one.
+    async fn config_by_name(&self, game: Option<GameId>, name: &str) -> Result<Vec<GameConfig>>;
 
     /// Configs by id, of one game or all.
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>>;
@@ -144,6 +150,9 @@ pub trait DeploymentStore {
 
     /// One deployment that is not deleted.
     async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>>;
+
+    /// One deployment that is not deleted by its name.
+    async fn deployment_by_name(&self, name: &str) -> Result<Option<Deployment>>;
 
     /// Deployments by id, of one server or all.
     async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>>;
@@ -195,6 +204,9 @@ pub trait SessionStore {
 
     /// All sessions of a server that have not ended.
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>>;
+
+    /// How many sessions have not ended.
+    async fn session_live_count(&self) -> Result<usize>;
 
     /// The latest session of a deployment.
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>>;
@@ -293,9 +305,10 @@ pub trait AuditStore {
 /// - Each call is one deed: all of it happens, or none.
 /// - One live session per deployment, and each (server, port, protocol) held once, hold
 ///   under any concurrency; by the store's own constraints, not by looking first.
-/// - A write whose idempotency key was used by the same caller for the same RPC returns
-///   what the first one returned, if the request is the same, and is
-///   [`DeedError::IdempotencyMismatch`] otherwise. Keys are kept 24 hours.
+/// - A write whose idempotency key was used by the same caller for the same RPC changes
+///   nothing and returns what the first one returned, also when that is deleted since, if
+///   the request is the same; of a session or command it returns where that is now. It is
+///   [`DeedError::IdempotencyMismatch`] if the request is another. Keys are kept 24 hours.
 /// - Each write leaves an audit entry in the same deed.
 /// - An end is never changed.
 /// - What was committed survives the death of the process.

@@ -164,7 +164,7 @@ impl ServerStore for SqliteStore {
     async fn server_abandon(&self, id: ServerId, write: &Write) -> Result<Vec<SessionId>, DeedError> {
         let mut deed = self.deed("server_abandon").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return Ok(serde_json::from_value(answer).unwrap_or_default());
+            return Ok(answer);
         }
         let presence = deed.presence(id).await?.ok_or_else(|| missing("server", id))?;
         if presence.server.status == ServerStatus::Online {

@@ -145,8 +145,8 @@ impl SessionStore for SqliteStore {
         write: &Write,
     ) -> Result<StartOutcome, DeedError> {
         let mut deed = self.deed("session_start").await?;
-        if let Some(answer) = deed.recall(write).await? {
-            let session = deed.session(SessionId(answer.as_i64().unwrap_or_default())).await?;
+        if let Some(id) = deed.recall(write).await? {
+            let session = deed.session(id).await?;
             return Ok(StartOutcome { session, repeated: true });
         }
         let deployment = deed.deployment(sgc).await?;
@@ -170,7 +170,7 @@ impl SessionStore for SqliteStore {
         write: &Write,
     ) -> Result<Session, DeedError> {
         let mut deed = self.deed("session_want").await?;
-        let known = deed.recall(write).await?.is_some();
+        let known = deed.recall::<SessionId>(write).await?.is_some();
         let session = deed.session(id).await?;
         if known {
             return Ok(session);
@@ -219,6 +219,12 @@ impl SessionStore for SqliteStore {
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
         let rows = self.rows("session_live", sqlx::query(LIVE_OF).bind(server.0)).await?;
         rows.iter().map(map::session).collect()
+    }
+
+    async fn session_live_count(&self) -> Result<usize> {
+        let sql = "SELECT count(*) AS live FROM sessions
+            WHERE state IN ('pending', 'starting', 'running', 'stopping', 'lost')";
+        self.row("session_live_count", sqlx::query(sql)).await?.map_or(Ok(0), |row| row.small("live"))
     }
 
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {

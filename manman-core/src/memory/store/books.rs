@@ -5,13 +5,14 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::outbox::Outbox;
 use crate::{
     clock::Timestamp,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     id::{ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId},
     model::{
         Deployment, Game, GameConfig, Port, Protocol, Session,
@@ -131,8 +132,12 @@ impl Books {
         uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
     }
 
-    /// What the first deed under this key returned, if there was one.
-    pub fn recall(&mut self, write: &Write, now: Timestamp) -> Result<Option<Value>, DeedError> {
+    /// What was noted of the first deed under this key, if there was one.
+    pub fn recall<T: DeserializeOwned>(
+        &mut self,
+        write: &Write,
+        now: Timestamp,
+    ) -> Result<Option<T>, DeedError> {
         while let Some((at, _)) = self.keys_by_age.front()
             && now.since(*at) >= Write::KEY_KEPT
         {
@@ -144,7 +149,12 @@ impl Books {
         given.validate()?;
         match self.keys.get(&(write.actor.clone(), given.rpc, given.key.clone())) {
             None => Ok(None),
-            Some(used) if used.request == given.request => Ok(Some(used.answer.clone())),
+            Some(used) if used.request == given.request => {
+                let answer = serde_json::from_value(used.answer.clone()).map_err(|error| {
+                    Error::new(ErrorKind::Corrupt, "recall", "an answer does not read back").because(error)
+                })?;
+                Ok(Some(answer))
+            }
             Some(_) => Err(DeedError::IdempotencyMismatch { key: given.key.clone(), rpc: given.rpc }),
         }
     }

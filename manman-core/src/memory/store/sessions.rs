@@ -112,8 +112,7 @@ impl SessionStore for MemoryStore {
         write: &Write,
     ) -> Result<StartOutcome, DeedError> {
         self.deed(|books, now| {
-            if let Some(answer) = books.recall(write, now)? {
-                let id = SessionId(answer.as_i64().unwrap_or_default());
+            if let Some(id) = books.recall(write, now)? {
                 let session = books.session(id).ok_or_else(|| missing("session", id))?;
                 return Ok(StartOutcome { session, repeated: true });
             }
@@ -142,7 +141,7 @@ impl SessionStore for MemoryStore {
         write: &Write,
     ) -> Result<Session, DeedError> {
         self.deed(|books, now| {
-            let known = books.recall(write, now)?.is_some();
+            let known = books.recall::<SessionId>(write, now)?.is_some();
             let session = books.session(id).ok_or_else(|| missing("session", id))?;
             if known {
                 return Ok(session);
@@ -183,6 +182,10 @@ impl SessionStore for MemoryStore {
 
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
         Ok(self.read(|books| books.live_of(server)))
+    }
+
+    async fn session_live_count(&self) -> Result<usize> {
+        Ok(self.read(|books| books.live.len()))
     }
 
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {
@@ -252,8 +255,7 @@ impl CommandStore for MemoryStore {
         write: &Write,
     ) -> Result<CommandRecord, DeedError> {
         self.deed(|books, now| {
-            if let Some(answer) = books.recall(write, now)? {
-                let id: Uuid = serde_json::from_value(answer).unwrap_or_default();
+            if let Some(id) = books.recall::<Uuid>(write, now)? {
                 return books.commands.get(&id).cloned().ok_or_else(|| missing("command", id));
             }
             let target = books.session(session).ok_or_else(|| missing("session", session))?;

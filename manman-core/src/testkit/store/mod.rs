@@ -89,6 +89,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@module $fresh, keys:
             a_lost_reply_and_its_repetition_are_one_deed,
             every_write_may_be_repeated,
+            a_repetition_after_a_deletion_gets_the_first_answer,
             a_key_is_for_one_request,
             a_refused_request_uses_up_no_key,
             a_key_is_forgotten_after_a_day,
