@@ -66,7 +66,9 @@ pub fn apply(session: &Session, report: &SessionReport, now: Timestamp) -> Resul
                 // A later attempt is on record, and with it that this one has ended.
                 return Ok(Change { attempt: Some(known), ..Change::of(session) });
             }
-            let next = Event::Starting { attempt: attempt.saturating_add(1), phase: Phase::Backoff };
+            // Only what the restart policy does is waited for.
+            let phase = if reason.code == ReasonCode::Restarted { Phase::Accepted } else { Phase::Backoff };
+            let next = Event::Starting { attempt: attempt.saturating_add(1), phase };
             let transition = session.standing().after(next)?;
             let mut change = Change::of(session);
             change.session.attempt = session.attempt.max(*attempt);
