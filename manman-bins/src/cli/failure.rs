@@ -143,7 +143,7 @@ impl From<Status> for Failure {
         let exit = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Exit::NotPermitted,
             Code::Unavailable
-                if !matches!(reported.code.as_str(), "store_unavailable" | "broker_unavailable") =>
+                if !matches!(reported.code.as_str(), "store_unavailable" | "console_unavailable") =>
             {
                 Exit::Unreachable
             }
