@@ -118,6 +118,18 @@ async fn the_files_are_their_owners_alone() {
 }
 
 #[tokio::test]
+async fn what_is_out_of_bounds_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for readers in [0, 65] {
+        let mut config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
+        config.readers = readers;
+        let error = SqliteStore::open(&config, Arc::new(SystemClock)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("readers: "), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_opened_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(SystemClock);
