@@ -48,7 +48,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         log_format: args.log_format,
     };
     let config = read(&given)?;
-    telemetry::start(config.log_format, "info");
+    telemetry::start(config.log_format, "info")?;
     block_on(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
@@ -79,7 +79,7 @@ async fn show_demo(config: UpConfig) {
 fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
     let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
     let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
-    telemetry::start(config.log_format, "warn");
+    telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
         let ended = compose::down(config, how, Box::new(compose::docker), say()).await;

@@ -159,7 +159,7 @@ impl UpConfig {
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let problem = || format!("{text:?} is no address and port");
+    let problem = || format!("{text:?} is not a valid address and port");
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(problem)
 }
 
@@ -178,7 +178,7 @@ fn hostname() -> Name {
     named
         .or_else(|_| format!("host-{name}").parse())
         .or_else(|_| "this-machine".parse())
-        .unwrap_or_else(|_| unreachable!("a constant name parses"))
+        .expect("a constant name parses")
 }
 
 #[cfg(test)]
