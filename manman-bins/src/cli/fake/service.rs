@@ -38,7 +38,6 @@ impl ManManApi for Fake {
         abandon_server(AbandonServerRequest) -> AbandonServerResponse;
         get_game(GetGameRequest) -> GetGameResponse;
         delete_game(DeleteGameRequest) -> DeleteGameResponse;
-        get_game_config(GetGameConfigRequest) -> GetGameConfigResponse;
         delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
         delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
         shutdown(ShutdownRequest) -> ShutdownResponse;
@@ -105,6 +104,14 @@ impl ManManApi for Fake {
             configs: self.script().configs.clone(),
             ..Default::default()
         }))
+    }
+
+    async fn get_game_config(
+        &self,
+        _: Request<v1::GetGameConfigRequest>,
+    ) -> Answer<v1::GetGameConfigResponse> {
+        let config = self.script().configs.first().cloned();
+        Ok(Response::new(v1::GetGameConfigResponse { config }))
     }
 
     async fn deploy_game_config(

@@ -54,6 +54,22 @@ async fn a_deployment_finds_the_only_server_and_asks_for_its_ports() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deployment_without_limits_says_so() {
+    let config = |memory_bytes| {
+        let limits = v1::Limits { memory_bytes, cpu_millis: Some(1_000), ..Default::default() };
+        let body = v1::ConfigBody { limits: Some(limits), ..Default::default() };
+        vec![v1::GameConfig { body: Some(body), ..Default::default() }]
+    };
+    let fake = Fake::new(Script { configs: config(None), ..script([]) });
+    let ran = fake.run("deployment create trains --config c").await;
+    let said = "its config sets no limit for memory: a game may use all of the machine's\n";
+    assert!(ran.out.ends_with(said), "{}", ran.out);
+    fake.script().configs = config(Some(1 << 30));
+    let ran = fake.run("deployment create trains --config c").await;
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_fits_on_a_screen() {
     let server = v1::Server {
         server_id: 1,
