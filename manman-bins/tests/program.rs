@@ -160,9 +160,11 @@ fn everything_wrong_with_the_configuration_is_said_at_once() {
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
     let said = text(&output.stderr);
-    for word in ["LISTEN", "--plaintext", "ENVIRONMENT", "DATABASE_URL"] {
-        assert!(said.contains(word), "{word}: {said}");
+    for place in ["LISTEN", "ENVIRONMENT", "DATABASE_URL"] {
+        let line = format!("\n  {place}: ");
+        assert!(said.contains(&line), "{place} has no line of its own: {said}");
     }
+    assert!(said.contains("--plaintext") && !said.contains("^J"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     assert!(!dir.path().join("manman.db").exists(), "begun in spite of its configuration");
 }

@@ -198,7 +198,7 @@ async fn the_api_serves_while_the_engine_is_away() {
     let (dir, engine, said) = (tempfile::tempdir().unwrap(), engine(), Said::default());
     engine.stop();
     let running = bring_up(dir.path(), &engine, &said).await;
-    assert!(said.all().contains("not there yet"), "{}", said.all());
+    assert!(said.all().contains("not reachable yet"), "{}", said.all());
     let mut api = at(&Places(dir.path()).socket()).await;
     let sgc = deploy(&mut api, 1, "game", 3979).await;
     let session = start(&mut api, sgc).await;

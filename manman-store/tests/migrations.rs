@@ -221,7 +221,7 @@ async fn a_schema_that_is_not_this_builds_is_told_with_what_to_do() {
     let clock = Arc::new(SystemClock);
     let older = SqliteStore::open(&config, clock.clone()).await.unwrap_err();
     assert_eq!(older.kind(), ErrorKind::Config);
-    assert!(older.to_string().contains("control-migration up"), "{older}");
+    assert!(older.to_string().contains("`manman up`"), "{older}");
 
     SqliteStore::open(&config.clone().migrated(), clock.clone()).await.unwrap().close().await;
     SqliteStore::open(&config, clock.clone()).await.unwrap().close().await;

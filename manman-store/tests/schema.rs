@@ -22,7 +22,7 @@ async fn filled() -> (TempDir, SqlitePool) {
     store.close().await;
     let pool = sqlite::writer(&SqliteConfig::at(path)).await.unwrap();
     let sql = r#"
-        INSERT INTO servers VALUES (1, 'box', 'online', 0, NULL, 'prod', '{}', NULL, 1, 'm', 'e', '{}', 0);
+        INSERT INTO servers VALUES (1, 'box', 'online', 0, NULL, 'prod', '{}', NULL, 1, 'm', 'e', '{}', 0, NULL);
         INSERT INTO games VALUES (1, 'game', NULL, '{}', 0, NULL);
         INSERT INTO game_configs VALUES (1, 1, 'config', '{}', 0, NULL);
         INSERT INTO deployments VALUES (1, 'town', 1, 1, '[]', 'active', '{}', 0, NULL);
@@ -115,6 +115,18 @@ async fn the_files_are_their_owners_alone() {
         files += 1;
     }
     assert_eq!(files, 3, "the database, its log and its shared memory");
+}
+
+#[tokio::test]
+async fn what_is_out_of_bounds_is_refused_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    for readers in [0, 65] {
+        let mut config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
+        config.readers = readers;
+        let error = SqliteStore::open(&config, Arc::new(SystemClock)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("readers: "), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,7 @@ pub(super) fn check(message: &str, bytes: &[u8]) -> Result<(), Refused> {
 }
 
 fn walk(message: &str, mut bytes: &[u8], path: &str, depth: usize) -> Result<(), Refused> {
-    let malformed = |path: &str| (path.to_owned(), "is no well-formed message".to_owned());
+    let malformed = |path: &str| (path.to_owned(), "is not a well-formed message".to_owned());
     // The definition is not recursive; what is deeper than it is no message of it.
     if depth > 16 {
         return Err((path.to_owned(), "is nested too deeply".to_owned()));

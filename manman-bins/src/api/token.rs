@@ -44,19 +44,38 @@ impl Token {
     /// # Errors
     /// If the file cannot be read or made, or holds no token.
     pub fn read_or_create(path: &Path) -> io::Result<Self> {
-        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-            Ok(mut file) => {
-                let token = Self::random()?;
-                writeln!(file, "{}", token.reveal())?;
-                file.sync_all()?;
-                Ok(token)
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+        match fs::metadata(path) {
+            // An earlier version could die between making the file and writing it.
+            Ok(found) if found.len() > 0 => {
                 // One that others could read is no secret any more, but it is theirs to renew.
                 fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
                 Self::read(path)
             }
-            Err(error) => Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                let token = Self::random()?;
+                token.write(path)?;
+                Ok(token)
+            }
+        }
+    }
+
+    /// Writes it aside first: whoever dies on the way leaves no half of it. One process at a
+    /// time does this: whoever has the data directory's lock.
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let aside = path.with_extension("new");
+        match fs::remove_file(&aside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
+        writeln!(file, "{}", self.reveal())?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        // The name has to outlive a power cut as well.
+        match path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
+            Some(dir) => fs::File::open(dir)?.sync_all(),
+            None => Ok(()),
         }
     }
 
@@ -85,6 +104,19 @@ mod tests {
         assert_eq!(Token::read_or_create(&path).unwrap().reveal(), made.reveal());
         assert_eq!(Token::read(&path).unwrap().reveal(), made.reveal());
         assert!(!format!("{made:?}").contains("mm_"));
+    }
+
+    #[test]
+    fn what_a_death_on_the_way_left_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        for left in [&path, &path.with_extension("new")] {
+            fs::write(left, "").unwrap();
+        }
+        let made = Token::read_or_create(&path).unwrap();
+        assert_eq!(Token::read(&path).unwrap().reveal(), made.reveal());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

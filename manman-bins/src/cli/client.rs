@@ -71,7 +71,7 @@ impl Client {
             Place::Socket(_) => (Endpoint::from_static("http://localhost"), None),
             Place::Tcp { token, .. } => {
                 let endpoint = Endpoint::from_shared(format!("http://{place}"))
-                    .map_err(|error| Failure::usage(format!("{place} is no address: {error}")))?;
+                    .map_err(|error| Failure::usage(format!("{place} is not a valid address: {error}")))?;
                 let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.reveal())
                     .parse()
                     .map_err(|_| Failure::usage("the token cannot be sent"))?;

@@ -9,13 +9,13 @@ pub enum Exit {
     Ok,
     /// Refused, or it did not come to what was asked.
     Failed,
-    /// The command line cannot be.
+    /// The command line, or a file that it names, is invalid.
     Usage,
     /// No manman answers (`EX_UNAVAILABLE` of sysexits.h).
     Unreachable,
     /// The caller may not (`EX_NOPERM`).
     NotPermitted,
-    /// manman's own configuration cannot be (`EX_CONFIG`).
+    /// manman's own configuration is invalid (`EX_CONFIG`).
     Config,
 }
 
@@ -24,10 +24,10 @@ pub enum Exit {
 const ALL: [(Exit, &str); 6] = [
     (Exit::Ok, "done"),
     (Exit::Failed, "failed: it was refused, or did not come to what was asked"),
-    (Exit::Usage, "usage: the command line, or a file that it names, cannot be"),
+    (Exit::Usage, "usage: invalid command line or input file"),
     (Exit::Unreachable, "unreachable: no manman answers"),
     (Exit::NotPermitted, "not permitted: no valid token, or not your files"),
-    (Exit::Config, "config: manman's own configuration cannot be"),
+    (Exit::Config, "config: manman's configuration is invalid"),
 ];
 
 /// The end of `--help`.

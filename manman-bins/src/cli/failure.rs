@@ -143,7 +143,7 @@ impl From<Status> for Failure {
         let exit = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Exit::NotPermitted,
             Code::Unavailable
-                if !matches!(reported.code.as_str(), "store_unavailable" | "broker_unavailable") =>
+                if !matches!(reported.code.as_str(), "store_unavailable" | "console_unavailable") =>
             {
                 Exit::Unreachable
             }
@@ -184,7 +184,10 @@ impl From<io::Error> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::errors::{ApiError, ErrorCode};
+    use crate::{
+        api::errors::{ApiError, ErrorCode},
+        config::Problem,
+    };
 
     #[test]
     fn a_refusal_keeps_cause_and_remedy() {
@@ -215,6 +218,21 @@ mod tests {
             json!({"error": {"code": "failed", "message": "no", "exit_code": 1, "details": {"session": 7}}})
         );
         assert_eq!(shown.out(), "");
+    }
+
+    #[test]
+    fn each_problem_of_the_configuration_has_a_line() {
+        let problem = |place: &str| Problem {
+            place: place.to_owned(),
+            problem: "is wrong".to_owned(),
+            remedy: "correct it".to_owned(),
+        };
+        let failure = Failure::from(ConfigError(vec![problem("LISTEN"), problem("ENVIRONMENT")]));
+        assert_eq!(failure.exit(), Exit::Config);
+        let (mut screen, shown) = Screen::captured();
+        failure.show(&mut screen);
+        let lines: Vec<_> = shown.err().lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(lines, ["  LISTEN: is wrong; correct it", "  ENVIRONMENT: is wrong; correct it"]);
     }
 
     #[test]

@@ -26,6 +26,7 @@ use client::Client;
 use exit::Exit;
 use failure::Failure;
 use grammar::{Cli, Command, Format};
+pub(crate) use output::harmless;
 use output::{Screen, wants_colours};
 use place::Place;
 use verbs::Context;
@@ -84,7 +85,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("cannot begin: {error}")))?;
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let own = std::mem::replace(screen, Screen::of_process(cli.common.output, false));
     let (shown, done) = runtime.block_on(async {
         let client = match Client::connect(place).await {

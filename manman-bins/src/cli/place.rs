@@ -162,7 +162,8 @@ fn checked(token: &str, from: &str) -> Result<Token, Failure> {
 }
 
 fn host_and_port(address: &str) -> Result<(String, u16), String> {
-    let bad = || format!("{address:?} is no address: host:port, http://host:port or unix:/path is expected");
+    let bad =
+        || format!("{address:?} is not a valid address; expected host:port, http://host:port or unix:/path");
     if address.starts_with("https://") {
         return Err("this version speaks no TLS; use an SSH tunnel, or http:// with --plaintext".to_owned());
     }

@@ -11,14 +11,15 @@ use crate::{
 };
 
 use super::{
+    console::Beside,
     exit::Exit,
     failure::Failure,
     grammar::{Command, Common, DownArgs, UpArgs},
 };
 
-/// How long games may take to end unless said otherwise: more than any stop plan, whose
-/// waits are an hour at most, is likely to say.
-const LONGEST_STOP: Duration = Duration::from_secs(24 * 3600);
+/// How long games may take to end unless said otherwise: time for a stop plan with several
+/// steps, and short enough to be noticed where nothing moves.
+const LONGEST_STOP: Duration = Duration::from_secs(10 * 60);
 
 /// Whether a command is a process of its own, rather than a client's.
 pub fn is_one(command: &Command) -> bool {
@@ -47,7 +48,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         log_format: args.log_format,
     };
     let config = read(&given)?;
-    telemetry::start(config.log_format, "info");
+    telemetry::start(config.log_format, "info")?;
     block_on(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
@@ -64,7 +65,13 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 
 /// What else is served goes on being served if the demo does not come up.
 async fn show_demo(config: UpConfig) {
-    if let Err(error) = demo::play(&config).await {
+    let mut beside = Beside::new(demo::NAME);
+    let show = |what| {
+        for line in beside.lines(&what) {
+            say()(&line);
+        }
+    };
+    if let Err(error) = demo::play(&config, show).await {
         tracing::error!("the demo does not go on: {error:#}");
     }
 }
@@ -72,15 +79,14 @@ async fn show_demo(config: UpConfig) {
 fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
     let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
     let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
-    telemetry::start(config.log_format, "warn");
+    telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
         let ended = compose::down(config, how, Box::new(compose::docker), say()).await;
         let ended = ended.map_err(|error| match error {
             DownError::Up(error) => up_failed(error),
-            DownError::Left { .. } => {
-                Failure::failed(error.to_string()).remedy("`manman down --kill` ends them at once")
-            }
+            DownError::Left { .. } => Failure::failed(error.to_string())
+                .remedy("`manman down --kill` ends them at once, `--timeout` gives them longer"),
             error => Failure::failed(Chain(&error).to_string()),
         })?;
         say()(&match ended.len() {
@@ -116,8 +122,7 @@ fn path(given: Option<&Path>) -> Option<String> {
 }
 
 fn read(given: &UpGiven) -> Result<UpConfig, Failure> {
-    UpConfig::read(given, &Process)
-        .map_err(|error| Failure::new(Exit::Config, "config", format!("the configuration is wrong\n{error}")))
+    UpConfig::read(given, &Process).map_err(Failure::from)
 }
 
 fn up_failed(error: UpError) -> Failure {
@@ -140,7 +145,7 @@ fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::failed(format!("cannot begin: {error}")))?;
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(work);
     // Blocking work that hangs (a disk that is gone) is not waited for.
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -36,7 +36,7 @@ impl fmt::Display for Banner {
         match &self.engine {
             Ok(engine) => writeln!(f, "  engine   {}", describe(engine))?,
             Err(why) => {
-                writeln!(f, "  engine   not there yet, will be tried again: {why}")?;
+                writeln!(f, "  engine   not reachable yet, retrying: {why}")?;
                 writeln!(
                     f,
                     "           start Docker, or say where it is with --docker-socket or DOCKER_SOCKET"
@@ -118,6 +118,6 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         banner.engine = Err("connection refused".into());
-        assert!(banner.to_string().contains("not there yet"));
+        assert!(banner.to_string().contains("not reachable yet"));
     }
 }

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
 use tonic::transport::Channel;
 
-use manman_core::model::Session;
+use manman_core::model::{Server, ServerStatus, Session};
 
 use super::{DataLock, LockError, MakeRuntime, Say, UpError, up};
 use crate::{
@@ -16,11 +16,16 @@ use crate::{
         errors::Reported,
         v1::{self, man_man_api_client::ManManApiClient},
     },
+    cli::harmless,
     config::{Places, UpConfig},
 };
 
 /// How long the process may take to end once it was told to.
 const PROCESS_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long one question where a session is stays open; after that it is said what is
+/// waited for.
+const WAIT_MILLIS: u32 = 5_000;
 
 /// How games are ended.
 #[derive(Clone, Copy, Debug)]
@@ -166,13 +171,24 @@ async fn stop(
     let request = v1::StopSessionRequest { session_id, mode: mode.into(), idempotency_key: String::new() };
     say(&format!("{name}: {} session {session_id}", if how.kill { "killing" } else { "stopping" }));
     let mut seen = None;
+    let mut said = String::new();
     let work = async {
         api.stop_session(request).await?;
         loop {
-            let ask = v1::GetSessionStatusRequest { session_id, wait_millis: Some(20_000), seen };
+            let ask = v1::GetSessionStatusRequest { session_id, wait_millis: Some(WAIT_MILLIS), seen };
+            let begun = Instant::now();
             let Some(session) = api.get_session_status(ask).await?.into_inner().session else {
                 return Err(DownError::from(tonic::Status::internal("a reply has no session")));
             };
+            if begun.elapsed() >= Duration::from_millis(WAIT_MILLIS.into()) {
+                let ask = v1::GetServerRequest { server_id: session.server_id };
+                let server = api.get_server(ask).await?.into_inner().server;
+                let waits = waiting_for(&session, server);
+                if waits != said {
+                    say(&format!("{name}: {waits}"));
+                    said = waits;
+                }
+            }
             seen = Some(v1::SessionStatus {
                 revision: session.revision,
                 phase: session.phase,
@@ -196,6 +212,27 @@ async fn stop(
     }
 }
 
+/// What the end of `session` waits for, as far as its server says.
+fn waiting_for(session: &v1::Session, server: Option<v1::Server>) -> String {
+    let reason = session.reason.as_ref().map(|reason| harmless(&reason.text)).unwrap_or_default();
+    let mut text = format!("session {} has not ended yet", session.session_id);
+    if !reason.is_empty() {
+        text.push_str(&format!(" ({reason})"));
+    }
+    match server.and_then(|server| Server::try_from(server).ok()) {
+        Some(server) if server.status != ServerStatus::Online => {
+            text.push_str(&format!("; server {} is {}", server.name, server.status));
+        }
+        Some(server) => {
+            for trouble in server.health.map(|health| health.degraded_by()).unwrap_or_default() {
+                text.push_str(&format!("; server {}: {}", server.name, harmless(&trouble)));
+            }
+        }
+        None => {}
+    }
+    text
+}
+
 /// Waits until nobody serves the data directory any more.
 async fn until_free(lock: &Path) -> Result<(), DownError> {
     let until = Instant::now() + PROCESS_PATIENCE;
@@ -207,6 +244,43 @@ async fn until_free(lock: &Path) -> Result<(), DownError> {
             }
             Err(LockError::Held { .. }) => return Err(DownError::Process),
             Err(error) => return Err(UpError::from(error).into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_waited_for_is_said() {
+        let session = v1::Session {
+            session_id: 7,
+            reason: Some(v1::Reason { code: "asked".into(), text: "stop requested by me".into() }),
+            ..Default::default()
+        };
+        let server = |status: v1::ServerStatus, warnings: &[&str]| v1::Server {
+            server_id: 1,
+            name: "box".into(),
+            status: status.into(),
+            environment: "prod".into(),
+            created_at: Some(prost_types::Timestamp::default()),
+            health: Some(v1::Health {
+                engine_ok: warnings.is_empty(),
+                warnings: warnings.iter().map(|&it| it.into()).collect(),
+            }),
+            ..Default::default()
+        };
+        for (server, tail) in [
+            (
+                server(v1::ServerStatus::Online, &["the engine\u{1b} is away"]),
+                "; server box: the engine^[ is away",
+            ),
+            (server(v1::ServerStatus::Stale, &["old"]), "; server box is stale"),
+            (server(v1::ServerStatus::Online, &[]), ""),
+        ] {
+            let text = format!("session 7 has not ended yet (stop requested by me){tail}");
+            assert_eq!(waiting_for(&session, Some(server)), text);
         }
     }
 }

@@ -27,7 +27,12 @@ impl Tasks {
     /// is none.
     pub async fn first_end(&mut self) -> String {
         match self.set.join_next_with_id().await {
-            Some(ended) => sentence(&self.names, ended),
+            Some(ended) => {
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
+                let sentence = sentence(&self.names, ended);
+                self.names.remove(&id);
+                sentence
+            }
             None => std::future::pending().await,
         }
     }
@@ -38,13 +43,17 @@ impl Tasks {
         let mut wrong = Vec::new();
         let all = async {
             while let Some(ended) = self.set.join_next_with_id().await {
+                let id = ended.as_ref().map_or_else(JoinError::id, |(id, _)| *id);
                 if !matches!(ended, Ok((_, Ok(())))) {
                     wrong.push(sentence(&self.names, ended));
                 }
+                self.names.remove(&id);
             }
         };
         if tokio::time::timeout(patience, all).await.is_err() {
-            wrong.push(format!("{} tasks did not end within {} s", self.set.len(), patience.as_secs()));
+            let mut left: Vec<_> = self.names.values().copied().collect();
+            left.sort_unstable();
+            wrong.push(format!("still running after {} s: {}", patience.as_secs(), left.join(", ")));
             self.set.abort_all();
         }
         wrong
@@ -83,6 +92,6 @@ mod tests {
         let mut tasks = Tasks::default();
         tasks.spawn("the sleeper", std::future::pending());
         tasks.spawn("the quick", async { Ok(()) });
-        assert_eq!(tasks.end(Duration::from_secs(5)).await, ["1 tasks did not end within 5 s"]);
+        assert_eq!(tasks.end(Duration::from_secs(5)).await, ["still running after 5 s: the sleeper"]);
     }
 }

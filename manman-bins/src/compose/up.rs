@@ -13,9 +13,8 @@ use manman_core::{
     error::{Chain, Result},
     host::{Manager, join},
     memory::MemoryBroker,
-    model::State,
     runtime::{Owner, Runtime},
-    store::{Page, SessionFilter, SessionStore as _},
+    store::SessionStore as _,
 };
 use manman_store::{SqliteConfig, SqliteStore};
 
@@ -35,7 +34,8 @@ const ENGINE_PATIENCE: Duration = Duration::from_secs(3);
 /// Between two tries to reach an engine that was not there.
 const ENGINE_EVERY: Duration = Duration::from_secs(2);
 
-/// How long the host manager may take for its last words; it promises ten seconds.
+/// How long the host manager may take for its last words before it is left behind: less than
+/// the ten seconds within which this process is to end.
 const HOST_PATIENCE: Duration = Duration::from_secs(7);
 
 /// How long containers and networks of games that have ended may take to be gone, when
@@ -53,7 +53,6 @@ pub type MakeRuntime = Box<dyn FnOnce(&UpConfig, Owner) -> Result<Arc<dyn Runtim
 
 /// An installation that is up.
 pub struct Running {
-    // Last to go: it is free when nothing of this process touches the directory any more.
     tasks: Tasks,
     host: Tasks,
     stop: CancellationToken,
@@ -64,6 +63,7 @@ pub struct Running {
     runtime: Arc<dyn Runtime>,
     listen: std::net::SocketAddr,
     say: Say,
+    // Last to go: it is free when nothing of this process touches the directory any more.
     _lock: DataLock,
 }
 
@@ -246,12 +246,10 @@ impl Running {
     }
 }
 
-/// How many sessions have not ended; as many as can be told.
+/// How many sessions have not ended; 0 if nobody can tell.
 async fn live(store: &SqliteStore) -> usize {
-    let states = State::ALL.iter().copied().filter(|state| !state.is_end()).collect();
-    let filter = SessionFilter { states, ..SessionFilter::default() };
-    match store.session_list(filter, Page::first(10_000)).await {
-        Ok(sessions) => sessions.len(),
+    match store.session_live_count().await {
+        Ok(live) => live,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "the live sessions cannot be counted");
             0

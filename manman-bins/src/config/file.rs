@@ -64,7 +64,7 @@ impl File {
                     read.settings.insert(key, value);
                 }
                 _ if settings.contains(&key.as_str()) => {
-                    problems.push(read.problem(&key, "is no text", "write it in quotes"));
+                    problems.push(read.problem(&key, "is not text", "write it in quotes"));
                 }
                 _ => {
                     let known = format!("known here: {}, and the table [host]", settings.join(", "));

@@ -111,9 +111,21 @@ impl<'a, E: Environment> Reader<'a, E> {
         remedy: &str,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
+        self.read_placed(flag, given, variables, remedy, parse).map(|(_, value)| value)
+    }
+
+    /// The same, with the place where it was found.
+    pub fn read_placed<T>(
+        &mut self,
+        flag: &str,
+        given: Option<&str>,
+        variables: &[&str],
+        remedy: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<(String, T)> {
         let (place, text) = self.value(flag, given, variables)?;
         match parse(&text) {
-            Ok(value) => Some(value),
+            Ok(value) => Some((place, value)),
             Err(problem) => {
                 self.refuse(&place, problem, remedy);
                 None

@@ -75,9 +75,10 @@ impl UpConfig {
         let mut warnings = Vec::new();
         let data_dir = reader.data_dir(given.data_dir.as_deref());
         reader.read_file(given.config.as_deref(), &data_dir, &SETTINGS);
-        let listen = reader
-            .read("listen", given.listen.as_deref(), &["LISTEN"], "write it as 127.0.0.1:50051", parse_listen)
-            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 50051)));
+        let remedy = "write it as 127.0.0.1:50051";
+        let (place, listen) = reader
+            .read_placed("listen", given.listen.as_deref(), &["LISTEN"], remedy, parse_listen)
+            .unwrap_or_else(|| (String::new(), SocketAddr::from(([127, 0, 0, 1], 50051))));
         if !listen.ip().is_loopback() {
             if given.plaintext {
                 warnings.push(format!(
@@ -85,7 +86,7 @@ impl UpConfig {
                 ));
             } else {
                 reader.refuse(
-                    "LISTEN",
+                    &place,
                     format!("{listen} is not loopback, and the API is served without encryption"),
                     "listen on 127.0.0.1, or say --plaintext if the network is trusted",
                 );
@@ -158,7 +159,7 @@ impl UpConfig {
 }
 
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
-    let problem = || format!("{text:?} is no address and port");
+    let problem = || format!("{text:?} is not a valid address and port");
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(problem)
 }
 
@@ -177,7 +178,7 @@ fn hostname() -> Name {
     named
         .or_else(|_| format!("host-{name}").parse())
         .or_else(|_| "this-machine".parse())
-        .unwrap_or_else(|_| unreachable!("a constant name parses"))
+        .expect("a constant name parses")
 }
 
 #[cfg(test)]
@@ -219,7 +220,18 @@ mod tests {
     #[test]
     fn plaintext_off_loopback_has_to_be_said() {
         let given = UpGiven { listen: Some("0.0.0.0:1".into()), ..UpGiven::default() };
-        assert!(UpConfig::read(&given, &Fixed::default()).is_err());
+        let place = |given: &UpGiven, environment: &Fixed| {
+            UpConfig::read(given, environment).unwrap_err().0[0].place.clone()
+        };
+        assert_eq!(place(&given, &Fixed::default()), "--listen");
+        let environment = Fixed([("LISTEN", "0.0.0.0:1")].into());
+        assert_eq!(place(&UpGiven::default(), &environment), "LISTEN");
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("manman.toml");
+        std::fs::write(&file, "listen = '0.0.0.0:1'").unwrap();
+        let in_file = UpGiven { config: Some(file.display().to_string()), ..UpGiven::default() };
+        assert_eq!(place(&in_file, &Fixed::default()), format!("{}: listen", file.display()));
+
         let given = UpGiven { plaintext: true, ..given };
         let config = UpConfig::read(&given, &Fixed::default()).unwrap();
         assert!(config.warnings.iter().any(|warning| warning.contains("not encrypted")));

@@ -18,21 +18,25 @@ pub use game::run as run_game;
 
 use self::image::{PROGRAM, ProgramImage};
 use crate::{
-    api::v1::{self, man_man_api_client::ManManApiClient},
+    api::v1::{self, man_man_api_client::ManManApiClient, stream_session_logs_response::What},
     config::{Places, UpConfig},
 };
 
 /// What the demo's game, config and deployment are called.
 pub const NAME: &str = "demo";
 
+/// The image of each version of the demo, by its digest.
+const IMAGE: &str = "manman-demo";
+
 /// Deploys the demo game unless it is deployed, starts it unless it runs, and shows its
-/// console until its session ends.
+/// console until its session ends. A deployment of the same name that is somebody else's
+/// is not touched.
 ///
 /// # Errors
 /// What keeps it from being deployed or started.
-pub async fn play(config: &UpConfig) -> anyhow::Result<()> {
+pub async fn play(config: &UpConfig, mut show: impl FnMut(What)) -> anyhow::Result<()> {
     let packed = ProgramImage::of_this_program()?;
-    let image: ImageRef = format!("manman-demo:{}", packed.digest).parse()?;
+    let image: ImageRef = format!("{IMAGE}:{}", packed.digest).parse()?;
     let mut docker = DockerConfig::new(&config.data_dir);
     docker.socket = config.docker_socket.clone();
     import_image(&docker, &image, async || {
@@ -53,7 +57,7 @@ pub async fn play(config: &UpConfig) -> anyhow::Result<()> {
     println(&format!(
         "demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"
     ));
-    demo.show(session).await
+    demo.follow(session, &mut show).await
 }
 
 /// A line of the demo. Nobody reading is no failure.
@@ -73,6 +77,17 @@ fn there<T>(reply: Result<Response<T>, Status>) -> Result<Option<T>, Status> {
         Err(status) if status.code() == Code::NotFound => Ok(None),
         Err(status) => Err(status),
     }
+}
+
+/// Refuses the config of a deployment that is called as the demo is and is not one.
+fn check_own(config: &v1::GameConfig) -> anyhow::Result<()> {
+    let image = config.body.as_ref().map_or("", |body| &body.image);
+    anyhow::ensure!(
+        config.name.starts_with(&format!("{IMAGE}-")) && image.starts_with(&format!("{IMAGE}:")),
+        "there is a deployment named {NAME} that is not the demo's: it is left as it is; delete it with \
+         `manman deployment delete {NAME}`, or run `manman up` without --demo",
+    );
+    Ok(())
 }
 
 fn key() -> String {
@@ -95,8 +110,14 @@ impl Demo {
         if let Some(id) = self.find(v1::Noun::ServerGameConfig, NAME).await? {
             let request = v1::GetServerGameConfigRequest { server_game_config_id: id };
             let found = self.client.get_server_game_config(request).await?.into_inner().config;
-            if found.is_some_and(|found| found.game_config_id == config_id) || self.live(id).await?.is_some()
-            {
+            let found = found.context("an empty reply")?.game_config_id;
+            if found == config_id {
+                return Ok(id);
+            }
+            let request = v1::GetGameConfigRequest { config_id: found };
+            let other = self.client.get_game_config(request).await?.into_inner().config;
+            check_own(&other.context("an empty reply")?)?;
+            if self.live(id).await?.is_some() {
                 return Ok(id);
             }
             let request =
@@ -196,7 +217,7 @@ impl Demo {
         }
     }
 
-    async fn show(&mut self, session: i64) -> anyhow::Result<()> {
+    async fn follow(&mut self, session: i64, show: &mut impl FnMut(What)) -> anyhow::Result<()> {
         let request = v1::StreamSessionLogsRequest {
             session_id: session,
             follow: true,
@@ -204,12 +225,30 @@ impl Demo {
         };
         let mut shown = self.client.stream_session_logs(request).await?.into_inner();
         while let Some(message) = shown.message().await? {
-            let Some(v1::stream_session_logs_response::What::Output(output)) = message.what else { continue };
-            for piece in output.pieces {
-                println(&format!("demo | {}", String::from_utf8_lossy(&piece.text).trim_end()));
-            }
+            message.what.into_iter().for_each(&mut *show);
         }
         println("demo: its session has ended; `manman start demo` starts another one");
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_deployment_of_the_demo_is_replaced() {
+        let config = |name: &str, image: &str| v1::GameConfig {
+            name: name.into(),
+            body: Some(v1::ConfigBody { image: image.into(), ..Default::default() }),
+            ..Default::default()
+        };
+        assert!(check_own(&config("manman-demo-12ab", "manman-demo:12ab")).is_ok());
+        for (name, image) in
+            [("openttd", "openttd:1"), ("manman-demo-12ab", "mine:1"), ("demo", "manman-demo:12ab")]
+        {
+            let refused = check_own(&config(name, image)).unwrap_err().to_string();
+            assert!(refused.contains("manman deployment delete demo"), "{refused}");
+        }
     }
 }

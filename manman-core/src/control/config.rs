@@ -38,6 +38,9 @@ pub struct ControlConfig {
     pub backoff_longest_millis: u32,
     /// The longest time that one publish may take, in milliseconds. Default 5000.
     pub publish_timeout_millis: u32,
+    /// The longest time that one deed of the store may take while reports are applied,
+    /// messages leave and overdue things are looked for, in milliseconds. Default 10,000.
+    pub store_timeout_millis: u32,
     /// How many messages the relay takes at once. Default 100.
     pub relay_batch: u32,
     /// How many reports are applied at once. Default 1, which suits a store with a single
@@ -59,6 +62,7 @@ impl Default for ControlConfig {
             backoff_first_millis: 100,
             backoff_longest_millis: 5_000,
             publish_timeout_millis: 5_000,
+            store_timeout_millis: 10_000,
             relay_batch: 100,
             consumers: 1,
         }
@@ -88,6 +92,7 @@ impl ControlConfig {
         within("backoff_first_millis", self.backoff_first_millis, 10, 60_000);
         within("backoff_longest_millis", self.backoff_longest_millis, self.backoff_first_millis, 300_000);
         within("publish_timeout_millis", self.publish_timeout_millis, 100, 60_000);
+        within("store_timeout_millis", self.store_timeout_millis, 100, 60_000);
         within("relay_batch", self.relay_batch, 1, 1_000);
         within("consumers", self.consumers, 1, 64);
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -136,6 +141,11 @@ impl ControlConfig {
     /// See [`ControlConfig::publish_timeout_millis`].
     pub fn publish_timeout(&self) -> Duration {
         millis(self.publish_timeout_millis)
+    }
+
+    /// See [`ControlConfig::store_timeout_millis`].
+    pub fn store_timeout(&self) -> Duration {
+        millis(self.store_timeout_millis)
     }
 
     /// Waits after what failed for now.

@@ -1,12 +1,13 @@
 //! Deployments: a config put on a server, with its ports.
 
+use std::collections::BTreeSet;
+
 use super::{Control, check_page, found};
 use crate::{
     id::{ConfigId, ServerId, SgcId},
     model::{
         Deployment, Invalid, Labels, Name, PortAsk, PortNeed,
         deployment::{NewDeployment, PortRequest},
-        port::MAX_PORTS,
     },
     store::{DeedError, Page, Write},
 };
@@ -53,7 +54,7 @@ impl Control {
                 None => self.only_server().await?,
             },
             config: request.config,
-            ports: cover(&config.body.ports, &request.ports)?,
+            ports: completed(&config.body.ports, &request.ports),
             labels: request.labels.clone(),
         };
         self.store.deployment_create(&new, write).await
@@ -91,44 +92,17 @@ impl Control {
     }
 }
 
-/// What is asked for, so completed that it covers just what is needed.
-fn cover(needs: &[PortNeed], asks: &[PortRequest]) -> Result<Vec<PortRequest>, DeedError> {
-    if asks.len() > MAX_PORTS {
-        return Err(
-            Invalid::new("ports", format!("has {} entries, {MAX_PORTS} are allowed", asks.len())).into()
-        );
-    }
-    for (index, ask) in asks.iter().enumerate() {
-        if let PortAsk::AnyOf(first, last) = ask.ask
-            && first > last
-        {
-            let problem = format!("the range {first} to {last} is reversed");
-            return Err(Invalid::new(format!("ports[{index}]"), problem).into());
-        }
-        let need = PortNeed { container_port: ask.container_port, protocol: ask.protocol };
-        let named = format!("{}/{}", need.container_port, need.protocol);
-        if !needs.contains(&need) {
-            return Err(DeedError::PortsDiffer(format!("{named} is not among them")));
-        }
-        let same = |other: &PortRequest| {
-            (other.container_port, other.protocol) == (need.container_port, need.protocol)
-        };
-        if asks[..index].iter().any(same) {
-            return Err(DeedError::PortsDiffer(format!("{named} is asked for twice")));
-        }
-    }
-    let complete = needs.iter().map(|need| {
-        let own = PortRequest {
-            container_port: need.container_port,
-            protocol: need.protocol,
-            ask: PortAsk::Number(need.container_port),
-        };
-        let asked = asks
-            .iter()
-            .find(|ask| (ask.container_port, ask.protocol) == (need.container_port, need.protocol));
-        asked.copied().unwrap_or(own)
+/// What is asked for, and each need that nothing was said of by its own number. Whether that
+/// can be is the store's to say.
+fn completed(needs: &[PortNeed], asks: &[PortRequest]) -> Vec<PortRequest> {
+    let asked: BTreeSet<_> = asks.iter().map(|ask| (ask.container_port, ask.protocol)).collect();
+    let own = needs.iter().filter(|need| !asked.contains(&(need.container_port, need.protocol)));
+    let own = own.map(|need| PortRequest {
+        container_port: need.container_port,
+        protocol: need.protocol,
+        ask: PortAsk::Number(need.container_port),
     });
-    Ok(complete.collect())
+    asks.iter().copied().chain(own).collect()
 }
 
 #[cfg(test)]
@@ -151,23 +125,10 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_is_taken_by_its_own_number() {
         let range = PortAsk::AnyOf(port(1000), port(1010));
-        let covered = cover(&needs(), &[ask(200, range)]).unwrap();
-        assert_eq!(covered, [ask(100, PortAsk::Number(port(100))), ask(200, range)]);
-    }
-
-    #[test]
-    fn what_is_not_needed_doubled_or_reversed_is_refused() {
-        let number = PortAsk::Number(port(1));
-        assert!(matches!(cover(&needs(), &[ask(300, number)]), Err(DeedError::PortsDiffer(_))));
-        assert!(matches!(
-            cover(&needs(), &[ask(100, number), ask(100, number)]),
-            Err(DeedError::PortsDiffer(_))
-        ));
-        let reversed = PortAsk::AnyOf(port(2), port(1));
-        let Err(DeedError::Invalid(invalid)) = cover(&needs(), &[ask(100, reversed)]) else {
-            panic!("a reversed range is taken");
-        };
-        assert_eq!(invalid.field, "ports[0]");
-        assert!(matches!(cover(&needs(), &[ask(100, number); 65]), Err(DeedError::Invalid(_))));
+        let all = completed(&needs(), &[ask(200, range)]);
+        assert_eq!(all, [ask(200, range), ask(100, PortAsk::Number(port(100)))]);
+        // What cannot be stays as it is, at its own place, for the store to refuse.
+        let wrong = [ask(300, range), ask(100, range), ask(100, range), ask(200, range)];
+        assert_eq!(completed(&needs(), &wrong), wrong);
     }
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     broker::{Broker, Consumer, Exchange, Pattern, Queue},
-    error::{Chain, Result},
+    error::{Chain, Error, Result},
     wire::{Envelope, ExternalEvent},
 };
 
@@ -55,17 +55,22 @@ impl Listening {
             match consumer.next().await {
                 Ok(delivery) => {
                     let event = Envelope::<ExternalEvent>::decode(&delivery.message.body);
-                    if delivery.handle.ack().await.is_err() {
-                        self.consumer = None;
+                    if let Err(error) = delivery.handle.ack().await {
+                        self.cut(&error);
                     }
                     match event {
                         Ok(event) => return Happening::Event(event.body),
                         Err(error) => warn!(%error, "an event cannot be read and is passed over"),
                     }
                 }
-                Err(_) => self.consumer = None,
+                Err(error) => self.cut(&error),
             }
         }
+    }
+
+    fn cut(&mut self, error: &Error) {
+        warn!(error = %Chain(error), "the stream of events was cut off from the broker");
+        self.consumer = None;
     }
 }
 

@@ -6,29 +6,12 @@ use std::str::FromStr;
 use super::{Control, found};
 use crate::{
     model::{Deployment, Game, GameConfig, Invalid, Server},
-    store::{DeedError, Page},
+    store::DeedError,
 };
 
 /// The id that `text` is, if it is one.
 fn id<Id: FromStr>(text: &str) -> Option<Id> {
     text.parse().ok()
-}
-
-/// Looks through a list, page by page, for all that `wanted` takes.
-macro_rules! search {
-    ($list:expr, $wanted:expr) => {{
-        let mut hits = Vec::new();
-        let mut page = Page::first(Control::PAGE_MOST);
-        loop {
-            let some = $list(page).await?;
-            let Some(last) = some.last().map(|it| it.id).filter(|_| some.len() == page.limit) else {
-                hits.extend(some.into_iter().filter($wanted));
-                break hits;
-            };
-            hits.extend(some.into_iter().filter($wanted));
-            page.after = Some(last);
-        }
-    }};
 }
 
 impl Control {
@@ -45,8 +28,7 @@ impl Control {
         if let Some(id) = id(text) {
             return self.game_get(id).await;
         }
-        let hits = search!(|page| self.store.game_list(page), |game| game.name.as_str() == text);
-        found("game", text, hits.into_iter().next())
+        found("game", text, self.store.game_by_name(text).await?)
     }
 
     /// A config by id, by `game/config`, or by its name where only one game has it.
@@ -61,7 +43,7 @@ impl Control {
             Some((game, name)) => (Some(self.game_find(game).await?.id), name),
             None => (None, text),
         };
-        let hits = search!(|page| self.store.config_list(game, page), |config| config.name.as_str() == name);
+        let hits = self.store.config_by_name(game, name).await?;
         if hits.len() > 1 {
             let problem =
                 format!("{} games have a config named {name}: say game/{name} or its id", hits.len());
@@ -75,9 +57,6 @@ impl Control {
         if let Some(id) = id(text) {
             return self.deployment_get(id).await;
         }
-        let hits =
-            search!(|page| self.store.deployment_list(None, page), |deployment| deployment.name.as_str()
-                == text);
-        found("deployment", text, hits.into_iter().next())
+        found("deployment", text, self.store.deployment_by_name(text).await?)
     }
 }

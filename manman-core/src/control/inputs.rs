@@ -56,18 +56,22 @@ impl Control {
         };
         let deadline = Instant::now() + valid + self.config.command_grace();
         let mut listening = true;
+        // Replies to others come in between, and must not put the look off.
+        let mut look = Instant::now() + LOOK_EVERY;
         loop {
-            let look = (Instant::now() + LOOK_EVERY).min(deadline);
             tokio::select! {
                 reply = replies.recv(), if listening => match reply {
                     Ok(reply) if (reply.server, reply.command) == (record.server, record.id) => {
                         return reply.outcome;
                     }
-                    Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+                    Ok(_) => continue,
+                    // Ours may be among those that were missed.
+                    Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => listening = false,
                 },
-                () = tokio::time::sleep_until(look) => {}
+                () = tokio::time::sleep_until(look.min(deadline)) => {}
             }
+            look = Instant::now() + LOOK_EVERY;
             if let Ok(Some(CommandRecord { state: CommandState::Settled(outcome), .. })) =
                 self.store.command_get(record.id).await
             {
@@ -78,5 +82,41 @@ impl Control {
                 return Outcome::Unknown(text);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        control::ControlConfig,
+        id::ServerId,
+        memory::{MemoryBroker, MemoryStore},
+        store::CommandStore as _,
+        testkit::store::Ground,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn replies_to_others_do_not_put_the_look_off() {
+        let clock = Arc::new(crate::testkit::ManualClock::default());
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let ground = Ground::new(store.clone(), clock);
+        let record = ground.input("box").await;
+        let config = ControlConfig { command_valid_secs: 60, ..ControlConfig::default() };
+        let control = Control::new(store.clone(), Arc::new(MemoryBroker::new()), config);
+        let (to, replies) = broadcast::channel(64);
+        let other = Reply { server: ServerId(99), command: Uuid::nil(), outcome: Outcome::Done };
+        let chatter = tokio::spawn(async move {
+            while to.send(other.clone()).is_ok() {
+                tokio::time::sleep(LOOK_EVERY / 5).await;
+            }
+        });
+        store.command_settle(record.id, &Outcome::Done).await.unwrap();
+        let begun = Instant::now();
+        assert_eq!(control.outcome(&record, replies).await, Outcome::Done);
+        assert!(begun.elapsed() <= 2 * LOOK_EVERY, "{:?}", begun.elapsed());
+        chatter.abort();
     }
 }

@@ -3,7 +3,10 @@
 use super::{Control, check_page, found};
 use crate::{
     id::{SessionId, SgcId},
-    model::{Session, StopMode, Want, session::TimelineEntry},
+    model::{
+        Session, StopMode, Want,
+        session::{Attempt, TimelineEntry},
+    },
     store::{DeedError, Page, SessionFilter, StartOutcome, WantChange, Write},
 };
 
@@ -54,6 +57,12 @@ impl Control {
     ) -> Result<Vec<Session>, DeedError> {
         check_page(&page)?;
         Ok(self.store.session_list(filter, page).await?)
+    }
+
+    /// What is on record of a session's attempts, oldest first.
+    pub async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>, DeedError> {
+        self.session_get(id).await?;
+        Ok(self.store.session_attempts(id).await?)
     }
 
     /// What happened to a session, oldest first.

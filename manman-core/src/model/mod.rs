@@ -25,7 +25,7 @@ pub use name::{EnvironmentName, Name};
 pub use path::{ContainerPath, SubPath};
 pub use port::{Port, PortAsk, PortBinding, PortNeed, Protocol};
 pub use reason::Reason;
-pub use server::{Capacity, Server, ServerStatus};
+pub use server::{Capacity, Health, Server, ServerStatus};
 pub use session::{Phase, Session, State, StopMode, Want};
 pub use spec::SessionSpec;
 pub use stop::{ConsoleLine, Signal, StopPlan, StopStep};

@@ -54,6 +54,33 @@ pub struct Capacity {
     pub survives_engine_restart: bool,
 }
 
+/// How a host manager says that it is, in its latest beat.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// Whether the engine answers.
+    pub engine_ok: bool,
+    /// What is wrong, for people: at most [`Health::WARNINGS`] of [`Health::WARNING_BYTES`].
+    pub warnings: Vec<String>,
+}
+
+impl Health {
+    /// The most warnings that are kept.
+    pub const WARNINGS: usize = 20;
+
+    /// The most bytes that are kept of one.
+    pub const WARNING_BYTES: usize = 500;
+
+    /// What keeps it from serving as it should; nothing if all is well.
+    pub fn degraded_by(&self) -> Vec<String> {
+        // The manager says more of an engine that is away; where it does not, this does.
+        if self.engine_ok || !self.warnings.is_empty() {
+            return self.warnings.clone();
+        }
+        vec!["the engine does not answer".to_owned()]
+    }
+}
+
 /// A machine with a host manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Server {
@@ -69,6 +96,9 @@ pub struct Server {
     pub environment: EnvironmentName,
     /// What it has.
     pub capacity: Capacity,
+    /// How it said it is when it was last heard; absent before the first beat of a
+    /// registration.
+    pub health: Option<Health>,
     /// Where players reach it, if it said so.
     pub public_address: Option<String>,
     /// Which registration is the valid one.

@@ -7,9 +7,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::{Stats, probe};
+use super::{Stats, probe, within::within};
 use crate::{
     broker::{Broker, Class, Consumer, Delivery, Exchange, Message, Queue, RoutingKey},
+    clock::Timestamp,
     control::ControlConfig,
     error::{Chain, Error, Result},
     id::Generation,
@@ -70,8 +71,9 @@ impl Consume {
 
     async fn subscribe(&self) -> Result<Box<dyn Consumer>> {
         let queue = Queue::of_processor();
-        self.broker.declare(&queue).await?;
-        self.broker.consume(&queue.name).await
+        let longest = self.config.publish_timeout();
+        within("declare", longest, self.broker.declare(&queue)).await?;
+        within("consume", longest, self.broker.consume(&queue.name)).await
     }
 
     async fn take(&self, consumer: &mut dyn Consumer, shutdown: &CancellationToken) -> Result<()> {
@@ -109,7 +111,7 @@ impl Consume {
     /// a store that is away.
     async fn store_back(&self, shutdown: &CancellationToken) {
         let mut backoff = self.config.backoff();
-        while !shutdown.is_cancelled() && self.store.now().await.is_err() {
+        while !shutdown.is_cancelled() && self.now().await.is_err() {
             pause(backoff.delay(), shutdown).await;
         }
     }
@@ -117,7 +119,8 @@ impl Consume {
     async fn judge(&self, message: &Message) -> Verdict {
         if let Some(echo) = probe::echo(message) {
             // A lost echo is a probe that did not return, which its sender counts.
-            let _ = self.broker.publish(echo).await;
+            let echoed = self.broker.publish(echo);
+            let _ = within("publish", self.config.publish_timeout(), echoed).await;
             return Verdict::Done;
         }
         let Some(server) = message.key.server() else {
@@ -136,8 +139,12 @@ impl Consume {
         let source =
             Source { message: envelope.id, server, epoch: envelope.epoch, sequence: envelope.sequence };
         let beat = matches!(envelope.body, Report::Beat(_));
-        match self.apply(source, &envelope.body).await {
+        let applied = self.apply(source, &envelope.body);
+        match within("apply a report", self.config.store_timeout(), applied).await {
             Ok(applied) => {
+                if beat && applied == Applied::Changed {
+                    self.ask_again(source).await;
+                }
                 self.count(source, applied);
                 Verdict::Done
             }
@@ -153,13 +160,7 @@ impl Consume {
 
     async fn apply(&self, source: Source, report: &Report) -> Result<Applied> {
         match report {
-            Report::Beat(beat) => {
-                let applied = self.store.server_beat(source, beat).await?;
-                if applied == Applied::Changed {
-                    self.ask_again(source).await;
-                }
-                Ok(applied)
-            }
+            Report::Beat(beat) => self.store.server_beat(source, beat).await,
             Report::Host(report) => self.store.server_report(source, report).await,
             Report::Session(report) => {
                 let applied = self.store.session_report(source, report).await?;
@@ -174,7 +175,7 @@ impl Consume {
     /// A host that is heard again may not know that it was missed, and that its sessions
     /// are on record as lost: it is told to look. Only a hint; it looks by itself as well.
     async fn ask_again(&self, source: Source) {
-        let issued_at = match self.store.now().await {
+        let issued_at = match self.now().await {
             Ok(now) => now,
             Err(_) => return,
         };
@@ -198,9 +199,14 @@ impl Consume {
             class: Class::Command,
             body,
         };
-        if let Err(error) = self.broker.publish(hint).await {
+        let told = self.broker.publish(hint);
+        if let Err(error) = within("publish", self.config.publish_timeout(), told).await {
             debug!(error = %Chain(&error), server.id = %source.server, "a host could not be told to look");
         }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        within("now", self.config.store_timeout(), self.store.now()).await
     }
 
     fn count(&self, source: Source, applied: Applied) {

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::{Stats, consume::pause};
+use super::{Stats, consume::pause, within::within};
 use crate::{
     broker::{Broker, Class, Message, Queue},
     control::ControlConfig,
-    error::{Chain, Error, ErrorKind, Result},
+    error::{Chain, ErrorKind, Result},
     store::{OutboxMessage, Store},
 };
 
@@ -87,7 +87,8 @@ impl Relay {
 
     /// Carries what is due, one message of each key.
     async fn round(&self) -> Result<Round> {
-        let due = self.store.outbox_due(self.config.relay_batch as usize).await?;
+        let (longest, batch) = (self.config.store_timeout(), self.config.relay_batch as usize);
+        let due = within("outbox_due", longest, self.store.outbox_due(batch)).await?;
         if due.is_empty() {
             return Ok(Round::Idle(LOOK_EVERY));
         }
@@ -104,7 +105,7 @@ impl Relay {
                 Err(error) => return Err(error),
             }
         }
-        self.store.outbox_sent(&sent).await?;
+        within("outbox_sent", longest, self.store.outbox_sent(&sent)).await?;
         self.stats.sent(sent.len());
         if away.into_inner() {
             return Ok(Round::Away);
@@ -128,27 +129,20 @@ impl Relay {
         warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
         self.stats.send_failed(1);
         let why = Chain(&error).to_string();
-        self.store.outbox_failed(id, &why, delay).await?;
+        let noted = self.store.outbox_failed(id, &why, delay);
+        within("outbox_failed", self.config.store_timeout(), noted).await?;
         Ok(Sent::No(delay))
     }
 
     async fn publish(&self, message: Message) -> Result<()> {
         let longest = self.config.publish_timeout();
-        let publish = |message| async {
-            match tokio::time::timeout(longest, self.broker.publish(message)).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let text = format!("the broker did not confirm within {longest:?}");
-                    Err(Error::new(ErrorKind::Timeout, "publish", text))
-                }
-            }
-        };
+        let publish = |message| within("publish", longest, self.broker.publish(message));
         match (message.class, message.key.server()) {
             (Class::Command, Some(server)) => match publish(message.clone()).await {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     // A host that has registered has a queue: somebody deleted it.
                     info!(server.id = %server, "the queue of a host is gone and is made again");
-                    self.broker.declare(&Queue::of_host(server)).await?;
+                    within("declare", longest, self.broker.declare(&Queue::of_host(server))).await?;
                     publish(message).await
                 }
                 result => result,

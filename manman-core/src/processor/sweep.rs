@@ -6,7 +6,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Stats, probe::Probe};
+use super::{Stats, probe::Probe, within::within};
 use crate::{broker::Broker, control::ControlConfig, error::Chain, error::Result, store::Store};
 
 /// Looks for what is overdue.
@@ -97,21 +97,25 @@ impl Sweep {
     }
 
     async fn sweep(&self, judged: bool) -> Result<()> {
+        let longest = self.config.store_timeout();
         if judged {
-            let cutoff = self.store.now().await?.minus(self.config.stale_after());
-            let silent = self.store.server_sweep(cutoff).await?;
+            let now = within("now", longest, self.store.now()).await?;
+            let cutoff = now.minus(self.config.stale_after());
+            let silent = within("server_sweep", longest, self.store.server_sweep(cutoff)).await?;
             for server in &silent {
                 warn!(server.id = %server.id, "server {} fell silent", server.name);
             }
             self.stats.stale(silent.len());
             // A start that a host has taken up may be told by a report that waited with it.
-            let expired = self.store.session_expire(self.config.start_grace()).await?;
+            let expired = self.store.session_expire(self.config.start_grace());
+            let expired = within("session_expire", longest, expired).await?;
             for session in &expired {
                 info!(session.id = %session, "the start of session {session} expired");
             }
             self.stats.starts_expired(expired.len());
         }
-        let expired = self.store.command_expire(self.config.command_grace()).await?;
+        let expired = self.store.command_expire(self.config.command_grace());
+        let expired = within("command_expire", longest, expired).await?;
         self.stats.commands_expired(expired.len());
         Ok(())
     }

@@ -162,7 +162,7 @@ pub enum IllegalReport {
     #[error(transparent)]
     Rejected(#[from] Rejected),
     /// No such session on that server.
-    #[error("{server} has no session {session}")]
+    #[error("server {server} has no session {session}")]
     NoSession {
         /// The sender.
         server: ServerId,

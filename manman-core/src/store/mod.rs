@@ -27,7 +27,7 @@ use crate::{
         config::NewConfig,
         deployment::{NewDeployment, ServerPort},
         game::NewGame,
-        session::TimelineEntry,
+        session::{Attempt, TimelineEntry},
     },
     wire::{Beat, HostReport, Outcome, SessionReport},
 };
@@ -71,8 +71,9 @@ pub trait ServerStore {
     /// Servers by id.
     async fn server_list(&self, page: Page<ServerId>) -> Result<Vec<Server>>;
 
-    /// Notes a heartbeat: last_seen, capacity, and `online` if it was not, with the
-    /// external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    /// Notes a heartbeat: last_seen, capacity, what it says is wrong, and `online` if it was
+    /// not, with the external event. An older epoch changes nothing and is told by `Applied::Fenced`.
+    /// What is wrong moves nothing else: a change of that alone is [`Applied::Same`].
     /// A beat that crosses the word that its host goes away does not take that back.
     async fn server_beat(&self, source: Source, beat: &Beat) -> Result<Applied>;
 
@@ -105,6 +106,9 @@ pub trait GameStore {
     /// One game.
     async fn game_get(&self, id: GameId) -> Result<Option<Game>>;
 
+    /// One game by its name.
+    async fn game_by_name(&self, name: &str) -> Result<Option<Game>>;
+
     /// Games by id.
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>>;
 
@@ -119,6 +123,9 @@ pub trait GameStore {
 
     /// One config.
     async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>>;
+
+    /// The configs of this name, of one game or all, by id: a game has at most one.
+    async fn config_by_name(&self, game: Option<GameId>, name: &str) -> Result<Vec<GameConfig>>;
 
     /// Configs by id, of one game or all.
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>>;
@@ -143,6 +150,9 @@ pub trait DeploymentStore {
 
     /// One deployment that is not deleted.
     async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>>;
+
+    /// One deployment that is not deleted by its name.
+    async fn deployment_by_name(&self, name: &str) -> Result<Option<Deployment>>;
 
     /// Deployments by id, of one server or all.
     async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>>;
@@ -195,15 +205,22 @@ pub trait SessionStore {
     /// All sessions of a server that have not ended.
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>>;
 
+    /// How many sessions have not ended.
+    async fn session_live_count(&self) -> Result<usize>;
+
     /// The latest session of a deployment.
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>>;
 
     /// What happened to a session, oldest first.
     async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>>;
 
+    /// What is on record of a session's attempts, oldest first. One that never came to run
+    /// is there once it has ended.
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>>;
+
     /// Applies a host's report through the state table, once per message id and per
-    /// (epoch, sequence), with its timeline entries and external events. What the table
-    /// refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
+    /// (epoch, sequence), with its timeline entries, external events and what it says of an
+    /// attempt, of which the first word stands. What the table refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
     /// A report of a session of another server is [`Applied::Illegal`] too. The outcome of
     /// a one-shot command settles that command.
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied>;
@@ -288,9 +305,10 @@ pub trait AuditStore {
 /// - Each call is one deed: all of it happens, or none.
 /// - One live session per deployment, and each (server, port, protocol) held once, hold
 ///   under any concurrency; by the store's own constraints, not by looking first.
-/// - A write whose idempotency key was used by the same caller for the same RPC returns
-///   what the first one returned, if the request is the same, and is
-///   [`DeedError::IdempotencyMismatch`] otherwise. Keys are kept 24 hours.
+/// - A write whose idempotency key was used by the same caller for the same RPC changes
+///   nothing and returns what the first one returned, also when that is deleted since, if
+///   the request is the same; of a session or command it returns where that is now. It is
+///   [`DeedError::IdempotencyMismatch`] if the request is another. Keys are kept 24 hours.
 /// - Each write leaves an audit entry in the same deed.
 /// - An end is never changed.
 /// - What was committed survives the death of the process.

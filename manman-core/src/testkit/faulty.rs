@@ -19,7 +19,7 @@ use crate::{
         config::NewConfig,
         deployment::{NewDeployment, ServerPort},
         game::NewGame,
-        session::TimelineEntry,
+        session::{Attempt, TimelineEntry},
     },
     store::{
         Applied, AuditEntry, AuditStore, ClusterStore, CommandRecord, CommandStore, DeedError,
@@ -143,10 +143,12 @@ faulty! { ServerStore:
 faulty! { GameStore:
     game_create(new: &NewGame, write: &Write) -> Game, or DeedError;
     game_get(id: GameId) -> Option<Game>;
+    game_by_name(name: &str) -> Option<Game>;
     game_list(page: Page<GameId>) -> Vec<Game>;
     game_delete(id: GameId, write: &Write) -> (), or DeedError;
     config_create(new: &NewConfig, write: &Write) -> GameConfig, or DeedError;
     config_get(id: ConfigId) -> Option<GameConfig>;
+    config_by_name(game: Option<GameId>, name: &str) -> Vec<GameConfig>;
     config_list(game: Option<GameId>, page: Page<ConfigId>) -> Vec<GameConfig>;
     config_delete(id: ConfigId, write: &Write) -> (), or DeedError;
 }
@@ -154,6 +156,7 @@ faulty! { GameStore:
 faulty! { DeploymentStore:
     deployment_create(new: &NewDeployment, write: &Write) -> Deployment, or DeedError;
     deployment_get(id: SgcId) -> Option<Deployment>;
+    deployment_by_name(name: &str) -> Option<Deployment>;
     deployment_list(server: Option<ServerId>, page: Page<SgcId>) -> Vec<Deployment>;
     deployment_delete(id: SgcId, write: &Write) -> (), or DeedError;
 }
@@ -164,8 +167,10 @@ faulty! { SessionStore:
     session_get(id: SessionId) -> Option<Session>;
     session_list(filter: SessionFilter, page: Page<SessionId>) -> Vec<Session>;
     session_live(server: ServerId) -> Vec<Session>;
+    session_live_count() -> usize;
     session_latest(sgc: SgcId) -> Option<Session>;
     session_timeline(id: SessionId) -> Vec<TimelineEntry>;
+    session_attempts(id: SessionId) -> Vec<Attempt>;
     session_report(source: Source, report: &SessionReport) -> Applied;
     session_refused(limit: usize) -> RefusedReports;
     session_expire(grace: Duration) -> Vec<SessionId>;

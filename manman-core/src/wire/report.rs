@@ -77,6 +77,12 @@ pub enum SessionReport {
         started_at: Timestamp,
         /// What exactly runs: the image's digest.
         image_digest: String,
+        /// The hash of the spec that it was rendered from; empty if it is not known.
+        #[serde(default)]
+        spec_hash: String,
+        /// The version of the host manager that says so.
+        #[serde(default)]
+        manager_version: String,
     },
     /// An attempt ended and another one follows.
     AttemptEnded {

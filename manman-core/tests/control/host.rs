@@ -223,7 +223,14 @@ pub fn letter<T: serde::Serialize + serde::de::DeserializeOwned>(
 }
 
 pub fn running(session: SessionId, attempt: u32) -> SessionReport {
-    SessionReport::Running { session, attempt, started_at: T0, image_digest: "sha256:1".into() }
+    SessionReport::Running {
+        session,
+        attempt,
+        started_at: T0,
+        image_digest: "sha256:1".into(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 pub fn ended(session: SessionId, attempt: u32, end: End) -> SessionReport {

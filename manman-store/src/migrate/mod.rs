@@ -57,10 +57,7 @@ pub enum Standing {
 #[non_exhaustive]
 pub enum MigrateError {
     /// A migration died half-way.
-    #[error(
-        "migration {version} died half-way; repair what it left behind, then say where the schema is \
-         with `control-migration force VERSION`"
-    )]
+    #[error("migration {version} died half-way; restore the database from a copy made before it")]
     Dirty {
         /// Which one.
         version: i64,
@@ -68,7 +65,7 @@ pub enum MigrateError {
     /// An applied migration is not the one that this build knows.
     #[error(
         "migration {version} was applied in another form than this build knows; use the build that applied \
-         it, or, if the schema is right, `control-migration force {version}`"
+         it, or restore the database from a copy that this build made"
     )]
     Changed {
         /// Which one.
@@ -77,7 +74,7 @@ pub enum MigrateError {
     /// The schema is newer than this build.
     #[error(
         "the schema is at version {version}, and this build knows versions up to {known}; use the newer build, \
-         or go back with it first: `control-migration goto {known}`"
+         or restore the database from a copy made before it"
     )]
     Newer {
         /// The schema's.
@@ -86,10 +83,7 @@ pub enum MigrateError {
         known: i64,
     },
     /// The schema is older than this build.
-    #[error(
-        "the schema is at version {version}, and this build needs {known}; run `control-migration up` \
-         (`manman up` does so by itself)"
-    )]
+    #[error("the schema is at version {version}, and this build needs {known}; `manman up` brings it there")]
     Older {
         /// The schema's.
         version: i64,
@@ -97,9 +91,7 @@ pub enum MigrateError {
         known: i64,
     },
     /// A migration below the schema's version is not applied.
-    #[error(
-        "migration {version} is not applied, though later ones are; repair that with `control-migration force VERSION`"
-    )]
+    #[error("migration {version} is not applied, though later ones are; restore the database from a copy")]
     Gap {
         /// Which one.
         version: i64,

@@ -42,6 +42,8 @@ impl Set {
     pub fn sqlite() -> Self {
         embedded! { "sqlite":
             1 "0001_initial",
+            2 "0002_server_health",
+            3 "0003_session_attempts",
         }
     }
 

@@ -42,7 +42,7 @@ impl CommandStore for SqliteStore {
     ) -> Result<CommandRecord, DeedError> {
         let mut deed = self.deed("command_input").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return deed.command(serde_json::from_value(answer).unwrap_or_default()).await;
+            return deed.command(answer).await;
         }
         let target = deed.session(session).await?;
         if target.state != State::Running {

@@ -29,7 +29,7 @@ pub struct SqliteConfig {
     /// Connections that read at the same time, 1 to 64. Default 4.
     #[serde(default = "readers")]
     pub readers: u32,
-    /// How long to wait for another process that writes, in seconds. Default 5.
+    /// How long to wait for another process that writes, in seconds, 1 to 60. Default 5.
     #[serde(default = "busy_timeout_secs")]
     pub busy_timeout_secs: u32,
 }
@@ -53,6 +53,18 @@ impl SqliteConfig {
         Self { migrate: true, ..self }
     }
 
+    fn validate(&self) -> Result<()> {
+        for (field, value, least, most) in
+            [("readers", self.readers, 1, 64), ("busy_timeout_secs", self.busy_timeout_secs, 1, 60)]
+        {
+            if !(least..=most).contains(&value) {
+                let message = format!("{field}: {value} is not within {least} to {most}");
+                return Err(Error::new(ErrorKind::Config, "open the database", message));
+            }
+        }
+        Ok(())
+    }
+
     fn options(&self) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(&self.path)
@@ -66,7 +78,7 @@ impl SqliteConfig {
 
     pub(super) async fn pool_of_readers(&self) -> Result<SqlitePool> {
         let options = self.options().pragma("query_only", "ON");
-        let pool = pool_options().max_connections(self.readers.clamp(1, 64));
+        let pool = pool_options().max_connections(self.readers);
         pool.connect_with(options).await.map_err(|error| translate("open the database", error))
     }
 }
@@ -85,8 +97,9 @@ fn pool_options() -> SqlitePoolOptions {
 /// [`Runner`](crate::migrate::Runner).
 ///
 /// # Errors
-/// `Config` if the file cannot be made or is no database.
+/// `Config` if a value is out of bounds, or the file cannot be made or is no database.
 pub async fn writer(config: &SqliteConfig) -> Result<SqlitePool> {
+    config.validate()?;
     prepare(&config.path)?;
     let pool = pool_options().max_connections(1).connect_with(config.options());
     pool.await.map_err(|error| translate("open the database", error))

@@ -9,6 +9,7 @@ use manman_core::{
     id::{Epoch, ServerId, SessionId},
     store::{DeedError, Source, Write, decide::Post},
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::{Sqlite, Transaction, sqlite::SqliteRow};
 use uuid::Uuid;
@@ -78,8 +79,11 @@ impl Deed<'_> {
         self.row(query).await?.map(|row| row.int("id")).transpose()
     }
 
-    /// What the first deed under this key returned, if there was one.
-    pub async fn recall(&mut self, write: &Write) -> Result<Option<Value>, DeedError> {
+    /// What was noted of the first deed under this key, if there was one.
+    ///
+    /// # Errors
+    /// `Corrupt` if it does not read back: a repetition must not be taken for another deed.
+    pub async fn recall<T: DeserializeOwned>(&mut self, write: &Write) -> Result<Option<T>, DeedError> {
         let Some(given) = &write.idempotency else { return Ok(None) };
         given.validate()?;
         let forgotten = self.now.minus(Write::KEY_KEPT).as_micros();

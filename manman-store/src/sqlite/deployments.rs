@@ -39,7 +39,7 @@ impl DeploymentStore for SqliteStore {
     async fn deployment_create(&self, new: &NewDeployment, write: &Write) -> Result<Deployment, DeedError> {
         let mut deed = self.deed("deployment_create").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return deed.deployment(SgcId(answer.as_i64().unwrap_or_default())).await;
+            return Ok(answer);
         }
         text::check_labels("labels", &new.labels)?;
         deed.epoch_of(new.server).await?.ok_or_else(|| missing("server", new.server))?;
@@ -78,8 +78,8 @@ impl DeploymentStore for SqliteStore {
         }
         let query = sqlx::query("UPDATE deployments SET ports = ? WHERE id = ?");
         deed.run(query.bind(map::json(&ports)?).bind(id.0)).await?;
-        deed.sign(write, format!("deployment {id}"), json!(id)).await?;
         let deployment = deed.deployment(id).await?;
+        deed.sign(write, format!("deployment {id}"), json!(deployment)).await?;
         deed.commit().await?;
         Ok(deployment)
     }
@@ -87,6 +87,12 @@ impl DeploymentStore for SqliteStore {
     async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>> {
         let query = sqlx::query("SELECT * FROM deployments WHERE id = ? AND deleted_at IS NULL").bind(id.0);
         self.row("deployment_get", query).await?.as_ref().map(map::deployment).transpose()
+    }
+
+    async fn deployment_by_name(&self, name: &str) -> Result<Option<Deployment>> {
+        let query = sqlx::query("SELECT * FROM deployments WHERE name = ? AND deleted_at IS NULL");
+        let row = self.row("deployment_by_name", query.bind(name.to_owned())).await?;
+        row.as_ref().map(map::deployment).transpose()
     }
 
     async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>> {
@@ -101,7 +107,7 @@ impl DeploymentStore for SqliteStore {
 
     async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {
         let mut deed = self.deed("deployment_delete").await?;
-        if deed.recall(write).await?.is_some() {
+        if deed.recall::<()>(write).await?.is_some() {
             return Ok(());
         }
         deed.deployment(id).await?;

@@ -34,7 +34,7 @@ impl GameStore for SqliteStore {
     async fn game_create(&self, new: &NewGame, write: &Write) -> Result<Game, DeedError> {
         let mut deed = self.deed("game_create").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return deed.game(GameId(answer.as_i64().unwrap_or_default())).await;
+            return Ok(answer);
         }
         new.validate()?;
         let sql = "INSERT INTO games (name, steam_app_id, metadata, created_at) VALUES (?, ?, ?, ?)
@@ -46,8 +46,8 @@ impl GameStore for SqliteStore {
             .bind(deed.now.as_micros());
         let taken = || DeedError::NameTaken { noun: "game", name: new.name.to_string() };
         let id = GameId(deed.insert(query).await?.ok_or_else(taken)?);
-        deed.sign(write, format!("game {id}"), json!(id)).await?;
         let game = deed.game(id).await?;
+        deed.sign(write, format!("game {id}"), json!(game)).await?;
         deed.commit().await?;
         Ok(game)
     }
@@ -55,6 +55,12 @@ impl GameStore for SqliteStore {
     async fn game_get(&self, id: GameId) -> Result<Option<Game>> {
         let query = sqlx::query("SELECT * FROM games WHERE id = ? AND deleted_at IS NULL").bind(id.0);
         self.row("game_get", query).await?.as_ref().map(map::game).transpose()
+    }
+
+    async fn game_by_name(&self, name: &str) -> Result<Option<Game>> {
+        let query = sqlx::query("SELECT * FROM games WHERE name = ? AND deleted_at IS NULL");
+        let row = self.row("game_by_name", query.bind(name.to_owned())).await?;
+        row.as_ref().map(map::game).transpose()
     }
 
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>> {
@@ -65,7 +71,7 @@ impl GameStore for SqliteStore {
 
     async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
         let mut deed = self.deed("game_delete").await?;
-        if deed.recall(write).await?.is_some() {
+        if deed.recall::<()>(write).await?.is_some() {
             return Ok(());
         }
         deed.game(id).await?;
@@ -83,7 +89,7 @@ impl GameStore for SqliteStore {
     async fn config_create(&self, new: &NewConfig, write: &Write) -> Result<GameConfig, DeedError> {
         let mut deed = self.deed("config_create").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return deed.config(ConfigId(answer.as_i64().unwrap_or_default())).await;
+            return Ok(answer);
         }
         new.body.validate()?;
         deed.game(new.game).await?;
@@ -96,8 +102,8 @@ impl GameStore for SqliteStore {
             .bind(deed.now.as_micros());
         let taken = || DeedError::NameTaken { noun: "config", name: new.name.to_string() };
         let id = ConfigId(deed.insert(query).await?.ok_or_else(taken)?);
-        deed.sign(write, format!("config {id}"), json!(id)).await?;
         let config = deed.config(id).await?;
+        deed.sign(write, format!("config {id}"), json!(config)).await?;
         deed.commit().await?;
         Ok(config)
     }
@@ -105,6 +111,13 @@ impl GameStore for SqliteStore {
     async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>> {
         let query = sqlx::query("SELECT * FROM game_configs WHERE id = ? AND deleted_at IS NULL").bind(id.0);
         self.row("config_get", query).await?.as_ref().map(map::config).transpose()
+    }
+
+    async fn config_by_name(&self, game: Option<GameId>, name: &str) -> Result<Vec<GameConfig>> {
+        let sql = "SELECT * FROM game_configs
+            WHERE name = ?1 AND (?2 IS NULL OR game_id = ?2) AND deleted_at IS NULL ORDER BY id";
+        let query = sqlx::query(sql).bind(name.to_owned()).bind(game.map(|id| id.0));
+        self.rows("config_by_name", query).await?.iter().map(map::config).collect()
     }
 
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>> {
@@ -119,7 +132,7 @@ impl GameStore for SqliteStore {
 
     async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {
         let mut deed = self.deed("config_delete").await?;
-        if deed.recall(write).await?.is_some() {
+        if deed.recall::<()>(write).await?.is_some() {
             return Ok(());
         }
         deed.config(id).await?;

@@ -6,7 +6,9 @@ use manman_core::{
     error::{Error, ErrorKind, Result},
     id::{AttemptId, ConfigId, Epoch, GameId, Generation, ServerId, SessionId, SgcId},
     model::{
-        Deployment, Game, GameConfig, Port, Server, Session, deployment::ServerPort, session::TimelineEntry,
+        Deployment, Game, GameConfig, Port, Server, Session,
+        deployment::ServerPort,
+        session::{Attempt, TimelineEntry},
     },
     store::{
         Actor, AuditEntry, CommandRecord, CommandState, OutboxMessage, RefusedReport, Source,
@@ -70,6 +72,13 @@ pub(super) trait Columns {
     fn json<T: DeserializeOwned>(&self, column: &str) -> Result<T> {
         serde_json::from_str(&self.text(column)?).map_err(|error| corrupt(column, error))
     }
+
+    fn maybe_json<T: DeserializeOwned>(&self, column: &str) -> Result<Option<T>> {
+        match self.get_as::<Option<String>>(column)? {
+            None => Ok(None),
+            Some(_) => self.json(column).map(Some),
+        }
+    }
 }
 
 impl Columns for SqliteRow {
@@ -98,6 +107,7 @@ pub(super) fn presence(row: &SqliteRow) -> Result<Presence> {
         last_seen: row.maybe_moment("last_seen")?,
         environment: row.word("environment")?,
         capacity: row.json("capacity")?,
+        health: row.maybe_json("health")?,
         public_address: row.get_as("public_address")?,
         epoch: Epoch(row.int("epoch")?),
         machine_id: row.text("machine_id")?,
@@ -190,6 +200,19 @@ pub(super) fn timeline_entry(row: &SqliteRow) -> Result<TimelineEntry> {
         attempt: row.small("attempt")?,
         not_seen: row.flag("not_seen")?,
         reason: row.json("reason")?,
+    })
+}
+
+pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt> {
+    Ok(Attempt {
+        number: row.small("attempt")?,
+        image_digest: row.get_as("image_digest")?,
+        spec_hash: row.get_as("spec_hash")?,
+        manager_version: row.get_as("manager_version")?,
+        started_at: row.maybe_moment("started_at")?,
+        ended_at: row.maybe_moment("ended_at")?,
+        exit_code: row.get_as("exit_code")?,
+        reason: row.maybe_json("reason")?,
     })
 }
 

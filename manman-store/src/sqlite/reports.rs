@@ -1,7 +1,10 @@
 //! What hosts report of their sessions.
 
 use manman_core::{
+    clock::Timestamp,
     error::Result,
+    id::SessionId,
+    model::session::Attempt,
     store::{Applied, IllegalReport, RefusedReports, Source, decide},
     wire::SessionReport,
 };
@@ -49,11 +52,43 @@ impl Deed<'_> {
             let query = sqlx::query("UPDATE sessions SET last_epoch = ?, last_sequence = ? WHERE id = ?");
             self.run(query.bind(source.epoch.0).bind(source.sequence).bind(id.0)).await?;
         }
+        let learnt = match &change.attempt {
+            Some(attempt) => self.learn(id, attempt).await?,
+            None => false,
+        };
         if change.session == session {
-            return Ok(Applied::Same);
+            return Ok(if learnt { Applied::Changed } else { Applied::Same });
         }
         self.keep(change, None).await?;
         Ok(Applied::Changed)
+    }
+
+    /// Adds what was learnt of an attempt; `false` if it was known.
+    async fn learn(&mut self, session: SessionId, attempt: &Attempt) -> Result<bool> {
+        let number = i64::from(attempt.number);
+        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = ? AND attempt = ?");
+        let row = self.row(query.bind(session.0).bind(number)).await?;
+        let before = row.as_ref().map(map::attempt).transpose()?;
+        let after = before.clone().unwrap_or_else(|| Attempt::new(attempt.number)).or(attempt.clone());
+        if before.as_ref() == Some(&after) {
+            return Ok(false);
+        }
+        let sql = "INSERT OR REPLACE INTO session_attempts
+                (session_id, attempt, image_digest, spec_hash, manager_version, started_at, ended_at,
+                exit_code, reason)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        let query = sqlx::query(sql)
+            .bind(session.0)
+            .bind(number)
+            .bind(after.image_digest)
+            .bind(after.spec_hash)
+            .bind(after.manager_version)
+            .bind(after.started_at.map(Timestamp::as_micros))
+            .bind(after.ended_at.map(Timestamp::as_micros))
+            .bind(after.exit_code)
+            .bind(after.reason.as_ref().map(map::json).transpose()?);
+        self.run(query).await?;
+        Ok(true)
     }
 
     /// Counts and keeps what cannot be applied.

@@ -37,11 +37,11 @@ impl Deed<'_> {
     async fn keep_server(&mut self, presence: &Presence, event: Option<ExternalEvent>) -> Result<ServerId> {
         let server = &presence.server;
         let sql = "INSERT INTO servers (id, name, status, last_seen, away_until, environment, capacity,
-                public_address, epoch, machine_id, engine_id, labels, created_at)
-            VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                health, public_address, epoch, machine_id, engine_id, labels, created_at)
+            VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT (id) DO UPDATE SET status = excluded.status, last_seen = excluded.last_seen,
                 away_until = excluded.away_until, environment = excluded.environment,
-                capacity = excluded.capacity, public_address = excluded.public_address,
+                capacity = excluded.capacity, health = excluded.health, public_address = excluded.public_address,
                 epoch = excluded.epoch, machine_id = excluded.machine_id,
                 engine_id = excluded.engine_id, labels = excluded.labels
             RETURNING id";
@@ -53,6 +53,7 @@ impl Deed<'_> {
             .bind(presence.away_until.map(Timestamp::as_micros))
             .bind(server.environment.to_string())
             .bind(map::json(&server.capacity)?)
+            .bind(server.health.as_ref().map(map::json).transpose()?)
             .bind(server.public_address.clone())
             .bind(server.epoch.0)
             .bind(server.machine_id.clone())
@@ -112,8 +113,8 @@ impl ServerStore for SqliteStore {
     async fn server_beat(&self, source: Source, beat: &Beat) -> Result<Applied> {
         let mut deed = self.deed("server_beat").await?;
         let Some(before) = deed.sender(source).await? else { return Ok(Applied::Fenced) };
-        let same = before.server.capacity == beat.capacity;
         let (after, event) = decide::beaten(&before, beat, deed.now);
+        let same = before.server.capacity == after.server.capacity;
         let told = event.is_some();
         deed.keep_server(&after, event).await?;
         deed.commit().await?;
@@ -163,7 +164,7 @@ impl ServerStore for SqliteStore {
     async fn server_abandon(&self, id: ServerId, write: &Write) -> Result<Vec<SessionId>, DeedError> {
         let mut deed = self.deed("server_abandon").await?;
         if let Some(answer) = deed.recall(write).await? {
-            return Ok(serde_json::from_value(answer).unwrap_or_default());
+            return Ok(answer);
         }
         let presence = deed.presence(id).await?.ok_or_else(|| missing("server", id))?;
         if presence.server.status == ServerStatus::Online {

@@ -7,7 +7,10 @@ use manman_core::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, ServerId, SessionId, SgcId},
-    model::{DeploymentStatus, Session, session::TimelineEntry},
+    model::{
+        DeploymentStatus, Session,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Applied, DeedError, Page, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome,
         WantChange, Write,
@@ -142,8 +145,8 @@ impl SessionStore for SqliteStore {
         write: &Write,
     ) -> Result<StartOutcome, DeedError> {
         let mut deed = self.deed("session_start").await?;
-        if let Some(answer) = deed.recall(write).await? {
-            let session = deed.session(SessionId(answer.as_i64().unwrap_or_default())).await?;
+        if let Some(id) = deed.recall(write).await? {
+            let session = deed.session(id).await?;
             return Ok(StartOutcome { session, repeated: true });
         }
         let deployment = deed.deployment(sgc).await?;
@@ -167,7 +170,7 @@ impl SessionStore for SqliteStore {
         write: &Write,
     ) -> Result<Session, DeedError> {
         let mut deed = self.deed("session_want").await?;
-        let known = deed.recall(write).await?.is_some();
+        let known = deed.recall::<SessionId>(write).await?.is_some();
         let session = deed.session(id).await?;
         if known {
             return Ok(session);
@@ -218,6 +221,12 @@ impl SessionStore for SqliteStore {
         rows.iter().map(map::session).collect()
     }
 
+    async fn session_live_count(&self) -> Result<usize> {
+        let sql = "SELECT count(*) AS live FROM sessions
+            WHERE state IN ('pending', 'starting', 'running', 'stopping', 'lost')";
+        self.row("session_live_count", sqlx::query(sql)).await?.map_or(Ok(0), |row| row.small("live"))
+    }
+
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {
         let query = sqlx::query("SELECT * FROM sessions WHERE sgc_id = ? ORDER BY id DESC LIMIT 1");
         let row = self.row("session_latest", query.bind(sgc.0)).await?;
@@ -228,6 +237,12 @@ impl SessionStore for SqliteStore {
         let query = sqlx::query("SELECT * FROM session_timeline WHERE session_id = ? ORDER BY revision");
         let rows = self.rows("session_timeline", query.bind(id.0)).await?;
         rows.iter().map(map::timeline_entry).collect()
+    }
+
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>> {
+        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = ? ORDER BY attempt");
+        let rows = self.rows("session_attempts", query.bind(id.0)).await?;
+        rows.iter().map(map::attempt).collect()
     }
 
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {

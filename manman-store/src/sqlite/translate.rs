@@ -26,19 +26,19 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
 /// The result codes of <https://sqlite.org/rescode.html>; the low byte is the primary one.
 fn by_code(code: i32) -> (ErrorKind, &'static str) {
     match (code & 0xff, code) {
-        (_, 2067 | 1555) => (ErrorKind::Conflict, "it is there already"),
+        (_, 2067 | 1555) => (ErrorKind::Conflict, "it already exists"),
         (_, 787) => (ErrorKind::Conflict, "something refers to it, or it refers to nothing"),
         (_, 1811) => (ErrorKind::Conflict, "an end is never changed"),
-        (19, _) => (ErrorKind::Invalid, "the database holds no such value"),
+        (19, _) => (ErrorKind::Invalid, "a value violates a constraint"),
         (5 | 6, _) => (ErrorKind::Busy, "another process writes"),
         (13, _) => (ErrorKind::Unavailable, "the disk is full"),
         (10, _) => (ErrorKind::Unavailable, "the disk failed"),
         (9, _) => (ErrorKind::Unavailable, "it was interrupted"),
         (8, _) => (ErrorKind::Denied, "the database can only be read"),
-        (3 | 23, _) => (ErrorKind::Denied, "we may not do that"),
+        (3 | 23, _) => (ErrorKind::Denied, "permission denied"),
         (14, _) => (ErrorKind::Config, "the database cannot be opened"),
         (11, _) => (ErrorKind::Corrupt, "the database is damaged"),
-        (26, _) => (ErrorKind::Config, "the file is no database"),
+        (26, _) => (ErrorKind::Config, "the file is not a database"),
         (18, _) => (ErrorKind::Invalid, "the value is too large"),
         _ => (ErrorKind::Unexpected, "the database refused"),
     }

@@ -23,7 +23,9 @@ pub fn id<T>(field: &str, number: i64, make: fn(i64) -> T) -> Result<T, Invalid>
     match number {
         1.. => Ok(make(number)),
         0 => Err(Invalid::new(field, "is missing")),
-        _ => Err(Invalid::new(field, format!("{number} is no id: a whole number from 1 up is expected"))),
+        _ => {
+            Err(Invalid::new(field, format!("{number} is not a valid id; expected a whole number from 1 up")))
+        }
     }
 }
 
@@ -97,7 +99,7 @@ where
     T: TryFrom<W, Error = String>,
 {
     let wire = W::try_from(number)
-        .map_err(|_| Invalid::new(field, format!("{number} is no value that this version knows")))?;
+        .map_err(|_| Invalid::new(field, format!("{number} is not a value that this version knows")))?;
     T::try_from(wire).map_err(|problem| Invalid::new(field, problem))
 }
 

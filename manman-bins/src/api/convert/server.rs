@@ -2,7 +2,7 @@
 
 use manman_core::{
     id::{Epoch, ServerId, SgcId},
-    model::{Capacity, Invalid, Server, ServerStatus, deployment::ServerPort},
+    model::{Capacity, Health, Invalid, Server, ServerStatus, deployment::ServerPort},
 };
 
 use super::{enum_in, enums, id, needed, parsed, port_in, port_out, timestamp_in, timestamp_out};
@@ -23,6 +23,7 @@ impl From<Server> for v1::Server {
             last_seen: server.last_seen.map(timestamp_out),
             environment: server.environment.into(),
             capacity: Some(v1::Capacity { cpus, memory_bytes, engine, survives_engine_restart }),
+            health: server.health.map(|Health { engine_ok, warnings }| v1::Health { engine_ok, warnings }),
             public_address: server.public_address,
             epoch: server.epoch.0,
             machine_id: server.machine_id,
@@ -46,6 +47,7 @@ impl TryFrom<v1::Server> for Server {
             last_seen: server.last_seen.map(timestamp_in),
             environment: parsed("environment", &server.environment)?,
             capacity: Capacity { cpus, memory_bytes, engine, survives_engine_restart },
+            health: server.health.map(|v1::Health { engine_ok, warnings }| Health { engine_ok, warnings }),
             public_address: server.public_address,
             epoch: Epoch(server.epoch),
             machine_id: server.machine_id,

@@ -3,7 +3,9 @@
 use manman_core::{
     id::{Generation, ServerId, SessionId, SgcId},
     model::{
-        Invalid, Phase, Reason, Session, State, StopMode, Want, reason::ReasonCode, session::TimelineEntry,
+        Invalid, Phase, Reason, Session, State, StopMode, Want,
+        reason::ReasonCode,
+        session::{Attempt, TimelineEntry},
     },
 };
 
@@ -148,6 +150,41 @@ impl TryFrom<v1::TimelineEntry> for TimelineEntry {
             attempt: entry.attempt,
             not_seen: entry.not_seen,
             reason: reason_in(entry.reason),
+        })
+    }
+}
+
+impl From<Attempt> for v1::Attempt {
+    fn from(attempt: Attempt) -> Self {
+        Self {
+            attempt: attempt.number,
+            image_digest: attempt.image_digest,
+            spec_hash: attempt.spec_hash,
+            manager_version: attempt.manager_version,
+            started_at: attempt.started_at.map(timestamp_out),
+            ended_at: attempt.ended_at.map(timestamp_out),
+            exit_code: attempt.exit_code,
+            reason: attempt.reason.map(Into::into),
+        }
+    }
+}
+
+impl TryFrom<v1::Attempt> for Attempt {
+    type Error = Invalid;
+
+    fn try_from(attempt: v1::Attempt) -> Result<Self, Invalid> {
+        if attempt.attempt == 0 {
+            return Err(Invalid::new("attempt", "is missing"));
+        }
+        Ok(Self {
+            number: attempt.attempt,
+            image_digest: attempt.image_digest,
+            spec_hash: attempt.spec_hash,
+            manager_version: attempt.manager_version,
+            started_at: attempt.started_at.map(timestamp_in),
+            ended_at: attempt.ended_at.map(timestamp_in),
+            exit_code: attempt.exit_code,
+            reason: attempt.reason.map(Into::into),
         })
     }
 }

@@ -53,14 +53,34 @@ impl From<Error> for ApiError {
             ErrorKind::NotFound => ErrorCode::NotFound,
             ErrorKind::Invalid => ErrorCode::InvalidArgument,
             ErrorKind::Unsupported => ErrorCode::Unsupported,
-            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy => ErrorCode::StoreUnavailable,
+            // It may have been done all the same.
+            ErrorKind::Timeout => ErrorCode::DeadlineExceeded,
+            ErrorKind::Unavailable | ErrorKind::Busy => ErrorCode::StoreUnavailable,
             _ => ErrorCode::Internal,
         };
-        if matches!(code, ErrorCode::Internal | ErrorCode::StoreUnavailable) {
-            error!(error = %Chain(&failed), "a call failed: {}", code.as_str());
-        }
-        Self::new(code, failed.to_string())
+        logged(code, &failed)
     }
+}
+
+impl ApiError {
+    /// Why a console cannot be shown: nothing was to be written, and the store is not at fault.
+    pub fn of_console(failed: &Error) -> Self {
+        let code = match failed.kind() {
+            ErrorKind::NotFound => ErrorCode::NotFound,
+            ErrorKind::Unsupported => ErrorCode::Unsupported,
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Busy => ErrorCode::ConsoleUnavailable,
+            _ => ErrorCode::Internal,
+        };
+        logged(code, failed)
+    }
+}
+
+fn logged(code: ErrorCode, failed: &Error) -> ApiError {
+    use ErrorCode::*;
+    if matches!(code, ConsoleUnavailable | DeadlineExceeded | Internal | StoreUnavailable) {
+        error!(error = %Chain(failed), "a call failed: {}", code.as_str());
+    }
+    ApiError::new(code, failed.to_string())
 }
 
 #[cfg(test)]
@@ -95,5 +115,14 @@ mod tests {
         let error = ApiError::from(DeedError::from(failed));
         assert_eq!(error.code(), ErrorCode::StoreUnavailable);
         assert!(!error.message().contains("/secret"));
+    }
+
+    #[test]
+    fn a_deed_that_may_be_done_is_not_called_undone() {
+        let late = || Error::new(ErrorKind::Timeout, "session start", "no answer within 10s");
+        assert_eq!(ApiError::from(DeedError::from(late())).code(), ErrorCode::DeadlineExceeded);
+        assert_eq!(ApiError::of_console(&late()).code(), ErrorCode::ConsoleUnavailable);
+        let away = Error::new(ErrorKind::Unavailable, "read a console", "the disk failed");
+        assert_eq!(ApiError::of_console(&away).code(), ErrorCode::ConsoleUnavailable);
     }
 }

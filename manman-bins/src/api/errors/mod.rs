@@ -56,6 +56,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    ConsoleUnavailable = "console_unavailable", Unavailable, 503,
+        "What is kept of the console cannot be read now; its game goes on.",
+        "Try again; the server's log says what is wrong with it.";
     DeadlineExceeded = "deadline_exceeded", DeadlineExceeded, 504,
         "There was no answer within the call's deadline; whether it was done is not known.",
         "Repeat it with the same idempotency key: then it is done once.";
@@ -69,10 +72,10 @@ catalogue! {
         "Something that should not happen did; the server's log says more.",
         "Report it with the server's log.";
     InvalidArgument = "invalid_argument", InvalidArgument, 400,
-        "A value cannot be: the field and what is expected are in the message.",
+        "A value is invalid; the message names the field and what is expected.",
         "Correct the field.";
     MessageTooLarge = "message_too_large", ResourceExhausted, 413,
-        "A request may have 1 MiB.",
+        "Requests are limited to 1 MiB.",
         "Make it smaller.";
     NameTaken = "name_taken", AlreadyExists, 409,
         "Names are unique: of servers, games and deployments in the installation, of configs within their game.",
@@ -87,7 +90,7 @@ catalogue! {
         "There is no such thing in this installation, or the caller may not see it.",
         "List what there is: `manman server|game|config|deployment|session list`.";
     NotRunning = "not_running", FailedPrecondition, 409,
-        "Input goes to a running game, and this session's is not.",
+        "Input can only be sent to a running game.",
         "Wait until it runs: `manman session show` says where it is.";
     PortConflict = "port_conflict", AlreadyExists, 409,
         "A port of a server belongs to one deployment, from its creation to its deletion.",
@@ -102,13 +105,13 @@ catalogue! {
         "Another machine has registered under this server's name and is heard.",
         "Give this machine another SERVER_NAME, or stop the other one.";
     SessionEnded = "session_ended", FailedPrecondition, 409,
-        "An end is final: nothing follows it.",
+        "The session has ended and cannot be changed.",
         "Start a new session of its deployment.";
     SessionLive = "session_live", AlreadyExists, 409,
         "A deployment has one session at a time, and it has one that has not ended.",
         "Use that one, stop it first, or restart it.";
     SessionStopping = "session_stopping", FailedPrecondition, 409,
-        "The session is to be stopped, and that is not taken back.",
+        "The session is to be stopped, and a stop cannot be undone.",
         "Wait for its end and start a new one.";
     SessionsLive = "sessions_live", FailedPrecondition, 409,
         "The process was to end only when no session is live.",

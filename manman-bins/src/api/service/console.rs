@@ -21,6 +21,10 @@ use crate::api::{
     v1,
 };
 
+/// How long a console that is followed is quiet before it is asked whether its session has
+/// ended: longer than the rest of an engine's log takes to be read after an end.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Between two looks whether a console has begun.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -58,8 +62,12 @@ pub(super) async fn stream(
     // One that does not exist is told from one whose console is not kept here.
     api.control().session_get(session).await?;
     let shown = match view(api, session, begin, request.follow).await? {
+        Some(shown) if request.follow => until_ended(api.clone(), session, shown),
         Some(shown) => shown,
-        None if request.follow => wait_for_view(api.clone(), session, begin),
+        None if request.follow => {
+            let shown = wait_for_view(api.clone(), session, begin);
+            until_ended(api.clone(), session, shown)
+        }
         None => stream::empty().boxed(),
     };
     let ending = api.shutdown_token();
@@ -92,8 +100,26 @@ async fn view(
     match api.0.viewing.view(session, begin, follow).await {
         Ok(shown) => Ok(Some(shown.flat_map(|shown| stream::iter(shown_out(shown))).map(Ok).boxed())),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(ApiError::of_console(&error)),
     }
+}
+
+/// A console that is followed, as long as its session may print: the mark that ends it is
+/// the host's, and may be missing after a full disk or a death at the wrong moment.
+fn until_ended(api: Api, session: SessionId, shown: Replies) -> Replies {
+    stream::unfold((api, shown), move |(api, mut shown)| async move {
+        loop {
+            match tokio::time::timeout(QUIET, shown.next()).await {
+                Ok(reply) => return reply.map(|reply| (reply, (api, shown))),
+                Err(_) => match api.control().session_get(session).await {
+                    Ok(session) if session.state.is_end() => return None,
+                    // A store that does not answer ends nothing.
+                    _ => {}
+                },
+            }
+        }
+    })
+    .boxed()
 }
 
 /// The console of a session whose game has not printed anything yet: waits until it has, or

@@ -71,9 +71,11 @@ pub(super) async fn get(
 ) -> Result<v1::GetSessionResponse, ApiError> {
     let session = id("session_id", request.session_id, SessionId)?;
     let timeline = api.control().session_timeline(session).await?;
+    let attempts = api.control().session_attempts(session).await?;
     Ok(v1::GetSessionResponse {
         session: Some(api.control().session_get(session).await?.into()),
         timeline: timeline.into_iter().map(Into::into).collect(),
+        attempts: attempts.into_iter().map(Into::into).collect(),
     })
 }
 

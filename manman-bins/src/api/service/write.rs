@@ -3,10 +3,7 @@
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-use manman_core::{
-    model::text,
-    store::{IdempotencyKey, Write},
-};
+use manman_core::store::{IdempotencyKey, Write};
 
 use crate::api::{auth::Caller, errors::ApiError, v1};
 
@@ -45,22 +42,17 @@ keyed! {
     SendInputRequest "SendInput";
 }
 
-/// The longest key in bytes.
-const LONGEST_KEY: usize = 255;
-
 /// Takes the key out of `request` and says who writes.
 pub(super) fn write<R: Keyed>(caller: &Caller, request: &mut R) -> Result<Write, ApiError> {
     let key = request.take_key();
     if key.is_empty() {
         return Ok(Write::by(caller.actor()));
     }
-    text::check("idempotency_key", &key, LONGEST_KEY)?;
     // Maps are ordered and prost writes fields in order: equal requests, equal bytes.
     let digest = Sha256::digest(request.encode_to_vec()).into();
-    Ok(Write {
-        actor: caller.actor(),
-        idempotency: Some(IdempotencyKey { rpc: R::CALL, key, request: digest }),
-    })
+    let key = IdempotencyKey { rpc: R::CALL, key, request: digest };
+    key.validate()?;
+    Ok(Write { actor: caller.actor(), idempotency: Some(key) })
 }
 
 #[cfg(test)]

@@ -5,6 +5,11 @@ use crate::{
     cli::output::{harmless, lower, size},
 };
 
+/// How much came too fast for whoever looks.
+pub fn lag_text(count: u64) -> String {
+    format!("gap: {count} pieces came too fast for this viewer and were passed over")
+}
+
 /// How much is missing, where, and why.
 pub fn gap_text(gap: &v1::LogGap) -> String {
     let mut parts = Vec::new();

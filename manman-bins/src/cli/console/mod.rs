@@ -1,5 +1,6 @@
 //! Consoles: what games print, and what they are told.
 
+mod beside;
 mod editor;
 mod follow;
 mod gap;
@@ -14,6 +15,7 @@ mod record;
 mod send;
 mod terminal;
 
+pub use beside::Beside;
 pub use logs::logs;
 pub use send::send;
 

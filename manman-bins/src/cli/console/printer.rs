@@ -8,7 +8,7 @@ use manman_core::clock::Timestamp;
 
 use super::{
     follow::{Seen, source},
-    gap::gap_text,
+    gap::{gap_text, lag_text},
     join::{Joined, Joiner},
     record::records,
 };
@@ -87,10 +87,7 @@ impl Printer {
             }
             Seen::Console(What::Lagged(count)) => {
                 self.cut(screen)?;
-                self.mark(
-                    screen,
-                    &format!("gap: {count} pieces came too fast for this viewer and were passed over"),
-                )?;
+                self.mark(screen, &lag_text(count))?;
             }
             Seen::Away => self.mark(screen, "the connection was lost, trying again")?,
             Seen::Back => self.mark(screen, "connected again")?,

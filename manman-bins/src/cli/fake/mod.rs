@@ -52,6 +52,8 @@ pub struct Script {
     pub lines: Vec<String>,
     /// The session as it was last told.
     pub now: v1::Session,
+    /// What is on record of its attempts.
+    pub attempts: Vec<v1::Attempt>,
     /// The last request to deploy.
     pub deployed: Option<v1::DeployGameConfigRequest>,
 }

@@ -35,11 +35,9 @@ impl ManManApi for Fake {
     type StreamSessionLogsStream = BoxStream<'static, Result<v1::StreamSessionLogsResponse, Status>>;
 
     not_played! {
-        get_server(GetServerRequest) -> GetServerResponse;
         abandon_server(AbandonServerRequest) -> AbandonServerResponse;
         get_game(GetGameRequest) -> GetGameResponse;
         delete_game(DeleteGameRequest) -> DeleteGameResponse;
-        get_game_config(GetGameConfigRequest) -> GetGameConfigResponse;
         delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
         delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
         shutdown(ShutdownRequest) -> ShutdownResponse;
@@ -76,6 +74,11 @@ impl ManManApi for Fake {
         }))
     }
 
+    async fn get_server(&self, _: Request<v1::GetServerRequest>) -> Answer<v1::GetServerResponse> {
+        let server = self.script().servers.first().cloned();
+        Ok(Response::new(v1::GetServerResponse { server, ports: Vec::new() }))
+    }
+
     async fn create_game(&self, request: Request<v1::CreateGameRequest>) -> Answer<v1::CreateGameResponse> {
         let request = request.into_inner();
         self.write("create_game", &request.idempotency_key)?;
@@ -101,6 +104,14 @@ impl ManManApi for Fake {
             configs: self.script().configs.clone(),
             ..Default::default()
         }))
+    }
+
+    async fn get_game_config(
+        &self,
+        _: Request<v1::GetGameConfigRequest>,
+    ) -> Answer<v1::GetGameConfigResponse> {
+        let config = self.script().configs.first().cloned();
+        Ok(Response::new(v1::GetGameConfigResponse { config }))
     }
 
     async fn deploy_game_config(
@@ -163,7 +174,8 @@ impl ManManApi for Fake {
             not_seen: true,
             ..Default::default()
         }];
-        Ok(Response::new(v1::GetSessionResponse { session: Some(self.session()), timeline }))
+        let attempts = self.script().attempts.clone();
+        Ok(Response::new(v1::GetSessionResponse { session: Some(self.session()), timeline, attempts }))
     }
 
     async fn get_session_status(

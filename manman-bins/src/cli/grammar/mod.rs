@@ -54,7 +54,7 @@ pub struct Common {
     /// directory. A Unix socket needs none.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub token_file: Option<PathBuf>,
-    /// Do without encryption off this machine: send the token so, and serve so (`up`)
+    /// Allow unencrypted connections to and (with `up`) from other machines
     #[arg(long, global = true, help_heading = "Common options")]
     pub plaintext: bool,
     /// The directory in which manman keeps everything

@@ -28,7 +28,7 @@ pub struct UpArgs {
     /// The engine's socket (DOCKER_SOCKET; /var/run/docker.sock unless set)
     #[arg(long, value_name = "PATH")]
     pub docker_socket: Option<String>,
-    /// The data directory as the engine's machine has it (HOST_DATA_DIR; found out unless set)
+    /// Path of the data directory as the Docker host sees it (HOST_DATA_DIR; found out unless set)
     #[arg(long, value_name = "DIR")]
     pub host_data_dir: Option<String>,
     /// How log lines are written: human or json
@@ -48,7 +48,7 @@ pub struct DownArgs {
     /// End games at once instead of as their configs say
     #[arg(long)]
     pub kill: bool,
-    /// Give up after this long; games that still run go on
+    /// Give up after this long (10m unless set); games that still run go on
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     pub timeout: Option<Duration>,
 }

@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn a_mistake_is_named_with_its_place() {
         for (text, problem) in [
-            ("", "is no JSON: EOF while parsing a value at line 1 column 0"),
+            ("", "is not valid JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "an object is expected, not a list"),
             (r#"{"imag": "a"}"#, "imag: there is no such field; known are capabilities, command,"),
             (r#"{"image": 1}"#, "image: a text is expected, not a number"),
@@ -94,13 +94,16 @@ mod tests {
             (r#"{"image": "a", "image": "b"}"#, "image: is there twice"),
             (
                 r#"{"ports": [{"container_port": 1, "protocol": "sctp"}]}"#,
-                "ports[0].protocol: \"sctp\" is none of tcp, udp",
+                "ports[0].protocol: \"sctp\" is not one of tcp, udp",
             ),
             (
                 r#"{"ports": [{"container_port": 1, "protocol": "unspecified"}]}"#,
                 "ports[0].protocol: \"unspecified\"",
             ),
-            (r#"{"ports": [{"container_port": 1e3}]}"#, "ports[0].container_port: 1000.0 is no whole number"),
+            (
+                r#"{"ports": [{"container_port": 1e3}]}"#,
+                "ports[0].container_port: 1000.0 is not a whole number",
+            ),
             (
                 r#"{"ports": [{"container_port": 3000000000}]}"#,
                 "ports[0].container_port: 3000000000 is not within",
@@ -118,7 +121,7 @@ mod tests {
             (r#"{"env_template": {"A": "1", "A": "2"}}"#, "env_template[A]: is there twice"),
             (r#"{"tty": "yes"}"#, "tty: true or false is expected, not a text"),
             (r#"{"command": "a"}"#, "command: a list is expected, not a text"),
-            (r#"{"image": "a"} x"#, "is no JSON"),
+            (r#"{"image": "a"} x"#, "is not valid JSON"),
         ] {
             let refused = read::<v1::ConfigBody>(text).unwrap_err();
             assert!(refused.starts_with(problem), "{text}\n{refused}");

@@ -20,7 +20,7 @@ use super::schema::{self, Field, Kind};
 /// # Errors
 /// A sentence that begins with the place of the mistake.
 pub fn read<M: Message + Name + Default>(text: &str) -> Result<M, String> {
-    let json: Json = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+    let json: Json = serde_json::from_str(text).map_err(|error| format!("is not valid JSON: {error}"))?;
     let mut bytes = Vec::new();
     message(&M::full_name(), &json, "", &mut bytes)?;
     M::decode(bytes.as_slice()).map_err(|error| error.to_string())
@@ -151,7 +151,7 @@ fn word(words: &[(i32, String)], text: &str, place: &str) -> Result<i32, String>
         Some((number, _)) => Ok(*number),
         None => {
             let words: Vec<_> = real.map(|(_, word)| word.as_str()).collect();
-            Err(at(place, format_args!("{text:?} is none of {}", words.join(", "))))
+            Err(at(place, format_args!("{text:?} is not one of {}", words.join(", "))))
         }
     }
 }
@@ -171,7 +171,7 @@ fn unsigned(json: &Json, place: &str, last: u64) -> Result<u64, String> {
 fn whole<'a>(json: &'a Json, place: &str) -> Result<&'a Number, String> {
     match json {
         Json::Number(number) if number.is_f64() => {
-            Err(at(place, format_args!("{number} is no whole number")))
+            Err(at(place, format_args!("{number} is not a whole number")))
         }
         Json::Number(number) => Ok(number),
         _ => Err(expected(place, "a number", json)),

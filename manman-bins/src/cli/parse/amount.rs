@@ -4,8 +4,7 @@ use std::time::Duration;
 
 /// A duration: numbers with units, largest first (`30s`, `1m30s`, `500ms`, `1.5h`).
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let expected =
-        || format!("{text:?} is no duration: numbers with units are expected, such as 30s, 500ms, 1m30s");
+    let expected = || format!("{text:?} is not a valid duration; expected e.g. 30s, 500ms, 1m30s");
     let mut rest = text;
     let mut total = 0u128;
     let mut last_unit = u128::MAX;
@@ -50,8 +49,7 @@ pub fn millis(text: &str) -> Result<u32, String> {
 
 /// A size in bytes (`512MiB`, `2GB`, `1.5GiB`).
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let expected =
-        || format!("{text:?} is no size: a number with a unit is expected, such as 512MiB, 2GiB, 10MB");
+    let expected = || format!("{text:?} is not a valid size; expected e.g. 512MiB, 2GiB, 10MB");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_bytes: u128 = match unit.trim_start().to_ascii_lowercase().as_str() {
@@ -83,9 +81,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// A share of processors in thousandths of a core (`1.5` is 1500).
 pub fn cpu_millis(text: &str) -> Result<u32, String> {
     scaled(text, 1_000).and_then(|millis| u32::try_from(millis).ok()).ok_or_else(|| {
-        format!(
-            "{text:?} is no number of cores: a number with at most three decimals is expected, such as 1.5"
-        )
+        format!("{text:?} is not a valid number of cores; expected at most three decimals, e.g. 1.5")
     })
 }
 

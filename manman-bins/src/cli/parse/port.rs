@@ -16,7 +16,9 @@ pub fn port_need(text: &str) -> Result<PortNeed, String> {
     let Some((number, protocol)) = text.split_once('/') else {
         return Err(match number(text) {
             Ok(_) => format!("{text:?} says no protocol: write {text}/udp or {text}/tcp"),
-            Err(_) => format!("{text:?} is no port: a number and a protocol are expected, such as 3979/udp"),
+            Err(_) => {
+                format!("{text:?} is not a valid port; expected a number and a protocol, e.g. 3979/udp")
+            }
         });
     };
     let protocol = protocol
@@ -36,7 +38,7 @@ pub fn port_asked(text: &str) -> Result<PortAsked, String> {
         None => PortAsk::Number(number_in(ask, text)?),
         Some(range) => {
             let (first, last) = range.split_once('-').ok_or_else(|| {
-                format!("{range:?} is no range of ports: two numbers are expected, such as any:30000-30100")
+                format!("{range:?} is not a valid range of ports; expected e.g. any:30000-30100")
             })?;
             let (first, last) = (number_in(first, text)?, number_in(last, text)?);
             if first > last {
@@ -55,7 +57,7 @@ fn number(text: &str) -> Result<Port, String> {
         .then(|| text.parse::<i64>().ok())
         .flatten()
         .and_then(|number| Port::try_from(number).ok())
-        .ok_or_else(|| format!("{text:?} is no port number: 1 to 65535"))
+        .ok_or_else(|| format!("{text:?} is not a valid port number; expected 1 to 65535"))
 }
 
 fn number_in(text: &str, whole: &str) -> Result<Port, String> {

@@ -18,7 +18,7 @@ pub fn pair(text: &str) -> Result<Pair, String> {
 
 /// A further directory: `NAME:/PATH`, with `:ro` if the game may not write there.
 pub fn volume(text: &str) -> Result<Volume, String> {
-    let expected = || format!("{text:?} is no volume: NAME:/PATH is expected, or NAME:/PATH:ro");
+    let expected = || format!("{text:?} is not a valid volume; expected NAME:/PATH or NAME:/PATH:ro");
     let (name, place) = text.split_once(':').ok_or_else(expected)?;
     let (path, read_only) = match place.rsplit_once(':') {
         None => (place, false),
@@ -54,7 +54,7 @@ pub fn network(text: &str) -> Result<NetworkMode, String> {
         Some(("shared", name)) => {
             name.parse().map(NetworkMode::Shared).map_err(|invalid| format!("in {text:?}, {invalid}"))
         }
-        _ => Err(format!("{text:?} is no network: session or shared:NAME is expected")),
+        _ => Err(format!("{text:?} is not a valid network; expected session or shared:NAME")),
     }
 }
 

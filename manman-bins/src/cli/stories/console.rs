@@ -8,7 +8,7 @@ use super::{exit, script, session};
 use crate::{
     api::v1::{self, InputOutcome, LogSource, SessionState as State, stream_session_logs_response::What},
     cli::{
-        console::lines,
+        console::lines::{self, Line},
         exit::Exit,
         fake::{Fake, Ran, Script},
         grammar::ConsoleArgs,
@@ -105,10 +105,10 @@ async fn a_sent_line_has_its_receipt() {
 }
 
 /// Runs `console` with these lines as stdin.
-async fn console(fake: &Fake, lines: &[&str]) -> Ran {
+async fn console(fake: &Fake, lines: Vec<Line>) -> Ran {
     let (to, stdin) = tokio::sync::mpsc::channel(8);
     for line in lines {
-        to.send((*line).to_owned()).await.unwrap();
+        to.send(line).await.unwrap();
     }
     drop(to);
     let (screen, shown) = Screen::captured();
@@ -132,10 +132,20 @@ async fn a_console_for_programs_writes_lines_in_order_and_reports_refusals() {
         console: vec![output(1, &[(Stdout, "saved\n")])],
         ..script([])
     });
-    let ran = console(&fake, &["one", "two", "three"]).await;
+    let ran = console(&fake, ["one", "two", "three"].map(|text| Line::Text(text.into())).into()).await;
     assert_eq!(fake.script().lines, ["one", "two", "three"]);
     assert_eq!((ran.out.as_str(), ran.err.as_str()), ("saved\n", "-- not written: its stdin is closed --\n"));
     assert_eq!((exit(&ran), ran.message()), (Exit::Failed, "1 of 3 lines were not written"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_too_long_and_a_stdin_that_breaks_are_told() {
+    let running = || Fake::new(Script { now: session(State::Running), ..script([]) });
+    let ran = console(&running(), vec![Line::Text("one".into()), Line::TooLong]).await;
+    assert_eq!(ran.err, "-- not written: a line of more than 64 KiB --\n");
+    assert_eq!((exit(&ran), ran.message()), (Exit::Failed, "1 of 2 lines were not written"));
+    let ran = console(&running(), vec![Line::Text("one".into()), Line::Failed("gone".into())]).await;
+    assert_eq!((exit(&ran), ran.message()), (Exit::Failed, "stdin cannot be read: gone"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -91,7 +91,24 @@ async fn a_wait_ends_when_it_was_told_to() {
 
     let fake = Fake::new(script([]));
     let ran = fake.run("start trains --no-wait").await;
-    assert_eq!((exit(&ran), ran.out.as_str()), (Exit::Ok, "session 7 of trains is asked for\n"));
+    assert_eq!((exit(&ran), ran.out.as_str()), (Exit::Ok, "start of session 7 of trains requested\n"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_says_what_it_waits_for() {
+    let server = v1::Server {
+        name: "box".into(),
+        status: v1::ServerStatus::Online.into(),
+        health: Some(v1::Health { engine_ok: false, warnings: Vec::new() }),
+        ..Default::default()
+    };
+    let fake = Fake::new(Script { servers: vec![server], ..script([session(State::Stopping)]) });
+    let ran = fake.run("kill trains --timeout 60s").await;
+    assert_eq!(exit(&ran), Exit::Failed);
+    let said = "server box: the engine does not answer";
+    assert_eq!(ran.err, format!("-- {said} --\n"), "once");
+    let Err(crate::cli::failure::Failure::Told(told)) = &ran.result else { panic!("it is given up") };
+    assert_eq!(told.cause.as_deref(), Some(said));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,22 @@ async fn a_deployment_finds_the_only_server_and_asks_for_its_ports() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_deployment_without_limits_says_so() {
+    let config = |memory_bytes| {
+        let limits = v1::Limits { memory_bytes, cpu_millis: Some(1_000), ..Default::default() };
+        let body = v1::ConfigBody { limits: Some(limits), ..Default::default() };
+        vec![v1::GameConfig { body: Some(body), ..Default::default() }]
+    };
+    let fake = Fake::new(Script { configs: config(None), ..script([]) });
+    let ran = fake.run("deployment create trains --config c").await;
+    let said = "its config sets no limit for memory: a game may use all of the machine's\n";
+    assert!(ran.out.ends_with(said), "{}", ran.out);
+    fake.script().configs = config(Some(1 << 30));
+    let ran = fake.run("deployment create trains --config c").await;
+    assert_eq!(ran.out.lines().count(), 1, "{}", ran.out);
+}
+
+#[tokio::test(start_paused = true)]
 async fn status_fits_on_a_screen() {
     let server = v1::Server {
         server_id: 1,
@@ -102,4 +118,69 @@ async fn a_session_shows_its_timeline() {
         "{}",
         ran.out
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_shows_what_ran() {
+    let attempt = v1::Attempt {
+        attempt: 1,
+        image_digest: Some(format!("sha256:{}", "0123456789abcdef".repeat(4))),
+        manager_version: Some("0.1.0".into()),
+        started_at: Some(prost_types::Timestamp { seconds: 1_795_258_800, nanos: 0 }),
+        exit_code: Some(137),
+        reason: Some(v1::Reason { code: "exited".into(), text: "killed".into() }),
+        ..Default::default()
+    };
+    let attempts = vec![attempt, v1::Attempt { attempt: 2, ..Default::default() }];
+    let fake = Fake::new(Script { now: session(State::Running), attempts, ..script([]) });
+    let ran = fake.run("session show 7").await;
+    let table = "\n\
+        ATTEMPT   STARTED                ENDED   EXIT   IMAGE                 MANAGER   WHY\n\
+        1         2026-11-21T11:00:00Z   -       137    sha256:0123456789ab   0.1.0     killed\n\
+        2         -                      -       -      -                     -\n\n";
+    assert!(ran.out.contains(table), "{}", ran.out);
+    let ran = fake.run("session show 7 -o json").await;
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(answer["attempts"][0]["exit_code"], 137);
+    assert_eq!(answer["attempts"][1], json!({"attempt": 2}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_degraded_says_why_and_is_well_again_when_it_says_so() {
+    let server = |engine_ok, warnings: &[&str]| v1::Server {
+        server_id: 1,
+        name: "box".into(),
+        status: v1::ServerStatus::Online.into(),
+        health: Some(v1::Health { engine_ok, warnings: warnings.iter().map(|&it| it.into()).collect() }),
+        ..Default::default()
+    };
+    let fake =
+        Fake::new(Script { servers: vec![server(false, &["the engine is away\u{1b}[2J"])], ..script([]) });
+    for command in ["server list", "status"] {
+        let ran = fake.run(command).await;
+        assert!(ran.out.contains("online, degraded"), "{command}: {}", ran.out);
+        assert!(ran.out.contains("box is degraded: the engine is away^[[2J\n"), "{command}: {}", ran.out);
+    }
+    let ran = fake.run("server show box").await;
+    assert!(ran.out.contains("the engine is away^[[2J"), "{}", ran.out);
+    for (command, server) in [("server list -o json", "/servers/0"), ("server show box -o json", "/server")] {
+        let ran = fake.run(command).await;
+        let answer: Value = serde_json::from_str(&ran.out).unwrap();
+        let health = answer.pointer(&format!("{server}/health")).unwrap();
+        assert_eq!(health["warnings"].as_array().unwrap().len(), 1, "{command}: {health}");
+        assert_eq!(health.get("engine_ok").and_then(Value::as_bool), Some(false), "{command}: {health}");
+    }
+    // An engine that is away is no secret, whatever else is said.
+    fake.script().servers = vec![server(false, &[])];
+    assert!(fake.run("status").await.out.contains("box is degraded: the engine does not answer\n"));
+    fake.script().servers = vec![server(true, &[])];
+    for command in ["server list", "status", "server show box"] {
+        let ran = fake.run(command).await;
+        assert!(!ran.out.contains("degraded"), "{command}: {}", ran.out);
+    }
+    // What one said that fell silent since may be over.
+    let mut silent = server(false, &["old"]);
+    silent.status = v1::ServerStatus::Stale.into();
+    fake.script().servers = vec![silent];
+    assert!(!fake.run("status").await.out.contains("old"));
 }

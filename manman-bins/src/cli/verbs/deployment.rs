@@ -56,7 +56,29 @@ async fn create(context: &mut Context, args: DeploymentCreate) -> Result<(), Fai
     context.screen.message(&made)?;
     let ports = host_ports(&made.port_bindings);
     let ports = if ports.is_empty() { ports } else { format!(", ports {ports}") };
-    context.screen.say(format!("created deployment {} ({}){ports}", made.name, made.server_game_config_id))
+    context
+        .screen
+        .say(format!("created deployment {} ({}){ports}", made.name, made.server_game_config_id))?;
+    match unlimited(context, config.id).await {
+        Some(text) => context.screen.say(text),
+        None => Ok(()),
+    }
+}
+
+/// What a game of this config may take all of, if it may.
+async fn unlimited(context: &Context, config_id: i64) -> Option<String> {
+    if context.screen.is_json() {
+        return None;
+    }
+    let request = v1::GetGameConfigRequest { config_id };
+    // The deployment is made: what cannot be told now is no failure.
+    let answer = context.client.call(request, async |mut api, request| api.get_game_config(request).await);
+    let limits = answer.await.ok()?.config?.body?.limits.unwrap_or_default();
+    let free = [("memory", limits.memory_bytes.is_none()), ("processors", limits.cpu_millis.is_none())];
+    let free: Vec<_> = free.iter().filter(|(_, is_free)| *is_free).map(|(what, _)| *what).collect();
+    (!free.is_empty()).then(|| {
+        format!("its config sets no limit for {}: a game may use all of the machine's", free.join(" and "))
+    })
 }
 
 fn asked(asked: &PortAsked) -> v1::PortRequest {

@@ -32,7 +32,9 @@ pub async fn start(context: &mut Context, args: &StartArgs) -> Result<(), Failur
     let session = answer.session.unwrap_or_default();
     if args.wait.no_wait {
         context.screen.message(&session)?;
-        return context.screen.say(format!("session {} of {} is asked for", session.session_id, found.name));
+        return context
+            .screen
+            .say(format!("start of session {} of {} requested", session.session_id, found.name));
     }
     let session = until(context, session, args.wait.timeout, |session| {
         session.state() == v1::SessionState::Running || is_end(session)
@@ -63,7 +65,7 @@ pub async fn stop(context: &mut Context, args: &StopArgs, how: How) -> Result<()
     let text = match (ended_before, is_end(&session)) {
         (true, _) => format!("{name} had ended before: {}", ending(&session)),
         (false, true) => format!("{name} has ended: {}", ending(&session)),
-        (false, false) => format!("{name} is asked to end"),
+        (false, false) => format!("stop of {name} requested"),
     };
     context.screen.message(&session)?;
     context.screen.say(text)
@@ -82,7 +84,7 @@ pub async fn restart(context: &mut Context, args: &RestartArgs) -> Result<(), Fa
     let name = called(found.id, &args.session);
     if args.wait.no_wait {
         context.screen.message(&session)?;
-        return context.screen.say(format!("{name} is asked to restart"));
+        return context.screen.say(format!("restart of {name} requested"));
     }
     let session = until(context, session, args.wait.timeout, |session| {
         is_end(session) || session.state() == v1::SessionState::Running && session.attempt > before

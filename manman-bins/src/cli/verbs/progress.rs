@@ -26,9 +26,13 @@ impl Progress {
         Self { begun: Instant::now(), shown: None }
     }
 
-    /// Shows where the session is.
-    pub fn at(&mut self, screen: &mut Screen, session: &v1::Session) -> Result<(), Failure> {
-        self.show(screen, describe(session))
+    /// Shows where the session is, and what it may be waiting for.
+    pub fn at(&mut self, screen: &mut Screen, session: &v1::Session, trouble: &str) -> Result<(), Failure> {
+        let mut text = describe(session);
+        if !trouble.is_empty() {
+            text.push_str(&format!(", {trouble}"));
+        }
+        self.show(screen, text)
     }
 
     /// Shows a text.
@@ -41,9 +45,14 @@ impl Progress {
         Ok(screen.write_err(line.as_bytes())?)
     }
 
-    /// Takes the line away.
-    pub fn done(self, screen: &mut Screen) -> Result<(), Failure> {
-        match self.shown {
+    /// Takes the line away, for good.
+    pub fn done(mut self, screen: &mut Screen) -> Result<(), Failure> {
+        self.clear(screen)
+    }
+
+    /// Takes the line away, for something else to be said.
+    pub fn clear(&mut self, screen: &mut Screen) -> Result<(), Failure> {
+        match self.shown.take() {
             Some(_) => Ok(screen.write_err(ERASE.as_bytes())?),
             None => Ok(()),
         }
@@ -79,15 +88,15 @@ mod tests {
         let (screen, shown) = Screen::captured();
         for (mut screen, expected) in [(screen, ""), (Screen::captured().0.terminal().json(), "")] {
             let mut progress = Progress::new();
-            progress.at(&mut screen, &session).unwrap();
+            progress.at(&mut screen, &session, "").unwrap();
             progress.done(&mut screen).unwrap();
             assert_eq!(shown.err(), expected);
         }
         let (screen, shown) = Screen::captured();
         let mut screen = screen.terminal();
         let mut progress = Progress::new();
-        progress.at(&mut screen, &session).unwrap();
-        progress.at(&mut screen, &session).unwrap();
+        progress.at(&mut screen, &session, "").unwrap();
+        progress.at(&mut screen, &session, "").unwrap();
         progress.done(&mut screen).unwrap();
         assert_eq!(shown.err(), format!("{ERASE}session 7: starting, pulling, 12 of 80 MB (0s){ERASE}"));
     }

@@ -1,5 +1,7 @@
 //! `server …`.
 
+use manman_core::model::Health;
+
 use super::{Context, find, names::Names, pages};
 use crate::{
     api::v1,
@@ -7,7 +9,7 @@ use crate::{
         client::new_key,
         failure::Failure,
         grammar::ServerCommand,
-        output::{Cell, Colour, Facts, Table, ago, lower, moment, needed_port, size},
+        output::{Cell, Colour, Facts, Table, ago, harmless, lower, moment, needed_port, size},
     },
 };
 
@@ -33,20 +35,59 @@ pub async fn run(context: &mut Context, command: ServerCommand) -> Result<(), Fa
     }
 }
 
-/// A server's status in its colour.
+/// A server's status in its colour, and whether it serves as it should.
 pub fn status_cell(server: &v1::Server) -> Cell {
     use v1::ServerStatus as Status;
+    let mut text = lower(server.status().as_str_name(), "SERVER_STATUS_");
     let colour = match server.status() {
+        Status::Online if !degraded_by(server).is_empty() => {
+            text.push_str(", degraded");
+            Some(Colour::Yellow)
+        }
         Status::Online => Some(Colour::Green),
         Status::Stale => Some(Colour::Red),
         Status::Offline | Status::Unspecified => None,
     };
-    Cell::coloured(lower(server.status().as_str_name(), "SERVER_STATUS_"), colour)
+    Cell::coloured(text, colour)
+}
+
+/// What keeps a server that is heard from serving as it should. What one said that fell
+/// silent since may be over.
+fn degraded_by(server: &v1::Server) -> Vec<String> {
+    match &server.health {
+        Some(health) if server.status() == v1::ServerStatus::Online => {
+            let v1::Health { engine_ok, warnings } = health.clone();
+            Health { engine_ok, warnings }.degraded_by()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// What keeps a server from doing what is asked of it, in a line; empty if nothing is known to.
+pub fn trouble(server: &v1::Server) -> String {
+    let status = lower(server.status().as_str_name(), "SERVER_STATUS_");
+    match degraded_by(server).first() {
+        _ if server.status() != v1::ServerStatus::Online => format!("server {} is {status}", server.name),
+        Some(warning) => format!("server {}: {}", server.name, harmless(warning)),
+        None => String::new(),
+    }
+}
+
+/// What is wrong with servers, a line each; nothing if all is well.
+pub fn complaints(servers: &[v1::Server]) -> String {
+    let mut text = String::new();
+    for server in servers {
+        for warning in degraded_by(server) {
+            text.push_str(&format!("{} is degraded: {}\n", server.name, harmless(&warning)));
+        }
+    }
+    text
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
     let servers = pages::servers(&context.client).await?;
-    let text = table(context, &servers).render(&context.screen, "no server has registered yet");
+    let mut text = table(context, &servers).render(&context.screen, "no server has registered yet");
+    text.push_str(&complaints(&servers));
     context.screen.message(&v1::ListServersResponse { servers, next_page_token: String::new() })?;
     context.screen.print(text)
 }
@@ -95,6 +136,7 @@ async fn show(context: &mut Context, server: &str) -> Result<(), Failure> {
         .fact("id", server.server_id)
         .fact("name", &server.name)
         .fact("status", status_cell(&server))
+        .each("degraded", degraded_by(&server))
         .fact("seen", ago(server.last_seen.as_ref(), context.clock.now()))
         .fact("environment", &server.environment)
         .fact("engine", &capacity.engine)

@@ -83,6 +83,11 @@ async fn show(context: &mut Context, session: &str) -> Result<(), Failure> {
         .maybe("ended", moment(session.ended_at.as_ref()))
         .each("last lines", &session.last_lines);
     context.screen.print(facts.render(&context.screen))?;
+    let attempts = attempts(&answer.attempts);
+    if !attempts.is_empty() {
+        let text = attempts.render(&context.screen, "");
+        context.screen.print(format!("\n{text}"))?;
+    }
     let mut table = Table::new(["WHEN", "STATE", "ATTEMPT", "WHY"]);
     for entry in &answer.timeline {
         table.row([
@@ -97,6 +102,31 @@ async fn show(context: &mut Context, session: &str) -> Result<(), Failure> {
     }
     let text = table.render(&context.screen, "");
     context.screen.print(format!("\n{text}"))
+}
+
+/// What ran, container by container.
+fn attempts(attempts: &[v1::Attempt]) -> Table {
+    let mut table = Table::new(["ATTEMPT", "STARTED", "ENDED", "EXIT", "IMAGE", "MANAGER", "WHY"]);
+    for attempt in attempts {
+        let when = |at| moment(at).unwrap_or_else(|| "-".to_owned());
+        let image = attempt.image_digest.as_deref().unwrap_or("-");
+        table.row([
+            attempt.attempt.into(),
+            when(attempt.started_at.as_ref()).into(),
+            when(attempt.ended_at.as_ref()).into(),
+            attempt.exit_code.map_or_else(|| "-".to_owned(), |code| code.to_string()).into(),
+            short(image).into(),
+            attempt.manager_version.as_deref().unwrap_or("-").into(),
+            attempt.reason.clone().unwrap_or_default().text.into(),
+        ]);
+    }
+    table
+}
+
+/// The beginning of a digest, as far as people compare it; JSON has all of it.
+fn short(digest: &str) -> &str {
+    let longest = "sha256:".len() + 12;
+    &digest[..digest.floor_char_boundary(longest)]
 }
 
 fn timeline_state(entry: &v1::TimelineEntry) -> String {

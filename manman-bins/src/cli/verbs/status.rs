@@ -53,8 +53,9 @@ pub async fn status(context: &mut Context) -> Result<(), Failure> {
     }
     let now = context.clock.now();
     let head = headline(&installation, now);
-    let servers_text =
+    let mut servers_text =
         server::table(context, &servers).render(&context.screen, "no server has registered yet");
+    servers_text.push_str(&server::complaints(&servers));
     let deployments_text = table(&rows, &servers, now)
         .render(&context.screen, "no deployments; create one: manman deployment create NAME --config CONFIG");
     context.screen.print(format!("{head}\n\n{servers_text}\n{deployments_text}"))

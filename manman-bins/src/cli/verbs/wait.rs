@@ -68,6 +68,8 @@ async fn watch(
     let begun = Instant::now();
     let mut lost_since = None;
     let mut away_since = None;
+    // What its server says is wrong, once the session has not moved for a while.
+    let mut trouble = String::new();
     loop {
         if arrived(&session) {
             return Ok(session);
@@ -77,7 +79,7 @@ async fn watch(
             Some(timeout) => timeout.saturating_sub(begun.elapsed()),
         };
         if left.is_zero() {
-            return Err(still(&session, begun.elapsed()));
+            return Err(still(&session, begun.elapsed(), &trouble));
         }
         if session.state() == v1::SessionState::Lost {
             if lost_since.get_or_insert_with(Instant::now).elapsed() >= LONGEST_LOST {
@@ -87,12 +89,21 @@ async fn watch(
             lost_since = None;
         }
         if away_since.is_none() {
-            progress.at(&mut context.screen, &session)?;
+            progress.at(&mut context.screen, &session, &trouble)?;
         }
         match ask(&context.client, &session, left.min(LONGEST_QUESTION)).await {
             Ok(now) => {
                 away_since = None;
+                let has_moved = now.revision != session.revision || now.progress != session.progress;
                 session = now;
+                let before = std::mem::take(&mut trouble);
+                if !has_moved {
+                    trouble = trouble_of(&context.client, session.server_id).await;
+                    if !trouble.is_empty() && trouble != before && !context.screen.is_json() {
+                        progress.clear(&mut context.screen)?;
+                        context.screen.mark(&trouble)?;
+                    }
+                }
             }
             Err(status) if is_lost(&status) => {
                 if away_since.get_or_insert_with(Instant::now).elapsed() >= LONGEST_OUTAGE {
@@ -122,9 +133,23 @@ async fn ask(client: &Client, seen: &v1::Session, wait: Duration) -> Result<v1::
     Ok(answer.session.unwrap_or_default())
 }
 
-fn still(session: &v1::Session, waited: Duration) -> Failure {
+/// What keeps a server from doing what is asked of it; empty if nothing is known to.
+async fn trouble_of(client: &Client, server_id: i64) -> String {
+    let request = v1::GetServerRequest { server_id };
+    let call = async |mut api: crate::cli::client::Api, request| api.get_server(request).await;
+    // Only to say more: whoever waits does so without it.
+    match client.call_once(request, ANSWER_WITHIN, call).await {
+        Ok(answer) => answer.server.map(|server| super::server::trouble(&server)).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+fn still(session: &v1::Session, waited: Duration, trouble: &str) -> Failure {
     let state = lower(session.state().as_str_name(), "SESSION_STATE_");
-    Failure::failed(format!("session {} is still {state} after {}", session.session_id, span(waited)))
+    let failure =
+        Failure::failed(format!("session {} is still {state} after {}", session.session_id, span(waited)));
+    let failure = if trouble.is_empty() { failure } else { failure.cause(trouble) };
+    failure
         .remedy(format!(
             "What was asked for goes on; look again: manman session show {}.",
             session.session_id

@@ -5,15 +5,19 @@ use std::{
     time::Duration,
 };
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::outbox::Outbox;
 use crate::{
     clock::Timestamp,
-    error::Result,
+    error::{Error, ErrorKind, Result},
     id::{ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId},
-    model::{Deployment, Game, GameConfig, Port, Protocol, Session, session::TimelineEntry},
+    model::{
+        Deployment, Game, GameConfig, Port, Protocol, Session,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Actor, AuditEntry, CommandRecord, DeedError, RefusedReports, Source, Write,
         decide::{Change, Post, Presence},
@@ -29,6 +33,7 @@ const INBOX_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 pub(super) struct Held {
     pub session: Session,
     pub timeline: Vec<TimelineEntry>,
+    pub attempts: BTreeMap<u32, Attempt>,
     /// The latest report that was applied to it.
     pub last: Option<(Epoch, i64)>,
 }
@@ -77,6 +82,18 @@ pub(super) struct Books {
     random: fastrand::Rng,
 }
 
+impl Held {
+    /// Adds what was learnt of an attempt; `false` if it was known.
+    pub fn learn(&mut self, attempt: Attempt) -> bool {
+        let number = attempt.number;
+        let before = self.attempts.get(&number).cloned();
+        let after = before.clone().unwrap_or_else(|| Attempt::new(number)).or(attempt);
+        let is_news = before.as_ref() != Some(&after);
+        self.attempts.insert(number, after);
+        is_news
+    }
+}
+
 impl Books {
     pub fn new(seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -115,8 +132,12 @@ impl Books {
         uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
     }
 
-    /// What the first deed under this key returned, if there was one.
-    pub fn recall(&mut self, write: &Write, now: Timestamp) -> Result<Option<Value>, DeedError> {
+    /// What was noted of the first deed under this key, if there was one.
+    pub fn recall<T: DeserializeOwned>(
+        &mut self,
+        write: &Write,
+        now: Timestamp,
+    ) -> Result<Option<T>, DeedError> {
         while let Some((at, _)) = self.keys_by_age.front()
             && now.since(*at) >= Write::KEY_KEPT
         {
@@ -128,7 +149,12 @@ impl Books {
         given.validate()?;
         match self.keys.get(&(write.actor.clone(), given.rpc, given.key.clone())) {
             None => Ok(None),
-            Some(used) if used.request == given.request => Ok(Some(used.answer.clone())),
+            Some(used) if used.request == given.request => {
+                let answer = serde_json::from_value(used.answer.clone()).map_err(|error| {
+                    Error::new(ErrorKind::Corrupt, "recall", "an answer does not read back").because(error)
+                })?;
+                Ok(Some(answer))
+            }
             Some(_) => Err(DeedError::IdempotencyMismatch { key: given.key.clone(), rpc: given.rpc }),
         }
     }
@@ -177,7 +203,7 @@ impl Books {
 
     /// Writes what `change` made of a session, tells other systems, and hints to its host.
     pub fn keep(&mut self, change: Change, hint: Option<Command>, now: Timestamp) -> Result<Session> {
-        let Change { session, entries, events } = change;
+        let Change { session, entries, events, attempt: _ } = change;
         let mut leaving = Vec::new();
         if let Some(hint) = hint {
             let id = self.uuid(now);
@@ -198,6 +224,7 @@ impl Books {
         let held = self.sessions.entry(session.id).or_insert_with(|| Held {
             session: session.clone(),
             timeline: Vec::new(),
+            attempts: BTreeMap::new(),
             last: None,
         });
         held.session = session.clone();

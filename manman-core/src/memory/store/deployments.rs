@@ -16,8 +16,7 @@ impl DeploymentStore for MemoryStore {
     async fn deployment_create(&self, new: &NewDeployment, write: &Write) -> Result<Deployment, DeedError> {
         self.deed(|books, now| {
             if let Some(answer) = books.recall(write, now)? {
-                let id = SgcId(answer.as_i64().unwrap_or_default());
-                return books.deployments.get(&id).cloned().ok_or_else(|| missing("deployment", id));
+                return Ok(answer);
             }
             text::check_labels("labels", &new.labels)?;
             if !books.servers.contains_key(&new.server) {
@@ -47,13 +46,17 @@ impl DeploymentStore for MemoryStore {
                 created_at: now,
             };
             books.deployments.insert(id, deployment.clone());
-            books.sign(write, "deployment_create", format!("deployment {id}"), json!(id), now);
+            books.sign(write, "deployment_create", format!("deployment {id}"), json!(deployment), now);
             Ok(deployment)
         })
     }
 
     async fn deployment_get(&self, id: SgcId) -> Result<Option<Deployment>> {
         Ok(self.read(|books| books.deployments.get(&id).cloned()))
+    }
+
+    async fn deployment_by_name(&self, name: &str) -> Result<Option<Deployment>> {
+        Ok(self.read(|books| books.deployments.values().find(|it| it.name.as_str() == name).cloned()))
     }
 
     async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>> {
@@ -63,7 +66,7 @@ impl DeploymentStore for MemoryStore {
 
     async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {
         self.deed(|books, now| {
-            if books.recall(write, now)?.is_some() {
+            if books.recall::<()>(write, now)?.is_some() {
                 return Ok(());
             }
             if !books.deployments.contains_key(&id) {

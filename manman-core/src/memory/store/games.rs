@@ -16,8 +16,7 @@ impl GameStore for MemoryStore {
     async fn game_create(&self, new: &NewGame, write: &Write) -> Result<Game, DeedError> {
         self.deed(|books, now| {
             if let Some(answer) = books.recall(write, now)? {
-                let id = GameId(answer.as_i64().unwrap_or_default());
-                return books.games.get(&id).cloned().ok_or_else(|| missing("game", id));
+                return Ok(answer);
             }
             new.validate()?;
             if books.games.values().any(|game| game.name == new.name) {
@@ -32,7 +31,7 @@ impl GameStore for MemoryStore {
                 created_at: now,
             };
             books.games.insert(game.id, game.clone());
-            books.sign(write, "game_create", format!("game {}", game.id), json!(game.id), now);
+            books.sign(write, "game_create", format!("game {}", game.id), json!(game), now);
             Ok(game)
         })
     }
@@ -41,13 +40,17 @@ impl GameStore for MemoryStore {
         Ok(self.read(|books| books.games.get(&id).cloned()))
     }
 
+    async fn game_by_name(&self, name: &str) -> Result<Option<Game>> {
+        Ok(self.read(|books| books.games.values().find(|game| game.name.as_str() == name).cloned()))
+    }
+
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>> {
         Ok(self.read(|books| super::page_of(&books.games, page, |_| true)))
     }
 
     async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
         self.deed(|books, now| {
-            if books.recall(write, now)?.is_some() {
+            if books.recall::<()>(write, now)?.is_some() {
                 return Ok(());
             }
             if !books.games.contains_key(&id) {
@@ -66,8 +69,7 @@ impl GameStore for MemoryStore {
     async fn config_create(&self, new: &NewConfig, write: &Write) -> Result<GameConfig, DeedError> {
         self.deed(|books, now| {
             if let Some(answer) = books.recall(write, now)? {
-                let id = ConfigId(answer.as_i64().unwrap_or_default());
-                return books.configs.get(&id).cloned().ok_or_else(|| missing("config", id));
+                return Ok(answer);
             }
             new.body.validate()?;
             if !books.games.contains_key(&new.game) {
@@ -85,13 +87,20 @@ impl GameStore for MemoryStore {
                 created_at: now,
             };
             books.configs.insert(config.id, config.clone());
-            books.sign(write, "config_create", format!("config {}", config.id), json!(config.id), now);
+            books.sign(write, "config_create", format!("config {}", config.id), json!(config), now);
             Ok(config)
         })
     }
 
     async fn config_get(&self, id: ConfigId) -> Result<Option<GameConfig>> {
         Ok(self.read(|books| books.configs.get(&id).cloned()))
+    }
+
+    async fn config_by_name(&self, game: Option<GameId>, name: &str) -> Result<Vec<GameConfig>> {
+        Ok(self.read(|books| {
+            let named = books.configs.values().filter(|config| config.name.as_str() == name);
+            named.filter(|config| game.is_none_or(|game| config.game == game)).cloned().collect()
+        }))
     }
 
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>> {
@@ -101,7 +110,7 @@ impl GameStore for MemoryStore {
 
     async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {
         self.deed(|books, now| {
-            if books.recall(write, now)?.is_some() {
+            if books.recall::<()>(write, now)?.is_some() {
                 return Ok(());
             }
             if !books.configs.contains_key(&id) {

@@ -57,8 +57,8 @@ impl ServerStore for MemoryStore {
             else {
                 return Ok(Applied::Fenced);
             };
-            let same = before.server.capacity == beat.capacity;
             let (after, event) = decide::beaten(before, beat, now);
+            let same = before.server.capacity == after.server.capacity;
             let told = event.is_some();
             books.keep_server(after, event, now)?;
             Ok(if same && !told { Applied::Same } else { Applied::Changed })
@@ -107,7 +107,7 @@ impl ServerStore for MemoryStore {
     async fn server_abandon(&self, id: ServerId, write: &Write) -> Result<Vec<SessionId>, DeedError> {
         self.deed(|books, now| {
             if let Some(answer) = books.recall(write, now)? {
-                return Ok(serde_json::from_value(answer).unwrap_or_default());
+                return Ok(answer);
             }
             let presence = books.servers.get(&id).ok_or_else(|| missing("server", id))?;
             if presence.server.status == ServerStatus::Online {

@@ -14,7 +14,10 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, ServerId, SessionId, SgcId},
-    model::{ConsoleLine, DeploymentStatus, Session, State, session::TimelineEntry},
+    model::{
+        ConsoleLine, DeploymentStatus, Session, State,
+        session::{Attempt, TimelineEntry},
+    },
     store::{
         Applied, CommandRecord, CommandState, CommandStore, DeedError, IllegalReport, Page, RefusedReport,
         RefusedReports, SessionFilter, SessionStore, Source, StartOutcome, WantChange, Write,
@@ -87,10 +90,11 @@ impl Books {
         }
         match decide::apply(&held.session, report, now) {
             Err(rejected) => Ok(self.refuse(source, report, rejected.into(), now)),
-            Ok(change) => {
+            Ok(mut change) => {
                 held.last = held.last.max(Some((source.epoch, source.sequence)));
+                let learnt = change.attempt.take().is_some_and(|attempt| held.learn(attempt));
                 if change.session == held.session {
-                    return Ok(Applied::Same);
+                    return Ok(if learnt { Applied::Changed } else { Applied::Same });
                 }
                 self.keep(change, None, now)?;
                 Ok(Applied::Changed)
@@ -108,8 +112,7 @@ impl SessionStore for MemoryStore {
         write: &Write,
     ) -> Result<StartOutcome, DeedError> {
         self.deed(|books, now| {
-            if let Some(answer) = books.recall(write, now)? {
-                let id = SessionId(answer.as_i64().unwrap_or_default());
+            if let Some(id) = books.recall(write, now)? {
                 let session = books.session(id).ok_or_else(|| missing("session", id))?;
                 return Ok(StartOutcome { session, repeated: true });
             }
@@ -138,7 +141,7 @@ impl SessionStore for MemoryStore {
         write: &Write,
     ) -> Result<Session, DeedError> {
         self.deed(|books, now| {
-            let known = books.recall(write, now)?.is_some();
+            let known = books.recall::<SessionId>(write, now)?.is_some();
             let session = books.session(id).ok_or_else(|| missing("session", id))?;
             if known {
                 return Ok(session);
@@ -181,12 +184,23 @@ impl SessionStore for MemoryStore {
         Ok(self.read(|books| books.live_of(server)))
     }
 
+    async fn session_live_count(&self) -> Result<usize> {
+        Ok(self.read(|books| books.live.len()))
+    }
+
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {
         Ok(self.read(|books| books.latest.get(&sgc).and_then(|id| books.session(*id))))
     }
 
     async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>> {
         Ok(self.read(|books| books.sessions.get(&id).map(|held| held.timeline.clone()).unwrap_or_default()))
+    }
+
+    async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>> {
+        Ok(self.read(|books| {
+            let held = books.sessions.get(&id);
+            held.map(|held| held.attempts.values().cloned().collect()).unwrap_or_default()
+        }))
     }
 
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {
@@ -241,8 +255,7 @@ impl CommandStore for MemoryStore {
         write: &Write,
     ) -> Result<CommandRecord, DeedError> {
         self.deed(|books, now| {
-            if let Some(answer) = books.recall(write, now)? {
-                let id: Uuid = serde_json::from_value(answer).unwrap_or_default();
+            if let Some(id) = books.recall::<Uuid>(write, now)? {
                 return books.commands.get(&id).cloned().ok_or_else(|| missing("command", id));
             }
             let target = books.session(session).ok_or_else(|| missing("session", session))?;

@@ -174,6 +174,58 @@ impl Session {
     }
 }
 
+/// What is on record of one attempt of a session: what exactly ran, and how it ended. What
+/// nobody reported is absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The digest of the image that ran.
+    pub image_digest: Option<String>,
+    /// The hash of the rendered spec, keyed with the installation's secret.
+    pub spec_hash: Option<String>,
+    /// The version of the host manager that saw it run.
+    pub manager_version: Option<String>,
+    /// When its game was first seen running.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Its exit code.
+    pub exit_code: Option<i32>,
+    /// Why it ended.
+    pub reason: Option<Reason>,
+}
+
+impl Attempt {
+    /// One of which nothing else is known.
+    pub fn new(number: u32) -> Self {
+        Self {
+            number,
+            image_digest: None,
+            spec_hash: None,
+            manager_version: None,
+            started_at: None,
+            ended_at: None,
+            exit_code: None,
+            reason: None,
+        }
+    }
+
+    /// The same, with what `later` adds; what is on record stands.
+    pub fn or(self, later: Self) -> Self {
+        Self {
+            number: self.number,
+            image_digest: self.image_digest.or(later.image_digest),
+            spec_hash: self.spec_hash.or(later.spec_hash),
+            manager_version: self.manager_version.or(later.manager_version),
+            started_at: self.started_at.or(later.started_at),
+            ended_at: self.ended_at.or(later.ended_at),
+            exit_code: self.exit_code.or(later.exit_code),
+            reason: self.reason.or(later.reason),
+        }
+    }
+}
+
 /// An entry of a session's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineEntry {

@@ -19,7 +19,7 @@ use crate::{
     clock::Timestamp,
     model::{
         Reason, Session, State,
-        session::{TimelineEntry, Transition},
+        session::{Attempt, TimelineEntry, Transition},
     },
     wire::{ExternalEvent, ExternalKind},
 };
@@ -31,6 +31,8 @@ pub struct Change {
     pub session: Session,
     /// What is to be added to its timeline.
     pub entries: Vec<TimelineEntry>,
+    /// What was learnt of one of its attempts.
+    pub attempt: Option<Attempt>,
     /// What other systems are to be told.
     pub events: Vec<ExternalEvent>,
 }
@@ -38,7 +40,7 @@ pub struct Change {
 impl Change {
     /// No change of `session` yet.
     fn of(session: &Session) -> Self {
-        Self { session: session.clone(), entries: Vec::new(), events: Vec::new() }
+        Self { session: session.clone(), entries: Vec::new(), attempt: None, events: Vec::new() }
     }
 
     /// Takes the session where `transition` leads, with its timeline and events.
@@ -119,6 +121,11 @@ impl Change {
             reason: reason.clone(),
         });
     }
+}
+
+/// At most `max` bytes of `text`, without NUL, which not every database keeps.
+fn cut(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].replace('\0', " ")
 }
 
 /// A session for the tests of these decisions.

@@ -1,13 +1,13 @@
 //! What a host's report makes of a session.
 
-use super::Change;
+use super::{Change, cut};
 use crate::{
     clock::Timestamp,
     id::Epoch,
     model::{
         Phase, Reason, Session, State, Want,
         reason::ReasonCode,
-        session::{Event, Rejected},
+        session::{Attempt, Event, Rejected},
     },
     store::Source,
     wire::{End, SessionReport},
@@ -39,25 +39,41 @@ pub fn apply(session: &Session, report: &SessionReport, now: Timestamp) -> Resul
             }
             Ok(change)
         }
-        SessionReport::Running { attempt, started_at, .. } => {
+        SessionReport::Running { attempt, started_at, image_digest, spec_hash, manager_version, .. } => {
             let mut change = heard(session, Event::Running { attempt: *attempt }, None, now)?;
             let possible = (*started_at).clamp(session.created_at.min(now), now);
             change.session.started_at.get_or_insert(possible);
             if change.session.state == State::Running {
                 change.session.exit_code = None;
             }
+            change.attempt = Some(Attempt {
+                image_digest: word(image_digest),
+                spec_hash: word(spec_hash),
+                manager_version: word(manager_version),
+                started_at: Some(possible),
+                ..Attempt::new(*attempt)
+            });
             Ok(change)
         }
         SessionReport::AttemptEnded { attempt, exit_code, reason, .. } => {
+            let known = Attempt {
+                ended_at: Some(now),
+                exit_code: *exit_code,
+                reason: Some(bounded(reason)),
+                ..Attempt::new(*attempt)
+            };
             if session.attempt > *attempt && !session.state.is_end() {
                 // A later attempt is on record, and with it that this one has ended.
-                return Ok(Change::of(session));
+                return Ok(Change { attempt: Some(known), ..Change::of(session) });
             }
-            let next = Event::Starting { attempt: attempt.saturating_add(1), phase: Phase::Backoff };
+            // Only what the restart policy does is waited for.
+            let phase = if reason.code == ReasonCode::Restarted { Phase::Accepted } else { Phase::Backoff };
+            let next = Event::Starting { attempt: attempt.saturating_add(1), phase };
             let transition = session.standing().after(next)?;
             let mut change = Change::of(session);
             change.session.attempt = session.attempt.max(*attempt);
             change.session.exit_code = *exit_code;
+            change.attempt = Some(known);
             change.walk(&transition, &bounded(reason), now);
             stop_again(change, now)
         }
@@ -119,6 +135,13 @@ fn ended(session: &Session, report: &SessionReport, now: Timestamp) -> Result<Ch
     change.session.exit_code = *exit_code;
     change.session.out_of_memory = *out_of_memory;
     change.session.last_lines = tail(last_lines);
+    // None where it never came to an attempt.
+    change.attempt = (*attempt >= 1).then(|| Attempt {
+        ended_at: change.session.ended_at,
+        exit_code: *exit_code,
+        reason: Some(bounded(reason)),
+        ..Attempt::new(*attempt)
+    });
     let mut transition = transition;
     transition.to.attempt = change.session.attempt;
     change.walk(&transition, &bounded(reason), now);
@@ -132,13 +155,9 @@ fn tail(lines: &[String]) -> Vec<String> {
     last.iter().map(|line| cut(line, longest)).collect()
 }
 
-/// At most `max` bytes of `text`, without NUL, which not every database keeps.
-fn cut(text: &str, max: usize) -> String {
-    let mut end = text.len().min(max);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].replace('\0', " ")
+/// A digest, a hash or a version that was said.
+fn word(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| cut(text, 255))
 }
 
 /// What comes over the wire is bounded again.

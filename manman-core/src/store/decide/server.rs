@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::cut;
 use crate::{
     clock::Timestamp,
     id::{Epoch, ServerId},
-    model::{Labels, Server, ServerStatus, text},
+    model::{Health, Labels, Server, ServerStatus, text},
     store::{DeedError, Registration},
     wire::{Beat, ExternalEvent, ExternalKind, HostReport},
 };
@@ -20,7 +21,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    fn become_(mut self, status: ServerStatus, event: ExternalKind) -> (Self, Option<ExternalEvent>) {
+    fn into_status(mut self, status: ServerStatus, event: ExternalKind) -> (Self, Option<ExternalEvent>) {
         let changed = self.server.status != status;
         self.server.status = status;
         let event = changed.then(|| ExternalEvent::Host { event, name: self.server.name.to_string() });
@@ -30,7 +31,7 @@ impl Presence {
     fn online(mut self, now: Timestamp) -> (Self, Option<ExternalEvent>) {
         self.server.last_seen = Some(now);
         self.away_until = None;
-        self.become_(ServerStatus::Online, ExternalKind::HostOnline)
+        self.into_status(ServerStatus::Online, ExternalKind::HostOnline)
     }
 }
 
@@ -61,6 +62,7 @@ pub fn registered(
         last_seen: None,
         environment: hello.environment.clone(),
         capacity: hello.capacity.clone(),
+        health: None,
         public_address: hello.public_address.clone(),
         epoch: Epoch(known.map_or(0, |server| server.epoch.0) + 1),
         machine_id: hello.machine_id.clone(),
@@ -75,6 +77,11 @@ pub fn registered(
 pub fn beaten(before: &Presence, beat: &Beat, now: Timestamp) -> (Presence, Option<ExternalEvent>) {
     let mut after = before.clone();
     after.server.capacity = beat.capacity.clone();
+    let warnings = beat.warnings.iter().take(Health::WARNINGS);
+    after.server.health = Some(Health {
+        engine_ok: beat.engine_ok,
+        warnings: warnings.map(|warning| cut(warning, Health::WARNING_BYTES)).collect(),
+    });
     // The last beats of a host that goes away travel beside its word and may come after it.
     if after.away_until.is_some_and(|until| now < until) {
         after.server.last_seen = Some(now);
@@ -91,7 +98,7 @@ pub fn reported(before: &Presence, report: &HostReport, now: Timestamp) -> (Pres
         HostReport::GoingAway { seconds } => {
             after.server.last_seen = Some(now);
             after.away_until = Some(now.plus(Duration::from_secs(u64::from(*seconds))));
-            after.become_(ServerStatus::Offline, ExternalKind::HostOffline)
+            after.into_status(ServerStatus::Offline, ExternalKind::HostOffline)
         }
     }
 }
@@ -108,7 +115,7 @@ pub fn is_silent(presence: &Presence, cutoff: Timestamp, now: Timestamp) -> bool
 
 /// A silent server.
 pub fn silenced(before: &Presence) -> (Presence, Option<ExternalEvent>) {
-    Presence { away_until: None, ..before.clone() }.become_(ServerStatus::Stale, ExternalKind::HostStale)
+    Presence { away_until: None, ..before.clone() }.into_status(ServerStatus::Stale, ExternalKind::HostStale)
 }
 
 #[cfg(test)]
@@ -169,6 +176,22 @@ mod tests {
         assert!(is_silent(&crossed, at(150), at(160)));
         let (back, _) = reported(&crossed, &HostReport::Online, at(120));
         assert_eq!((back.server.status, back.away_until), (ServerStatus::Online, None));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_host_is_that_of_its_latest_beat() {
+        let server = fresh();
+        assert_eq!(server.server.health, None);
+        let long = "x\0".repeat(Health::WARNING_BYTES);
+        let beat = Beat { warnings: vec![long; 2 * Health::WARNINGS], ..Beat::default() };
+        let (ill, _) = beaten(&server, &beat, at(101));
+        let health = ill.server.health.clone().unwrap();
+        assert_eq!(health.warnings.len(), Health::WARNINGS);
+        assert!(health.warnings.iter().all(|it| it.len() == Health::WARNING_BYTES && !it.contains('\0')));
+        let (silent, _) = beaten(&ill, &Beat::default(), at(102));
+        assert_eq!(silent.server.health.unwrap().degraded_by(), ["the engine does not answer"]);
+        let (well, _) = beaten(&ill, &Beat { engine_ok: true, ..Beat::default() }, at(103));
+        assert_eq!(well.server.health.unwrap().degraded_by(), Vec::<String>::new());
     }
 
     #[test]

@@ -105,6 +105,14 @@ impl Ground {
         (welcomed, self.get(session.id).await)
     }
 
+    /// A command for a running game that nobody has answered for.
+    #[cfg(test)]
+    pub(crate) async fn input(&self, name: &str) -> crate::store::CommandRecord {
+        let (_, session) = self.running(name).await;
+        let line = "save".parse().expect("a line");
+        self.store.command_input(session.id, &line, VALID, &write()).await.expect("its game runs")
+    }
+
     pub(super) async fn start(&self, sgc: SgcId) -> Session {
         let started = self.store.session_start(sgc, VALID, &write()).await.expect("the slot is free");
         assert!(!started.repeated);
@@ -229,7 +237,14 @@ pub(super) fn phase(session: SessionId, attempt: u32, phase: Phase) -> SessionRe
 
 pub(super) fn running(session: SessionId, attempt: u32) -> SessionReport {
     let started_at = Timestamp::from_micros(0);
-    SessionReport::Running { session, attempt, started_at, image_digest: "sha256:0".to_owned() }
+    SessionReport::Running {
+        session,
+        attempt,
+        started_at,
+        image_digest: "sha256:0".to_owned(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 pub(super) fn ended(session: SessionId, attempt: u32, end: End, exit_code: Option<i32>) -> SessionReport {

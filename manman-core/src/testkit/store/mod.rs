@@ -33,6 +33,7 @@ macro_rules! store_conformance {
             each_registration_fences_the_one_before,
             another_machine_waits_or_takes_over,
             a_beat_brings_a_server_back,
+            what_a_beat_says_is_wrong_is_kept_until_the_next,
             a_sweep_finds_who_fell_silent,
             who_goes_away_is_not_silent_before_that_is_over,
             a_word_about_itself_counts_once,
@@ -65,6 +66,7 @@ macro_rules! store_conformance {
         );
         $crate::store_conformance!(@module $fresh, reports:
             a_life_is_told_from_start_to_end,
+            each_attempt_stays_on_record,
             what_was_jumped_over_is_not_seen,
             a_report_counts_once,
             an_older_report_does_not_win,
@@ -87,6 +89,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@module $fresh, keys:
             a_lost_reply_and_its_repetition_are_one_deed,
             every_write_may_be_repeated,
+            a_repetition_after_a_deletion_gets_the_first_answer,
             a_key_is_for_one_request,
             a_refused_request_uses_up_no_key,
             a_key_is_forgotten_after_a_day,

@@ -50,7 +50,14 @@ async fn report(fixture: &impl UplinkFixture, me: HostIdentity, sequence: i64, r
 
 fn running(session: SessionId) -> SessionReport {
     let started_at = Timestamp::default();
-    SessionReport::Running { session, attempt: 1, started_at, image_digest: "sha256:1".to_owned() }
+    SessionReport::Running {
+        session,
+        attempt: 1,
+        started_at,
+        image_digest: "sha256:1".to_owned(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 fn ended(session: SessionId) -> SessionReport {

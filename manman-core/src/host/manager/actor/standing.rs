@@ -42,6 +42,8 @@ impl Actor {
                 attempt: number,
                 started_at: attempt.started_at.unwrap_or_default(),
                 image_digest: attempt.image_digest.clone(),
+                spec_hash: memory.spec.as_ref().map(|spec| spec.hash.clone()).unwrap_or_default(),
+                manager_version: env!("CARGO_PKG_VERSION").to_owned(),
             }),
             // One that is seen to run, or to have run, is not starting, whatever was noted.
             Stage::Begun | Stage::Starting => match &self.seen {

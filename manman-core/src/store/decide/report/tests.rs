@@ -18,7 +18,14 @@ fn running(attempt: u32) -> SessionReport {
 }
 
 fn running_since(attempt: u32, started_at: Timestamp) -> SessionReport {
-    SessionReport::Running { session: SessionId(1), attempt, started_at, image_digest: "sha256:0".into() }
+    SessionReport::Running {
+        session: SessionId(1),
+        attempt,
+        started_at,
+        image_digest: "sha256:0".into(),
+        spec_hash: "5bec".to_owned(),
+        manager_version: "0.1.0".to_owned(),
+    }
 }
 
 fn attempt_ended(attempt: u32) -> SessionReport {
@@ -198,4 +205,13 @@ fn an_older_report_does_not_win() {
     assert!(!is_outdated(&running(1), source(3, 1), last));
     assert!(!is_outdated(&ended(End::Crashed, None), source(2, 4), last));
     assert!(!is_outdated(&running(1), source(1, 1), None));
+}
+
+#[test]
+fn a_restart_by_hand_waits_for_nothing() {
+    let reason = Reason::new(ReasonCode::Restarted, "restart requested by alice");
+    let report =
+        SessionReport::AttemptEnded { session: SessionId(1), attempt: 1, exit_code: Some(0), reason };
+    let session = apply(&at(State::Running, 1), &report, NOW).unwrap().session;
+    assert_eq!((session.state, session.phase, session.attempt), (State::Starting, Some(Phase::Accepted), 2));
 }

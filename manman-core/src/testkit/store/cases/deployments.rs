@@ -24,6 +24,8 @@ pub async fn ports_are_taken_all_or_none(ground: &Ground) {
     let held: Vec<u16> = first.ports.iter().map(|binding| binding.host_port.get()).collect();
     assert_eq!(held, [4001, 4000]);
     assert_eq!(store.deployment_get(first.id).await.unwrap(), Some(first.clone()));
+    assert_eq!(store.deployment_by_name("first").await.unwrap(), Some(first.clone()));
+    assert_eq!(store.deployment_by_name("second").await.unwrap(), None);
     assert_eq!((first.status, first.created_at), (DeploymentStatus::Active, ground.now()));
 
     let error = refused(create("second", server, Number(port(5000)), Number(port(4001))).await);

@@ -36,12 +36,22 @@ pub async fn names_are_taken_once(ground: &Ground) {
 
     store.config_create(&new_config(one, "small", &[]), &write()).await.unwrap();
     store.config_create(&new_config(other, "small", &[]), &write()).await.unwrap();
+    assert_eq!(store.game_by_name("one").await.unwrap().map(|game| game.id), Some(one));
+    assert_eq!(store.game_by_name("One").await.unwrap(), None);
+    let games = async |game, name| {
+        let named = store.config_by_name(game, name).await.unwrap();
+        named.into_iter().map(|config| config.game).collect::<Vec<_>>()
+    };
+    assert_eq!(games(None, "small").await, [one, other]);
+    assert_eq!(games(Some(other), "small").await, [other]);
+    assert_eq!(games(None, "Small").await, []);
     let error = refused(store.config_create(&new_config(one, "small", &[]), &write()).await);
     assert!(matches!(error, DeedError::NameTaken { noun: "config", .. }), "{error:?}");
 
     // What is deleted gives its name back.
     let empty = ground.game("empty").await;
     store.game_delete(empty, &write()).await.unwrap();
+    assert_eq!(store.game_by_name("empty").await.unwrap(), None);
     assert_ne!(ground.game("empty").await, empty);
 }
 

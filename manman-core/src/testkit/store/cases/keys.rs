@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::ground::{Ground, STOP, VALID, keyed, new_config, new_deployment, new_game, refused, write};
+use super::ground::{Ground, STOP, VALID, keyed, new_config, new_deployment, new_game, port, refused, write};
 use crate::{
-    model::{State, Want},
+    model::{PortAsk, State, Want},
     store::{Actor, DeedError, Page, WantChange, Write},
 };
 
-/// "A write whose idempotency key was used by the same caller for the same RPC returns what
-/// the first one returned, if the request is the same".
+/// "A write whose idempotency key was used by the same caller for the same RPC changes
+/// nothing …; of a session or command it returns where that is now."
 pub async fn a_lost_reply_and_its_repetition_are_one_deed(ground: &Ground) {
     let store = &ground.store;
     let (_, deployment) = ground.deployment("box").await;
@@ -64,7 +64,29 @@ pub async fn every_write_may_be_repeated(ground: &Ground) {
     assert_eq!(ground.get(session.id).await.state, State::Crashed);
 }
 
-/// "is [`DeedError::IdempotencyMismatch`] otherwise"; a key belongs to one caller and RPC.
+/// "and returns what the first one returned, also when that is deleted since".
+pub async fn a_repetition_after_a_deletion_gets_the_first_answer(ground: &Ground) {
+    let store = &ground.store;
+    let host = ground.server("box").await;
+    let write = keyed("Create", "k", 1);
+    let game = store.game_create(&new_game("openttd"), &write).await.unwrap();
+    let (new, keyed_config) = (new_config(game.id, "small", &[3979]), keyed("CreateConfig", "k", 1));
+    let config = store.config_create(&new, &keyed_config).await.unwrap();
+    let ask = PortAsk::Number(port(3979));
+    let town = new_deployment("town", host.server, config.id, &[(3979, ask)]);
+    let keyed_town = keyed("Deploy", "k", 1);
+    let deployment = store.deployment_create(&town, &keyed_town).await.unwrap();
+    store.deployment_delete(deployment.id, &self::write()).await.unwrap();
+    store.config_delete(config.id, &self::write()).await.unwrap();
+    store.game_delete(game.id, &self::write()).await.unwrap();
+    assert_eq!(store.game_create(&new_game("openttd"), &write).await.unwrap(), game);
+    assert_eq!(store.config_create(&new, &keyed_config).await.unwrap(), config);
+    assert_eq!(store.deployment_create(&town, &keyed_town).await.unwrap(), deployment);
+    assert_eq!(store.server_ports(host.server).await.unwrap(), []);
+    assert_eq!(store.game_list(Page::first(9)).await.unwrap(), []);
+}
+
+/// "It is [`DeedError::IdempotencyMismatch`] if the request is another"; a key belongs to one caller and RPC.
 pub async fn a_key_is_for_one_request(ground: &Ground) {
     let store = &ground.store;
     store.game_create(&new_game("one"), &keyed("CreateGame", "k", 1)).await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ground::{Ground, STALE, STOP, ended, events_of, older, phase, running, write};
 use crate::{
     id::{AttemptId, SessionId},
-    model::{Phase, Reason, Session, State, reason::ReasonCode},
+    model::{Phase, Reason, Session, State, reason::ReasonCode, session::Attempt},
     store::{Applied, IllegalReport, Source},
     wire::{End, ExternalKind, SessionReport},
 };
@@ -67,6 +67,54 @@ pub async fn a_life_is_told_from_start_to_end(ground: &Ground) {
         ]
     );
     assert!(timeline.iter().all(|entry| !entry.not_seen));
+}
+
+/// "with … what it says of an attempt, of which the first word stands."
+pub async fn each_attempt_stays_on_record(ground: &Ground) {
+    let store = &ground.store;
+    let (host, session) = ground.session("box").await;
+    let id = session.id;
+    let attempts = async || store.session_attempts(id).await.unwrap();
+    assert_eq!(attempts().await, []);
+    ground.report(host, phase(id, 1, Phase::Creating)).await;
+    assert_eq!(attempts().await, [], "nothing of it runs yet");
+    ground.pass(Duration::from_secs(1));
+    let began = ground.now();
+    ground.report(host, running(id, 1)).await;
+    let runs = Attempt {
+        image_digest: Some("sha256:0".to_owned()),
+        spec_hash: Some("5bec".to_owned()),
+        manager_version: Some("0.1.0".to_owned()),
+        // The host's clock is far off.
+        started_at: Some(session.created_at),
+        ..Attempt::new(1)
+    };
+    assert_eq!(attempts().await, std::slice::from_ref(&runs));
+    let again = Reason::new(ReasonCode::Exited, "exit code 3");
+    let over = |attempt| SessionReport::AttemptEnded {
+        session: id,
+        attempt,
+        exit_code: Some(3),
+        reason: again.clone(),
+    };
+    ground.report(host, over(1)).await;
+    let first = Attempt { ended_at: Some(began), exit_code: Some(3), reason: Some(again.clone()), ..runs };
+    assert_eq!(attempts().await, std::slice::from_ref(&first));
+
+    // That the second one ended comes after what is said of the third one.
+    ground.report(host, running(id, 2)).await;
+    ground.report(host, phase(id, 3, Phase::Creating)).await;
+    ground.pass(Duration::from_secs(1));
+    assert_eq!(ground.report(host, over(2)).await, Applied::Changed);
+    assert_eq!(ground.report(host, over(2)).await, Applied::Same);
+    let second = Attempt { number: 2, ended_at: Some(ground.now()), ..first.clone() };
+    ground.pass(Duration::from_secs(1));
+    ground.report(host, ended(id, 3, End::Crashed, Some(42))).await;
+    let text = Some(Reason::new(ReasonCode::Exited, "it ended by itself"));
+    let third =
+        Attempt { ended_at: Some(ground.now()), exit_code: Some(42), reason: text, ..Attempt::new(3) };
+    assert_eq!(attempts().await, [first, second, third]);
+    assert_eq!(store.session_attempts(SessionId(99)).await.unwrap(), []);
 }
 
 /// Reports may jump: "the skipped states are written to the timeline as not seen".

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ground::{Ground, STALE, hello, older, phase, refused, running, write};
 use crate::{
     id::{Epoch, ServerId},
-    model::{Capacity, Phase, ServerStatus, State, reason::ReasonCode},
+    model::{Capacity, Health, Phase, ServerStatus, State, reason::ReasonCode},
     store::{Applied, DeedError, Page, Welcomed},
     wire::{Beat, ExternalKind, HostReport},
 };
@@ -58,7 +58,7 @@ pub async fn another_machine_waits_or_takes_over(ground: &Ground) {
     assert_eq!(store.server_register(&hello("box", "third"), STALE).await.unwrap().epoch, Epoch(3));
 }
 
-/// "Notes a heartbeat: last_seen, capacity, and `online` if it was not, with the external
+/// "Notes a heartbeat: last_seen, capacity, … and `online` if it was not, with the external
 /// event."
 pub async fn a_beat_brings_a_server_back(ground: &Ground) {
     let store = &ground.store;
@@ -80,6 +80,30 @@ pub async fn a_beat_brings_a_server_back(ground: &Ground) {
     assert_eq!(store.server_beat(ground.source(host), &beat).await.unwrap(), Applied::Same);
     assert_eq!(store.server_get(host.server).await.unwrap().unwrap().last_seen, Some(ground.now()));
     assert_eq!(ground.events().await, [ExternalKind::HostOnline]);
+}
+
+/// "Notes a heartbeat: … what it says is wrong …"
+pub async fn what_a_beat_says_is_wrong_is_kept_until_the_next(ground: &Ground) {
+    let store = &ground.store;
+    let host = ground.server("box").await;
+    let health = async || store.server_get(host.server).await.unwrap().unwrap().health;
+    assert_eq!(health().await, None);
+    let capacity = store.server_get(host.server).await.unwrap().unwrap().capacity;
+    let well = Beat { capacity, engine_ok: true, ..Beat::default() };
+    let ill = Beat { engine_ok: false, warnings: vec!["the engine is away".to_owned()], ..well.clone() };
+    for beat in [&ill, &ill, &well, &well] {
+        // "a change of that alone is [`Applied::Same`]."
+        assert_eq!(store.server_beat(ground.source(host), beat).await.unwrap(), Applied::Same);
+        let said = Health { engine_ok: beat.engine_ok, warnings: beat.warnings.clone() };
+        assert_eq!(health().await, Some(said));
+    }
+    // Who registers anew has not said how it is.
+    let again = ground.server("box").await;
+    assert_eq!(health().await, None);
+    assert_eq!(store.server_beat(ground.source(host), &ill).await.unwrap(), Applied::Fenced);
+    store.server_beat(ground.source(again), &ill).await.unwrap();
+    assert_eq!(store.server_by_name("box").await.unwrap().unwrap().health, health().await);
+    assert_eq!(store.server_list(Page::first(9)).await.unwrap()[0].health, health().await);
 }
 
 /// "Marks online servers that were not heard since `cutoff` stale and their live sessions
