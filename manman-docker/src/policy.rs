@@ -3,7 +3,7 @@
 
 use manman_core::{
     error::{Error, ErrorKind, Result},
-    model::{CapProfile, Invalid, Port},
+    model::{CapProfile, Invalid, Port, RunAs},
     runtime::{ContainerSpec, NetworkSpec},
 };
 use serde::{Deserialize, Serialize};
@@ -139,13 +139,10 @@ fn check_shape(spec: &ContainerSpec) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of `uid` or `uid:gid`; the group is 0 where it is not said, as in
-/// Docker for a user without an entry in the image.
+/// The numbers of `uid` or `uid:gid`.
 pub(crate) fn user_ids(user: &str) -> Option<(u32, Option<u32>)> {
-    match user.split_once(':') {
-        Some((uid, gid)) => Some((uid.parse().ok()?, Some(gid.parse().ok()?))),
-        None => Some((user.parse().ok()?, None)),
-    }
+    let user: RunAs = user.parse().ok()?;
+    Some((user.uid, user.gid))
 }
 
 #[cfg(test)]
@@ -206,7 +203,7 @@ mod tests {
     #[test]
     fn text_that_reaches_the_engine_is_checked_again() {
         let spoils: [fn(&mut ContainerSpec); 6] = [
-            |spec| spec.user = Some("root".into()),
+            |spec| spec.user = Some("+1000".into()),
             |spec| drop(spec.env.insert("A=B".into(), String::new())),
             |spec| spec.command.push("\0".into()),
             |spec| spec.limits.pids = Some(1),
