@@ -124,14 +124,44 @@ pub enum Step {
 }
 
 impl Step {
+    /// What it is, for people: continues "could not …".
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "let go of what it was doing",
+            Self::FetchSpec => "ask what it runs",
+            Self::Begin { .. } => "begin an attempt",
+            Self::Serve { .. } => "note a restart",
+            Self::Pull => "pull its image",
+            Self::Prepare => "make its directories",
+            Self::Create { .. } => "create its container",
+            Self::Start { .. } => "start its container",
+            Self::NoteRunning { .. } => "note that it runs",
+            Self::Say { .. } => "write a stop command",
+            Self::Signal { .. } => "stop its container",
+            Self::Kill { .. } => "kill its container",
+            Self::Over { .. } => "note the end of an attempt",
+            Self::End { .. } => "note its end",
+            Self::Retire { .. } => "rename its container",
+            Self::Remove { .. } => "remove its container",
+            Self::RemoveNetwork => "remove its network",
+            Self::Forget => "note that nothing of it is left",
+        }
+    }
+
     /// Whether it is the same deed, with other figures perhaps.
     fn is_again(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// Whether it may be let go of halfway.
-    fn can_be_cancelled(&self) -> bool {
-        matches!(self, Self::FetchSpec | Self::Pull | Self::Signal { .. })
+    fn can_be_cancelled(&self, memory: &Memory) -> bool {
+        match self {
+            Self::FetchSpec | Self::Pull | Self::Signal { .. } => true,
+            // While somebody is asked whether it may begin; once noted, it is only on its
+            // way to the disk.
+            Self::Begin { attempt, .. } => memory.highest < *attempt,
+            _ => false,
+        }
     }
 }
 
@@ -193,15 +223,25 @@ pub fn plan(desired: &Desired, actual: &Actual, memory: &Memory, now: Timestamp)
         Some(seen) => decide(desired, seen, &actual.work, memory, now),
         None => blind(desired, &actual.work, memory, now),
     };
-    within(wanted, &actual.work, now)
+    within(wanted, &actual.work, memory, now)
 }
 
 /// What is still to be done while the engine does not answer: nothing is concluded from
-/// its silence, but a kill is tried all the same.
+/// its silence. What is certain without it goes on, and a kill is tried all the same.
 fn blind(desired: &Desired, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
-    match (memory.want(desired), memory.current()) {
+    if memory.end.is_some() {
+        return Plan::default();
+    }
+    let want = memory.want(desired);
+    match (want, memory.current()) {
+        (_, None) if memory.whole => without_attempt(desired, want, work, memory, now),
+        // Made or not, no game of it lives; a container that is there all the same goes when
+        // the engine is back.
+        (Want::Stop(_), Some((attempt, _))) if memory.is_unstarted() => {
+            Plan::of([Step::End { attempt, cause: Cause::NotStarted }])
+        }
         (Want::Stop(StopMode::Kill), Some((number, attempt)))
-            if memory.end.is_none() && matches!(attempt.stage, Stage::Starting | Stage::Running) =>
+            if matches!(attempt.stage, Stage::Starting | Stage::Running) =>
         {
             stop::kill(number, work, now)
         }
@@ -210,12 +250,12 @@ fn blind(desired: &Desired, work: &Work, memory: &Memory, now: Timestamp) -> Pla
 }
 
 /// Fits a plan to what is being done and what failed a moment ago.
-fn within(plan: Plan, work: &Work, now: Timestamp) -> Plan {
+fn within(plan: Plan, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
     if let Some(busy) = &work.busy {
         let kill = plan.steps.iter().find(|step| matches!(step, Step::Kill { .. }));
         return match kill {
             Some(kill) if kill != busy => Plan::of([kill.clone()]),
-            _ if busy.can_be_cancelled() && !plan.steps.iter().any(|step| step.is_again(busy)) => {
+            _ if busy.can_be_cancelled(memory) && !plan.steps.iter().any(|step| step.is_again(busy)) => {
                 Plan { steps: [vec![Step::Cancel], plan.steps].concat(), ..plan }
             }
             _ => Plan { steps: Vec::new(), ..plan },
@@ -290,10 +330,7 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
 }
 
 fn expired() -> Cause {
-    Cause::Never(Reason::new(
-        ReasonCode::Expired,
-        "the start was not begun in time, so it was not begun at all",
-    ))
+    Cause::Never(Reason::new(ReasonCode::Expired, "the start expired before this host could begin it"))
 }
 
 /// The road of an attempt from its beginning to its end.
