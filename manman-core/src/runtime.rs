@@ -141,6 +141,32 @@ pub struct ContainerSpec {
     pub created_at: Timestamp,
 }
 
+impl ContainerSpec {
+    /// An attempt that runs `image` as it is, in a network of its own, with every default:
+    /// no directories, no ports, no limits of its own.
+    pub fn new(run: AttemptId, sgc: SgcId, image: ImageRef) -> Self {
+        Self {
+            run,
+            sgc,
+            image,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            mounts: Vec::new(),
+            ports: Vec::new(),
+            network: NetworkSpec::Session,
+            limits: Limits::default(),
+            capabilities: CapProfile::Strict,
+            user: None,
+            tty: false,
+            stop_signal: Signal::Term,
+            log: EngineLog::default(),
+            spec_hash: "00".to_owned(),
+            created_at: Timestamp::default(),
+        }
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
