@@ -6,6 +6,8 @@
 //! and asks again; doing only some of them, or dying between two, is no special case.
 
 mod memory;
+mod older;
+mod road;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,12 @@ pub use verdict::{StartPart, attempt_ended, because, ended, ended_at, start_fail
 use crate::{
     clock::Timestamp,
     model::{ConsoleLine, NetworkMode, Reason, StopMode, Want, reason::ReasonCode},
-    runtime::{AttemptState, Exit},
+    runtime::AttemptState,
     uplink::Desired,
 };
+
+use older::Older;
+use road::Road;
 
 /// How long a kill may take before it is sent again.
 pub const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -331,165 +336,6 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
 
 fn expired() -> Cause {
     Cause::Never(Reason::new(ReasonCode::Expired, "the start expired before this host could begin it"))
-}
-
-/// The road of an attempt from its beginning to its end.
-struct Road<'a> {
-    desired: &'a Desired,
-    want: Want,
-    work: &'a Work,
-    memory: &'a Memory,
-    now: Timestamp,
-    number: u32,
-    attempt: &'a Attempt,
-}
-
-impl Road<'_> {
-    fn plan(&self, seen: Option<&AttemptState>) -> Plan {
-        match (&self.attempt.stage, seen) {
-            (Stage::Over { cause, .. }, Some(AttemptState::Running { .. })) => {
-                // Taken for gone, and yet here: it must not run beside the next one.
-                match cause {
-                    Cause::Gone => self.stop(StopMode::Graceful),
-                    _ => self.stop(StopMode::Kill),
-                }
-            }
-            (Stage::Over { cause, .. }, seen) => self.after(cause, seen),
-            (Stage::Running, Some(AttemptState::Running { .. })) if !self.attempt.engine_lost => self.alive(),
-            (_, Some(AttemptState::Running { started_at, .. })) => {
-                Plan::of([Step::NoteRunning { attempt: self.number, started_at: *started_at }])
-            }
-            (_, Some(AttemptState::Exited(exit))) => self.exited(exit),
-            (Stage::Running, Some(AttemptState::Created | AttemptState::Removing) | None) => self.gone(),
-            (Stage::Starting, Some(AttemptState::Removing) | None) => self.gone(),
-            (Stage::Begun, Some(AttemptState::Removing)) => self.gone(),
-            (Stage::Starting, Some(AttemptState::Created)) => self.unstarted(true),
-            (Stage::Begun, Some(AttemptState::Created)) => self.unstarted(true),
-            (Stage::Begun, None) => self.unstarted(false),
-        }
-    }
-
-    /// Its game lives.
-    fn alive(&self) -> Plan {
-        match self.want {
-            Want::Stop(mode) => self.stop(mode),
-            Want::Run { restarts } if restarts > self.attempt.restarts => self.stop(StopMode::Graceful),
-            Want::Run { .. } => Plan::default(),
-        }
-    }
-
-    /// Its game has not been started yet.
-    fn unstarted(&self, created: bool) -> Plan {
-        let attempt = self.number;
-        let restarts = match self.want {
-            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: Cause::NotStarted }]),
-            Want::Run { restarts } => restarts,
-        };
-        if let Some(reason) = &self.work.failure {
-            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
-        }
-        if restarts > self.attempt.restarts {
-            return Plan::of([Step::Serve { attempt, restarts }]);
-        }
-        if created {
-            return Plan::of([Step::Start { attempt }]);
-        }
-        if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
-            return Plan::of([Step::End { attempt, cause: expired() }]);
-        }
-        if self.memory.spec.is_none() {
-            return Plan::of([Step::FetchSpec]);
-        }
-        let mut steps = Vec::with_capacity(4);
-        if !self.work.image {
-            steps.push(Step::Pull);
-        }
-        if !self.work.prepared {
-            steps.push(Step::Prepare);
-        }
-        steps.extend([Step::Create { attempt }, Step::Start { attempt }]);
-        Plan::of(steps)
-    }
-
-    fn exited(&self, exit: &Exit) -> Plan {
-        self.no_more(match self.attempt.engine_lost {
-            true => Cause::EngineRestart(Some(exit.clone())),
-            false => Cause::Exited(exit.clone()),
-        })
-    }
-
-    fn gone(&self) -> Plan {
-        self.no_more(match self.attempt.engine_lost {
-            true => Cause::EngineRestart(None),
-            false => Cause::Gone,
-        })
-    }
-
-    fn no_more(&self, cause: Cause) -> Plan {
-        let attempt = self.number;
-        match self.want {
-            Want::Run { restarts } if restarts > self.attempt.restarts => {
-                Plan::of([Step::Over { attempt, cause }])
-            }
-            _ => Plan::of([Step::End { attempt, cause }]),
-        }
-    }
-
-    /// It has ended and another one is to follow.
-    fn after(&self, cause: &Cause, seen: Option<&AttemptState>) -> Plan {
-        let attempt = self.number;
-        let restarts = match self.want {
-            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: cause.clone() }]),
-            Want::Run { restarts } => restarts,
-        };
-        if let Some(reason) = &self.work.failure {
-            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
-        }
-        match seen {
-            Some(AttemptState::Exited(_)) if !self.attempt.retired => Plan::of([Step::Retire { attempt }]),
-            Some(AttemptState::Created) => Plan::of([Step::Remove { attempt }]),
-            _ => begin(attempt.max(self.desired.attempt), restarts, self.memory),
-        }
-    }
-
-    fn stop(&self, mode: StopMode) -> Plan {
-        match mode {
-            StopMode::Kill => stop::kill(self.number, self.work, self.now),
-            StopMode::Graceful => {
-                stop::graceful(self.number, self.attempt.stop, self.memory, self.work, self.now)
-            }
-        }
-    }
-}
-
-/// The attempts below the current one that are still here.
-#[derive(Default)]
-struct Older {
-    /// One that lives: it must not do so beside the current one.
-    alive: Option<u32>,
-    /// What takes the deployment's name from them.
-    named: Vec<Step>,
-    /// What removes those that were reported.
-    rest: Vec<Step>,
-}
-
-impl Older {
-    fn of(seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Self {
-        let mut older = Self::default();
-        for (&attempt, state) in seen.range(..memory.highest) {
-            let known = memory.attempts.get(&attempt);
-            let said = known.is_none_or(|known| !matches!(known.stage, Stage::Over { said: false, .. }));
-            let retired = known.is_some_and(|known| known.retired);
-            match state {
-                AttemptState::Running { .. } => older.alive = Some(attempt),
-                AttemptState::Created => older.named.push(Step::Remove { attempt }),
-                AttemptState::Exited(_) if !retired => older.named.push(Step::Retire { attempt }),
-                AttemptState::Exited(_) if said => older.rest.push(Step::Remove { attempt }),
-                AttemptState::Exited(_) | AttemptState::Removing => {}
-            }
-        }
-        older
-    }
 }
 
 /// Clears away an ended session: its name at once, so that the next one can have it; the

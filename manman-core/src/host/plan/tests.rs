@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     id::{Generation, SessionId, SgcId},
     model::{ConfigBody, Deployment, DeploymentStatus, SessionSpec, State, StopPlan, StopStep},
+    runtime::Exit,
     wire::End,
 };
 
