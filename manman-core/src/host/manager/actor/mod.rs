@@ -44,7 +44,7 @@ struct Actor {
     backoff: Backoff,
     /// When it is to look again, if it could not.
     look_at: Option<Instant>,
-    /// Since when it does not come on.
+    /// Since when it is stuck.
     stuck_since: Option<Instant>,
     doing: Option<Doing>,
     killing: Option<(Step, Doing)>,
