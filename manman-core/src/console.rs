@@ -84,6 +84,9 @@ pub struct BadBatch(&'static str);
 
 impl Batch {
     /// Joins text, piece ends and runs, after checking the invariants.
+    ///
+    /// # Errors
+    /// The first invariant that does not hold.
     pub fn new(
         text: Box<[u8]>,
         ends: Box<[u32]>,

@@ -8,10 +8,17 @@ use uuid::Uuid;
 
 /// Why a text is no id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no {noun}: a whole number from 1 up is expected")]
+#[error("{text:?} is not a valid {noun}; expected {expected}")]
 pub struct BadId {
     noun: &'static str,
+    expected: &'static str,
     text: String,
+}
+
+impl BadId {
+    fn new(noun: &'static str, expected: &'static str, text: &str) -> Self {
+        Self { noun, expected, text: text.chars().take(64).collect() }
+    }
 }
 
 macro_rules! ids {
@@ -34,7 +41,7 @@ macro_rules! ids {
                 // Canonical decimal only: "+7" and "007" would be second names for one thing.
                 match text.parse::<i64>() {
                     Ok(id) if id > 0 && text.as_bytes()[0].is_ascii_digit() && !text.starts_with('0') => Ok(Self(id)),
-                    _ => Err(BadId { noun: $noun, text: text.chars().take(64).collect() }),
+                    _ => Err(BadId::new($noun, "a whole number from 1 up", text)),
                 }
             }
         }
@@ -106,13 +113,11 @@ impl FromStr for ClusterId {
     type Err = BadId;
 
     fn from_str(text: &str) -> Result<Self, BadId> {
-        Uuid::parse_str(text)
-            .map(Self)
-            .map_err(|_| BadId { noun: "cluster id", text: text.chars().take(64).collect() })
+        Uuid::parse_str(text).map(Self).map_err(|_| BadId::new("cluster id", "a UUID", text))
     }
 }
 
-/// The how-manieth life of a host manager's registration. The control plane
+/// The ordinal number of a host manager's registration. The control plane
 /// counts it up at each registration; whoever holds an older one is fenced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -153,5 +158,14 @@ mod tests {
         for bad in ["", "0", "-1", "+7", "007", " 7", "7x", "9223372036854775808"] {
             assert!(bad.parse::<SgcId>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_bad_id_says_what_is_expected() {
+        let said = |bad: BadId| bad.to_string();
+        let expected = "\"x\" is not a valid session id; expected a whole number from 1 up";
+        assert_eq!("x".parse::<SessionId>().map_err(said), Err(expected.to_owned()));
+        let expected = "\"7\" is not a valid cluster id; expected a UUID";
+        assert_eq!("7".parse::<ClusterId>().map_err(said), Err(expected.to_owned()));
     }
 }

@@ -141,6 +141,32 @@ pub struct ContainerSpec {
     pub created_at: Timestamp,
 }
 
+impl ContainerSpec {
+    /// An attempt that runs `image` as it is, in a network of its own, with every default:
+    /// no directories, no ports, no limits of its own.
+    pub fn new(run: AttemptId, sgc: SgcId, image: ImageRef) -> Self {
+        Self {
+            run,
+            sgc,
+            image,
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            mounts: Vec::new(),
+            ports: Vec::new(),
+            network: NetworkSpec::Session,
+            limits: Limits::default(),
+            capabilities: CapProfile::Strict,
+            user: None,
+            tty: false,
+            stop_signal: Signal::Term,
+            log: EngineLog::default(),
+            spec_hash: "00".to_owned(),
+            created_at: Timestamp::default(),
+        }
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
@@ -313,6 +339,10 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     ///
     /// `grace` counts from the request, rounded up to whole seconds: that is all Docker
     /// takes (Engine API `POST /containers/{id}/stop`, parameter `t`).
+    ///
+    /// # Errors
+    /// `NotFound` if there is no container of it; `Unavailable` or `Timeout` if the engine
+    /// does not answer.
     async fn stop(&self, run: AttemptId, grace: Duration) -> Result<Exit>;
 
     /// Kills the process at once. Does not wait; one that is gone is no error.
@@ -339,15 +369,28 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     async fn remove_network(&self, session: SessionId) -> Result<()>;
 
     /// All that is there, running or not.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` if the engine does not answer; nothing is told then.
     async fn list(&self) -> Result<Inventory>;
 
     /// One attempt, or `None` if there is no container of it.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` if the engine does not answer.
     async fn inspect(&self, run: AttemptId) -> Result<Option<Found>>;
 
     /// What a running attempt uses now.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no container of it, or it does not run; `Unavailable` or
+    /// `Timeout` if the engine does not answer.
     async fn stats(&self, run: AttemptId) -> Result<Stats>;
 
     /// Hints from now on. The stream ends when the engine goes; ask again then.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Timeout` if the engine does not answer.
     async fn events(&self) -> Result<BoxStream<'static, RuntimeEvent>>;
 
     /// The attempt's console from just after `after`, or from its beginning.
@@ -359,6 +402,7 @@ pub trait Runtime: fmt::Debug + Send + Sync + 'static {
     /// the game up. A second console of the same attempt is allowed.
     ///
     /// # Errors
-    /// `NotFound` if there is no container of it.
+    /// `NotFound` if there is no container of it; `Corrupt` if `after` is no position that
+    /// this backend understands.
     async fn console(&self, run: AttemptId, after: Option<Resume>) -> Result<Console>;
 }

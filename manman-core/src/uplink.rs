@@ -81,11 +81,22 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     async fn register(&self, hello: &Registration) -> Result<Welcomed>;
 
     /// What is wanted, and what became of the sessions in `known`.
+    ///
+    /// # Errors
+    /// `Fenced` or `NotFound` as the contract says; `Unavailable` or `Timeout` if the control
+    /// plane does not answer.
     async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot>;
 
     /// What exactly a session runs.
+    ///
+    /// # Errors
+    /// `NotFound` if it is no session of this host, or its deployment is gone; else as
+    /// [`Uplink::snapshot`].
     async fn spec(&self, me: HostIdentity, session: SessionId) -> Result<SessionSpec>;
 
     /// Which of these attempts' ends are on record, so that they need not be kept.
+    ///
+    /// # Errors
+    /// As [`Uplink::snapshot`].
     async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>>;
 }

@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Where a viewer begins. Sequence numbers count the pieces and gaps of a session from 1,
-/// through all its attempts, and never change once given.
+/// through all its attempts, and never change once given, unless a host dies before its disk
+/// took what was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
     /// At this number, or the first one kept after it.

@@ -13,7 +13,7 @@ use manman_core::{
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
     memory::runtime::{Act, Engine, Image, OnSignal, Script},
     model::{EnvironmentName, ImageRef, Port, Protocol},
-    runtime::{AttemptState, ContainerSpec, NetworkSpec, Owner, Runtime},
+    runtime::{AttemptState, ContainerSpec, Owner, Runtime},
     testkit::runtime::{Game, Program, RuntimeFixture},
 };
 
@@ -126,29 +126,7 @@ impl RuntimeFixture for MemoryFixture {
 }
 
 fn template() -> ContainerSpec {
-    use manman_core::{
-        clock::Timestamp,
-        model::{CapProfile, Limits, Signal, config::EngineLog},
-    };
-    ContainerSpec {
-        run: AttemptId::new(SessionId(1), 1),
-        sgc: SgcId(1),
-        image: "game".parse().unwrap(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        env: Default::default(),
-        mounts: Vec::new(),
-        ports: Vec::new(),
-        network: NetworkSpec::Session,
-        limits: Limits::default(),
-        capabilities: CapProfile::Strict,
-        user: None,
-        tty: false,
-        stop_signal: Signal::Term,
-        log: EngineLog::default(),
-        spec_hash: "00".to_owned(),
-        created_at: Timestamp::default(),
-    }
+    ContainerSpec::new(AttemptId::new(SessionId(1), 1), SgcId(1), "game".parse().unwrap())
 }
 
 manman_core::runtime_conformance!(paused fresh);

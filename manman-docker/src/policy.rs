@@ -3,7 +3,7 @@
 
 use manman_core::{
     error::{Error, ErrorKind, Result},
-    model::{CapProfile, Invalid, Port},
+    model::{CapProfile, Invalid, Port, RunAs},
     runtime::{ContainerSpec, NetworkSpec},
 };
 use serde::{Deserialize, Serialize};
@@ -139,15 +139,10 @@ fn check_shape(spec: &ContainerSpec) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of `uid` or `uid:gid`; the group is 0 where it is not said, as in
-/// Docker for a user without an entry in the image.
+/// The numbers of `uid` or `uid:gid`.
 pub(crate) fn user_ids(user: &str) -> Option<(u32, Option<u32>)> {
-    // Digits only: Rust's numbers may begin with a plus.
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-    match user.split_once(':') {
-        Some((uid, gid)) => Some((number(uid)?, Some(number(gid)?))),
-        None => Some((number(user)?, None)),
-    }
+    let user: RunAs = user.parse().ok()?;
+    Some((user.uid, user.gid))
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub trait StartPolicy: Send + Sync + 'static {
     /// Whether this attempt may begin.
     ///
     /// # Errors
-    /// Why not, for people: the session fails with it. It is asked once for an attempt.
+    /// Why not, for people: the session fails with it. It is asked once for an attempt, and
+    /// again if it has not answered within `call_secs`; a stop does not wait for it.
     async fn may_start(&self, spec: &SessionSpec, attempt: u32) -> Result<(), String>;
 }
 

@@ -5,13 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CapProfile, ContainerPath, ImageRef, Invalid, Labels, Limits, Name, PortNeed, StopPlan, SubPath,
+    CapProfile, ContainerPath, ImageRef, Invalid, Labels, Limits, Name, PortNeed, RunAs, StopPlan, SubPath,
     port::MAX_PORTS, text,
 };
 use crate::{
     clock::Timestamp,
     id::{ConfigId, GameId},
 };
+
+/// The most bytes of entrypoint and command together. The kernel takes eight times as much
+/// (`execve(2)`: a quarter of the stack), and no game needs that.
+const MAX_WORDS: usize = 256 * 1024;
 
 /// A way to run a game.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,9 +186,9 @@ impl ConfigBody {
         }
     }
 
-    /// `/data/game`, where the seeds put it.
+    /// `/data/game`.
     pub fn data_path_default() -> ContainerPath {
-        "/data/game".parse().unwrap_or_else(|_| unreachable!("a constant path parses"))
+        "/data/game".parse().expect("a constant path parses")
     }
 
     /// Refuses what could not be run: see each field for its bounds.
@@ -202,6 +206,13 @@ impl ConfigBody {
                 }
             }
         }
+        let words = self.entrypoint.iter().chain(&self.command).map(String::len).sum::<usize>();
+        if words > MAX_WORDS {
+            return Err(Invalid::new(
+                "command",
+                format!("has {words} bytes with the entrypoint, {} KiB are allowed", MAX_WORDS / 1024),
+            ));
+        }
         if self.entrypoint.first().is_some_and(String::is_empty) {
             return Err(Invalid::new("entrypoint[0]", "is empty"));
         }
@@ -211,14 +222,7 @@ impl ConfigBody {
         self.stop.validate()?;
         self.limits.validate()?;
         if let Some(user) = &self.user {
-            let number = |text: &str| text.parse::<u32>().is_ok() && text.len() <= 10;
-            let fits = match user.split_once(':') {
-                Some((uid, gid)) => number(uid) && number(gid),
-                None => number(user),
-            };
-            if !fits {
-                return Err(Invalid::new("user", format!("{user:?} is not uid or uid:gid in numbers")));
-            }
+            user.parse::<RunAs>()?;
         }
         self.validate_log()?;
         text::check_labels("labels", &self.labels)
@@ -350,8 +354,9 @@ mod tests {
             ),
             ("env_template[X]", Box::new(|b| drop(b.env_template.insert("X".into(), "{{port}}".into())))),
             ("env_template", Box::new(|b| drop(b.env_template.insert("X".into(), "x".repeat(40_000))))),
+            ("command", Box::new(|b| b.command = vec!["x".repeat(32 * 1024); 9])),
             ("entrypoint[0]", Box::new(|b| b.entrypoint.push(String::new()))),
-            ("user", Box::new(|b| b.user = Some("root".into()))),
+            ("user", Box::new(|b| b.user = Some("+1000".into()))),
             ("log.driver", Box::new(|b| b.log.driver = "none".into())),
             ("log.max_files", Box::new(|b| b.log.max_files = 1)),
             ("stop", Box::new(|b| b.stop.grace_millis = u32::MAX)),

@@ -9,7 +9,8 @@ use super::Invalid;
 /// A reference to a container image as engines take it: `[registry/]path[:tag][@digest]`,
 /// at most 255 bytes. Without tag and digest it means `:latest`, and is kept so.
 ///
-/// The grammar is that of the distribution project's `reference` package.
+/// The grammar is that of the distribution project's `reference` package, a little wider:
+/// separators may follow each other (`a.-b`), which an engine refuses.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageRef(String);
@@ -40,7 +41,10 @@ fn registry_fits(text: &str) -> bool {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
-        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+        // Digits only: Rust's numbers take a sign, and references do not.
+        && port.is_none_or(|port| {
+            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        })
 }
 
 impl FromStr for ImageRef {
@@ -143,6 +147,7 @@ mod tests {
             "-a",
             "a\u{0}",
             "http://x/y",
+            "localhost:+80/x",
         ] {
             assert!(bad.parse::<ImageRef>().is_err(), "{bad:?}");
         }

@@ -1,5 +1,7 @@
 //! The words: what the control plane keeps, what a host is told, and the rules that
-//! hold for them. No I/O here; a value that exists is a valid one.
+//! hold for them. No I/O here. Names, paths, ports and references are valid where they
+//! exist; what is made of fields (`ConfigBody`, `Limits`, `StopPlan`, `NewGame`) is checked
+//! by its `validate` where it comes in.
 
 pub mod config;
 pub mod deployment;
@@ -15,6 +17,7 @@ pub mod session;
 pub mod spec;
 pub mod stop;
 pub mod text;
+pub mod user;
 
 pub use config::{ConfigBody, ConsolePolicy, GameConfig, NetworkMode, Volume};
 pub use deployment::{Deployment, DeploymentStatus};
@@ -30,6 +33,7 @@ pub use session::{Phase, Session, State, StopMode, Want};
 pub use spec::SessionSpec;
 pub use stop::{ConsoleLine, Signal, StopPlan, StopStep};
 pub use text::Labels;
+pub use user::RunAs;
 
 /// A value that cannot be: which field, what was wrong with it, what would do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Invalid;
 
-/// The name of a server, game or config: 1 to 63 letters, digits, `-`, `_`, `.` of
+/// The name of a server, game, config or deployment: 1 to 63 letters, digits, `-`, `_`, `.` of
 /// ASCII, beginning with a letter or digit and not all digits (that would be taken
 /// for an id). Compared as written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

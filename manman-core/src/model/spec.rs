@@ -91,11 +91,8 @@ impl SessionSpec {
         bare.session = SessionId(0);
         bare.hash.clear();
         // Maps are ordered and fields come in declaration order, so equal specs give equal bytes.
-        let bytes = serde_json::to_vec(&bare).unwrap_or_default();
-        let mut mac = match Hmac::<Sha256>::new_from_slice(secret) {
-            Ok(mac) => mac,
-            Err(_) => unreachable!("HMAC takes keys of any length"),
-        };
+        let bytes = serde_json::to_vec(&bare).expect("a spec has text keys, and so a JSON form");
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(&bytes);
         mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
     }

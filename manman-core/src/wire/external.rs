@@ -56,10 +56,7 @@ impl ExternalKind {
 
     /// [`ExternalKind::key`], parsed.
     pub fn routing_key(self) -> RoutingKey {
-        match self.key().parse() {
-            Ok(key) => key,
-            Err(_) => unreachable!("constant keys are well-formed"),
-        }
+        self.key().parse().expect("constant keys are well-formed")
     }
 }
 

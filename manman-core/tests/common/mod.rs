@@ -16,7 +16,6 @@ use std::{
 
 use futures::{StreamExt, stream::BoxStream};
 use manman_core::{
-    clock::Timestamp,
     console::{Channel, Gap},
     host::{
         console::{ConsoleConfig, Consoles},
@@ -24,8 +23,8 @@ use manman_core::{
     },
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
     memory::runtime::{Engine, Image, MemoryRuntime, Script},
-    model::{CapProfile, EnvironmentName, ImageRef, Limits, Signal, config::EngineLog},
-    runtime::{ContainerSpec, NetworkSpec, Owner, Runtime},
+    model::{EnvironmentName, ImageRef},
+    runtime::{ContainerSpec, Owner, Runtime},
     viewing::{Begin, Shown, Viewing},
 };
 use uuid::Uuid;
@@ -73,25 +72,7 @@ impl World {
     pub async fn create(&self, run: AttemptId, script: Script) {
         let image: ImageRef = format!("game-{}", run.attempt).parse().unwrap();
         self.engine.image(&image, Image::of(script));
-        let spec = ContainerSpec {
-            run,
-            sgc: SgcId(1),
-            image,
-            entrypoint: Vec::new(),
-            command: Vec::new(),
-            env: BTreeMap::new(),
-            mounts: Vec::new(),
-            ports: Vec::new(),
-            network: NetworkSpec::Session,
-            limits: Limits::default(),
-            capabilities: CapProfile::Strict,
-            user: None,
-            tty: false,
-            stop_signal: Signal::Term,
-            log: EngineLog::default(),
-            spec_hash: "00".to_owned(),
-            created_at: Timestamp::default(),
-        };
+        let spec = ContainerSpec::new(run, SgcId(1), image);
         let runtime = self.runtime();
         runtime.prepare(&spec, None).await.unwrap();
         runtime.create(&spec).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::FutureExt;
 use manman_core::{
     broker::{Broker, Queue},
     host::journal::Journal,
@@ -19,7 +18,7 @@ use manman_core::{
 };
 use tokio::{
     task::JoinHandle,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::world::{World, alice, millis, secs};
@@ -411,10 +410,9 @@ impl History {
         let queue = Queue::of_host(self.world.server).name;
         self.wait("has taken every command", async |history| history.world.queues.depth(&queue) == Some(0))
             .await;
-        let dead = self.world.broker.dead_letters(10).now_or_never();
-        if let Some(Ok(dead)) = dead {
-            assert!(dead.is_empty(), "{dead:?}\n{}", self.told());
-        }
+        let dead = timeout(secs(60), self.world.broker.dead_letters(10)).await;
+        let dead = dead.expect("the broker answers").unwrap();
+        assert!(dead.is_empty(), "{dead:?}\n{}", self.told());
     }
 
     async fn wait(&mut self, what: &str, so: impl AsyncFn(&Self) -> bool) {

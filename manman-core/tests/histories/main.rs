@@ -21,11 +21,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How many histories are told, and for how long at most.
+/// How many histories are told at least, however long that takes.
+const LEAST: u64 = 10_000;
+
+/// How many histories are told, and for how long at most beyond the least.
 fn scale() -> (u64, Duration) {
     match std::env::var("MANMAN_TESTS").as_deref() {
         Ok("full") => (1_000_000, Duration::from_secs(20 * 60)),
-        _ => (10_000, Duration::from_secs(10 * 60)),
+        _ => (LEAST, Duration::ZERO),
     }
 }
 
@@ -56,28 +59,30 @@ fn every_history_keeps_the_invariants() {
     }
     let (count, longest) = scale();
     let begun = Instant::now();
-    let next = AtomicU64::new(0);
+    let (next, told) = (AtomicU64::new(0), AtomicU64::new(0));
     let failed = Mutex::new(Vec::new());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while begun.elapsed() < longest && failed.lock().unwrap().len() < 5 {
+                while failed.lock().unwrap().len() < 5 {
                     let seed = next.fetch_add(1, SeqCst);
-                    if seed >= count {
+                    if seed >= count || (seed >= LEAST && begun.elapsed() >= longest) {
                         return;
                     }
                     if let Err(why) = tell(seed) {
                         failed.lock().unwrap().push(format!("MANMAN_SEED={seed}: {why}"));
                     }
+                    told.fetch_add(1, SeqCst);
                 }
             });
         }
     });
     let failed = failed.into_inner().unwrap();
-    let told = next.into_inner().min(count);
+    let told = told.into_inner();
     println!("{told} histories in {:?}", begun.elapsed());
     assert!(failed.is_empty(), "{} of {told} histories failed:\n{}", failed.len(), failed.join("\n"));
-    // A machine too slow for them all is no failure, but nothing is claimed that was not done.
-    assert!(told == count || begun.elapsed() >= longest);
+    // What is claimed everywhere is what every machine has to tell; beyond that it is time
+    // that ends it.
+    assert!(told >= LEAST, "{told} histories in {:?}, {LEAST} were to be told", begun.elapsed());
 }

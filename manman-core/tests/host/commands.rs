@@ -147,3 +147,20 @@ async fn a_game_that_reads_no_lines_holds_up_nobody_else() {
     }
     assert!(outcomes.iter().any(|outcome| *outcome != Outcome::Done), "{outcomes:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_input_that_cannot_be_noted_is_refused_and_said() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.disk.set_full(true);
+    let receipt = input(&world, session, "hello").await;
+    assert!(
+        matches!(&receipt.outcome, Outcome::Refused(why) if why.contains("journal")),
+        "{:?}",
+        receipt.outcome
+    );
+    world.disk.set_full(false);
+    assert_eq!(input(&world, session, "again").await.outcome, Outcome::Done);
+    world.when(async || printed(&world, session) == "again\n").await;
+}

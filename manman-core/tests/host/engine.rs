@@ -1,7 +1,7 @@
 use futures::StreamExt;
 use manman_core::{
     host::HostEvent,
-    memory::runtime::{Faults, Script},
+    memory::runtime::{Engine, Faults, Script},
     model::{State, reason::ReasonCode},
 };
 
@@ -162,4 +162,85 @@ async fn calls_whose_answers_get_lost_have_one_effect() {
         world.clean().await;
         world.all_well();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_an_engine_that_never_answered_everything_is_said_and_ends() {
+    let silences =
+        [(Engine::stop as fn(&Engine), Engine::start as fn(&Engine)), (Engine::freeze, Engine::thaw)];
+    for (goes, comes) in silences {
+        let mut world = World::still(7).await;
+        world.process();
+        goes(&world.engine);
+        world.manage();
+        tokio::time::sleep(secs(10)).await;
+        let mut sessions = Vec::new();
+        for _ in 0..3 {
+            let sgc = world.playing(Script::default()).await;
+            sessions.push(world.start(sgc).await);
+        }
+        tokio::time::sleep(secs(300)).await;
+        for session in &sessions {
+            let now = world.session(*session).await;
+            assert_eq!((now.state, now.reason.code), (State::Starting, ReasonCode::EngineRefused), "{now:?}");
+        }
+        let before = tokio::time::Instant::now();
+        world.stop(sessions[0]).await;
+        world.kill_session(sessions[1]).await;
+        for session in &sessions[..2] {
+            let stopped = world.until(*session, State::Stopped).await;
+            assert_eq!(stopped.reason.code, ReasonCode::Asked);
+        }
+        assert!(before.elapsed() < secs(2), "{:?}", before.elapsed());
+        comes(&world.engine);
+        world.until(sessions[2], State::Running).await;
+        world.stop(sessions[2]).await;
+        world.until(sessions[2], State::Stopped).await;
+        world.clean().await;
+        world.all_well();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_after_us_ends_what_was_never_started_without_the_engine() {
+    let mut world = World::still(7).await;
+    world.process();
+    world.engine.stop();
+    world.manage();
+    tokio::time::sleep(secs(10)).await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.start(sgc).await;
+    world.until(session, State::Starting).await;
+    world.bounce().await;
+    tokio::time::sleep(secs(60)).await;
+    let now = world.session(session).await;
+    assert_eq!((now.state, now.reason.code), (State::Starting, ReasonCode::EngineRefused), "{now:?}");
+    world.stop(session).await;
+    world.until(session, State::Stopped).await;
+    // Its deployment is free again, and the next start waits as the first one did.
+    let session = world.start(sgc).await;
+    world.until(session, State::Starting).await;
+    world.engine.start();
+    world.until(session, State::Running).await;
+    world.all_well();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_engine_that_never_answered_may_hold_is_not_said_to_be_stopped() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.kill().await;
+    world.engine.freeze();
+    // The next manager knows nothing of it.
+    world.disk.set(Vec::new());
+    world.manage();
+    tokio::time::sleep(secs(10)).await;
+    world.stop(session).await;
+    tokio::time::sleep(secs(300)).await;
+    assert!(!world.session(session).await.state.is_end());
+    assert_eq!(world.live(), [run(session, 1)]);
+    world.engine.thaw();
+    world.until(session, State::Stopped).await;
+    world.clean().await;
 }

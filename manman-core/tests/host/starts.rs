@@ -1,6 +1,6 @@
 use futures::StreamExt;
 use manman_core::{
-    host::HostEvent,
+    host::{HostEvent, StartPolicy},
     memory::runtime::{Image, Pull, PullOutcome, Script},
     model::{ConfigBody, Phase, Protocol, SessionSpec, State, reason::ReasonCode},
     wire::SessionReport,
@@ -181,6 +181,47 @@ async fn a_veto_is_the_reason_why_it_failed() {
         _ => None,
     });
     assert_eq!(std::pin::pin!(ended).next().await, Some((session, ReasonCode::Denied)));
+}
+
+/// Never says a word.
+struct Silent;
+
+#[async_trait::async_trait]
+impl StartPolicy for Silent {
+    async fn may_start(&self, _: &SessionSpec, _: u32) -> Result<(), String> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_policy_that_does_not_answer() {
+    let mut world = World::still(7).await;
+    world.process();
+    let runtime = std::sync::Arc::new(world.engine.runtime(world.owner.clone()));
+    let manager = manman_core::host::Manager::builder(
+        runtime,
+        std::sync::Arc::new(world.broker.clone()),
+        world.uplink.clone(),
+    )
+    .clock(world.engine.clock())
+    .policy(Silent)
+    .build(world.config.clone())
+    .unwrap();
+    drop(world.run(manager));
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let sgc = world.playing(Script::default()).await;
+        sessions.push(world.start(sgc).await);
+    }
+    tokio::time::sleep(secs(5)).await;
+    let before = tokio::time::Instant::now();
+    world.stop(sessions[0]).await;
+    world.kill_session(sessions[1]).await;
+    world.until(sessions[0], State::Stopped).await;
+    world.until(sessions[1], State::Stopped).await;
+    assert!(before.elapsed() < secs(1), "{:?}", before.elapsed());
+    world.until(sessions[2], State::Failed).await;
+    world.all_well();
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,35 +1,17 @@
 use std::sync::Arc;
 
 use manman_core::{
-    clock::Timestamp,
     id::{AttemptId, ClusterId, SessionId, SgcId},
     memory::runtime::Script,
-    model::{CapProfile, Limits, Signal, State, config::EngineLog},
-    runtime::{ContainerSpec, NetworkSpec, Owner, Runtime},
+    model::State,
+    runtime::{ContainerSpec, Owner, Runtime},
 };
 
 use super::world::{World, alice, secs};
 
 fn container(session: i64, sgc: i64) -> ContainerSpec {
-    ContainerSpec {
-        run: AttemptId::new(SessionId(session), 1),
-        sgc: SgcId(sgc),
-        image: "game:1".parse().unwrap(),
-        entrypoint: Vec::new(),
-        command: Vec::new(),
-        env: Default::default(),
-        mounts: Vec::new(),
-        ports: Vec::new(),
-        network: NetworkSpec::Session,
-        limits: Limits::default(),
-        capabilities: CapProfile::Strict,
-        user: None,
-        tty: false,
-        stop_signal: Signal::Term,
-        log: EngineLog::default(),
-        spec_hash: "x".into(),
-        created_at: Timestamp::default(),
-    }
+    let run = AttemptId::new(SessionId(session), 1);
+    ContainerSpec::new(run, SgcId(sgc), "game:1".parse().unwrap())
 }
 
 async fn planted(world: &World, owner: &Owner, session: i64, sgc: i64) {

@@ -11,11 +11,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     EndHint,
-    input::{self, Asked},
+    input::{self, Asked, Stdin},
     recorder::Recorder,
 };
 use crate::{
-    console::{Channel, Console, EndCause, Input, Output, Position},
+    console::{Channel, Console, EndCause, Output, Position},
     error::{Chain, Error, ErrorKind, Result},
     host::spool::Kept,
     id::AttemptId,
@@ -52,7 +52,7 @@ impl Attempt {
         once: bool,
     ) -> Arc<Self> {
         let (queue, asked) = mpsc::channel(input::QUEUE);
-        let (inputs, newer) = mpsc::unbounded_channel();
+        let stdin = watch::Sender::new(Stdin::Closed);
         let (standing, stands) = watch::channel(Standing::Reading);
         let (opens, opened) = oneshot::channel();
         let reading = Reading {
@@ -60,9 +60,10 @@ impl Attempt {
             recorder: recorder.clone(),
             run,
             hint,
-            inputs,
+            stdin: stdin.clone(),
             opens: Some(opens),
             once,
+            unplaced: false,
             backoff: Backoff::new(
                 Duration::from_millis(100),
                 Duration::from_secs(5),
@@ -75,7 +76,7 @@ impl Attempt {
                     standing.send_replace(Standing::Drained);
                 }
             })),
-            AbortOnDropHandle::new(tokio::spawn(input::write(asked, newer))),
+            AbortOnDropHandle::new(tokio::spawn(input::write(asked, stdin))),
         ];
         Arc::new(Self {
             run,
@@ -140,9 +141,11 @@ struct Reading {
     recorder: Arc<Recorder>,
     run: AttemptId,
     hint: Arc<EndHint>,
-    inputs: mpsc::UnboundedSender<Option<Box<dyn Input>>>,
+    stdin: watch::Sender<Stdin>,
     opens: Option<oneshot::Sender<Result<()>>>,
     once: bool,
+    /// Where it was left was not understood, so that it is read from its beginning.
+    unplaced: bool,
     backoff: Backoff,
 }
 
@@ -162,6 +165,17 @@ impl Reading {
                         break;
                     }
                     (self.hint)(self.run);
+                }
+                // Left by another version, or damaged: trying the same again would not help.
+                Err(error) if error.kind() == ErrorKind::Corrupt && !self.unplaced => {
+                    tracing::warn!(session.id = %self.run.session, error = %Chain(&error),
+                        "the console of {} cannot go on where it was left, it is read from its beginning",
+                        self.run);
+                    self.unplaced = true;
+                    let reason =
+                        "where it was left is not understood; what follows may have been shown before";
+                    self.recorder.push_gap(self.run.attempt, Position::START, reason);
+                    continue;
                 }
                 Err(error) if self.once && self.opens.is_some() => {
                     if let Some(opens) = self.opens.take() {
@@ -183,6 +197,7 @@ impl Reading {
             }
             tokio::time::sleep(self.backoff.delay()).await;
         }
+        self.stdin.send_replace(Stdin::Ended);
         self.recorder.shown().await;
         (self.hint)(self.run);
         true
@@ -190,13 +205,14 @@ impl Reading {
 
     async fn open(&self) -> Result<Console> {
         let after = self.recorder.resume(self.run.attempt).await?;
+        // Pieces before the beginning would only mislead.
+        let after = after.filter(|resume| resume.position != Position::START);
         self.runtime.console(self.run, after).await
     }
 
     /// Takes what an open console shows; `true` when the attempt has ended.
     async fn follow(&mut self, mut console: Console) -> bool {
-        // The writer may be gone, and then nobody writes.
-        let _ = self.inputs.send(Some(console.input));
+        self.stdin.send_replace(Stdin::open(console.input));
         let attempt = self.run.attempt;
         while let Some(output) = console.output.next().await {
             match output {
@@ -215,7 +231,7 @@ impl Reading {
             }
             self.recorder.room().await;
         }
-        let _ = self.inputs.send(None);
+        self.stdin.send_replace(Stdin::Closed);
         false
     }
 

@@ -16,7 +16,7 @@ mod view;
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -52,8 +52,26 @@ struct Inner {
     config: ConsoleConfig,
     hint: Arc<EndHint>,
     sessions: Mutex<BTreeMap<SessionId, Live>>,
-    /// Held while a session is opened, so that it has one keeper.
-    opening: tokio::sync::Mutex<()>,
+    opening: Gates,
+}
+
+/// A gate for each session that is being opened, so that it has one keeper, and waits for
+/// no other session's disk.
+#[derive(Debug, Default)]
+struct Gates(Mutex<BTreeMap<SessionId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Gates {
+    fn of(&self, session: SessionId) -> Arc<tokio::sync::Mutex<()>> {
+        // Whole between any two statements.
+        let mut gates = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        if let Some(gate) = gates.get(&session).and_then(Weak::upgrade) {
+            return gate;
+        }
+        let gate = Arc::default();
+        gates.insert(session, Arc::downgrade(&gate));
+        gate
+    }
 }
 
 /// A session that is being recorded, and its attempts.
@@ -97,7 +115,7 @@ impl Consoles {
             config,
             hint: Arc::new(hint),
             sessions: Mutex::default(),
-            opening: tokio::sync::Mutex::default(),
+            opening: Gates::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -152,31 +170,18 @@ impl Consoles {
     /// their end, and what is kept can be seen until [`Consoles::sweep`] removes it.
     ///
     /// To be called after [`ConsoleHandle::drained`]; what comes later is lost.
-    pub async fn end(&self, session: SessionId) {
+    ///
+    /// # Errors
+    /// What the spool says: the end is not noted, and whoever begins to follow the session
+    /// from now on waits until another call of this has noted it.
+    pub async fn end(&self, session: SessionId) -> Result<()> {
         let live = self.sessions().remove(&session);
         if let Some(live) = live {
             live.close().await;
             live.recorder.end();
         }
         let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
-        if let Err(error) = recorder::off(&*self.inner.spool, move || spool.end(session, now)).await {
-            tracing::warn!(session.id = %session, error = %crate::error::Chain(&error),
-                "the end of session {session} could not be noted beside its console");
-        }
-    }
-
-    /// Removes all that is kept of a session, at once.
-    ///
-    /// # Errors
-    /// What the spool says.
-    pub async fn forget(&self, session: SessionId) -> Result<()> {
-        let live = self.sessions().remove(&session);
-        if let Some(live) = live {
-            live.close().await;
-            live.recorder.end();
-        }
-        let spool = self.inner.spool.clone();
-        recorder::off(&*self.inner.spool, move || spool.remove(session)).await
+        recorder::off(&*self.inner.spool, move || spool.end(session, now)).await
     }
 
     /// Removes the consoles of sessions that ended too long ago, and of those that ended
@@ -205,7 +210,8 @@ impl Consoles {
 
     /// The recorder of a session, opened if it is not.
     async fn record(&self, session: SessionId) -> Result<Arc<Recorder>> {
-        let _one_at_a_time = self.inner.opening.lock().await;
+        let gate = self.inner.opening.of(session);
+        let _one_at_a_time = gate.lock().await;
         if let Some(live) = self.sessions().get(&session) {
             return Ok(live.recorder.clone());
         }

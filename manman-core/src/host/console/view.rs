@@ -10,6 +10,7 @@ use super::{
     recorder::{self, Recorder},
 };
 use crate::{
+    console::Gap,
     error::{Chain, Error, ErrorKind, Result},
     host::spool::{Entry, History, Kept, Spool},
     id::SessionId,
@@ -44,7 +45,7 @@ impl Viewing for Consoles {
             return Ok(watch(self.record(session).await?, begin, true).await?.boxed());
         }
         let cursor = start(begin, span.first, span.next);
-        let reader = Past { spool: self.inner.spool.clone(), history, cursor, until: span.next };
+        let reader = Past { spool: self.inner.spool.clone(), history, cursor, until: span.next, attempt: 0 };
         Ok(reader.shown().boxed())
     }
 }
@@ -71,20 +72,32 @@ fn shown(entry: Entry, cursor: u64) -> Shown {
     }
 }
 
+/// Stands for what has the numbers from `from` to `until`, and is kept no longer so that it
+/// could be read.
+fn unreadable(from: u64, until: u64, attempt: u32, why: Option<&Error>) -> Shown {
+    let reason = match why {
+        Some(error) => format!("what is kept here cannot be read: {}", Chain(error)),
+        None => "what was kept here cannot be read".to_owned(),
+    };
+    let lines = Some(until.saturating_sub(from));
+    let gap = Gap { channel: None, bytes: None, lines, uncertain: true, reason };
+    Shown::Gap { sequence: from, attempt, gap }
+}
+
 /// Somebody who reads a session that nobody records.
 struct Past {
     spool: Arc<dyn Spool>,
     history: Box<dyn History>,
     cursor: u64,
     until: u64,
+    /// Of which attempt it was shown something last.
+    attempt: u32,
 }
 
 impl Past {
     fn shown(self) -> impl futures::Stream<Item = Shown> {
-        stream::unfold(self, async |mut this| {
-            if this.cursor >= this.until {
-                return None;
-            }
+        stream::unfold(Some(self), async |this| {
+            let mut this = this.filter(|this| this.cursor < this.until)?;
             let (cursor, until, mut history) = (this.cursor, this.until, this.history);
             let spool = this.spool.clone();
             let read = recorder::off(&*spool, move || {
@@ -94,13 +107,13 @@ impl Past {
             let (read, history) = match read.await {
                 Ok(done) => done,
                 Err(error) => {
-                    tracing::warn!(error = %Chain(&error), "a kept console cannot be read");
-                    return None;
+                    let gap = unreadable(cursor, until, this.attempt, Some(&error));
+                    return Some((stream::iter(vec![gap]), None));
                 }
             };
             this.history = history;
             let items = this.take(read);
-            Some((stream::iter(items), this))
+            Some((stream::iter(items), Some(this)))
         })
         .flatten()
     }
@@ -110,12 +123,12 @@ impl Past {
         let mut items = Vec::with_capacity(read.len());
         for entry in read {
             let next = entry.next();
+            self.attempt = entry.attempt;
             items.push(shown(entry, cursor));
             cursor = next;
         }
         if items.is_empty() {
-            // What should be there cannot be read.
-            items.push(Shown::Lagged(self.until - cursor));
+            items.push(unreadable(cursor, self.until, self.attempt, None));
             cursor = self.until;
         }
         self.cursor = cursor;
@@ -132,6 +145,8 @@ struct Viewer {
     /// What had been shown when it came: up to there it reads what is past, and falls
     /// behind nobody.
     began: u64,
+    /// Of which attempt it was shown something last.
+    attempt: u32,
     follow: bool,
     _watching: Watching,
 }
@@ -166,6 +181,7 @@ async fn watch(
         progress,
         cursor: start(begin, first, next),
         began: next,
+        attempt: 0,
         follow,
         _watching: watching,
     };
@@ -206,12 +222,9 @@ impl Viewer {
     }
 
     async fn take(&mut self, end: u64) -> Vec<Shown> {
-        let read = match self.recorder.fetch(self.cursor, &mut self.history).await {
-            Ok(read) => read,
-            Err(error) => {
-                tracing::warn!(error = %Chain(&error), "a console cannot be read back for a viewer");
-                Vec::new()
-            }
+        let (read, why) = match self.recorder.fetch(self.cursor, &mut self.history).await {
+            Ok(read) => (read, None),
+            Err(error) => (Vec::new(), Some(error)),
         };
         let mut items = Vec::with_capacity(read.len());
         for entry in read {
@@ -224,14 +237,15 @@ impl Viewer {
                 items.push(Shown::Lagged(entry.first - self.cursor));
                 self.cursor = entry.first;
             }
+            self.attempt = entry.attempt;
             items.push(shown(entry, self.cursor));
             self.cursor = next;
         }
         if items.is_empty() {
-            // What should be there cannot be read: on to what can.
+            // On to what can be read.
             let newest = self.recorder.newest().clamp(self.cursor, end.max(self.cursor));
             let next = if newest > self.cursor { newest } else { end };
-            items.push(Shown::Lagged(next - self.cursor));
+            items.push(unreadable(self.cursor, next, self.attempt, why.as_ref()));
             self.cursor = next;
         }
         items

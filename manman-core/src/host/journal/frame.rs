@@ -1,11 +1,17 @@
 //! How records lie in a journal: a head, then each with its length and checksum.
 
 use super::Record;
+use crate::error::{Error, ErrorKind, Result};
+
+const OPERATION: &str = "write the journal";
 
 /// What a journal begins with: its name and the version of its format.
 pub(super) const HEAD: [u8; 8] = *b"MMJRNL\x01\n";
 
-/// The longest record in bytes. A specification has at most some 100 KiB.
+/// The longest record in bytes. What [`ConfigBody::validate`] lets through is half of it,
+/// even if all of its text is escaped.
+///
+/// [`ConfigBody::validate`]: crate::model::ConfigBody::validate
 const MAX_RECORD: usize = 4 << 20;
 
 /// What was found in a journal.
@@ -30,12 +36,25 @@ pub(super) enum Tail {
     Version(u8),
 }
 
-/// One record with its length and checksum.
-pub(super) fn frame(record: &Record, into: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+/// Appends one record with its length and checksum, or nothing.
+///
+/// # Errors
+/// `Invalid` if it is longer than any that would be read back.
+pub(super) fn frame(record: &Record, into: &mut Vec<u8>) -> Result<()> {
     let at = into.len();
     into.extend_from_slice(&[0; 8]);
-    serde_json::to_writer(&mut *into, record)?;
+    if let Err(error) = serde_json::to_writer(&mut *into, record) {
+        into.truncate(at);
+        return Err(
+            Error::new(ErrorKind::Unexpected, OPERATION, "a record cannot be serialized").because(error)
+        );
+    }
     let body = &into[at + 8..];
+    if body.len() > MAX_RECORD {
+        let message = format!("a record has {} bytes, {MAX_RECORD} are allowed", body.len());
+        into.truncate(at);
+        return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+    }
     let (length, sum) = (body.len() as u32, crc32fast::hash(body));
     into[at..at + 4].copy_from_slice(&length.to_le_bytes());
     into[at + 4..at + 8].copy_from_slice(&sum.to_le_bytes());

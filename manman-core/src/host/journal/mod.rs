@@ -137,24 +137,34 @@ impl Journal {
     }
 
     /// Takes a session up. One that is known, or was forgotten, stays as it is.
-    pub fn take_up(&self, desired: Desired) -> Written {
+    pub(in crate::host) fn take_up(&self, desired: Desired) -> Written {
         let mut inner = self.inner();
         let id = desired.session;
         if inner.state.sessions.contains_key(&id) || inner.state.forgotten.contains(&id) {
             return Written::already();
         }
-        inner.write(vec![Record::Session(Box::new(Entry { desired, memory: Memory::default() }))])
+        let memory = Memory { whole: inner.state.caught_up, ..Memory::default() };
+        inner.write(vec![Record::Session(Box::new(Entry { desired, memory }))])
+    }
+
+    /// Notes that all that is wanted now was taken up: whatever comes later begins here.
+    pub(in crate::host) fn catch_up(&self) -> Written {
+        let mut inner = self.inner();
+        if inner.state.caught_up {
+            return Written::already();
+        }
+        inner.write(vec![Record::CaughtUp {}])
     }
 
     /// Takes up a session that is nobody's any more, to clear it away; also one that was
     /// forgotten.
-    pub fn disown(&self, desired: Desired) -> Written {
+    pub(in crate::host) fn disown(&self, desired: Desired) -> Written {
         let memory = Memory { disowned: true, ..Memory::default() };
         self.inner().write(vec![Record::Session(Box::new(Entry { desired, memory }))])
     }
 
     /// Changes what is written down of a session. One that is not known is left alone.
-    pub fn change(&self, id: SessionId, change: impl FnOnce(&mut Entry)) -> Written {
+    pub(in crate::host) fn change(&self, id: SessionId, change: impl FnOnce(&mut Entry)) -> Written {
         let mut inner = self.inner();
         let Some(entry) = inner.state.sessions.get(&id) else { return Written::already() };
         let mut changed = entry.clone();
@@ -177,7 +187,7 @@ impl Journal {
     }
 
     /// Notes a one-shot command as seen until `until`; `None` if it was seen before.
-    pub fn see(&self, id: Uuid, until: Timestamp, now: Timestamp) -> Option<Written> {
+    pub(in crate::host) fn see(&self, id: Uuid, until: Timestamp, now: Timestamp) -> Option<Written> {
         let mut inner = self.inner();
         inner.state.commands.retain(|_, until| *until >= now);
         if inner.state.commands.contains_key(&id) {
@@ -187,7 +197,7 @@ impl Journal {
     }
 
     /// The next sequence number: above every one given before, by whatever process.
-    pub fn next_sequence(&self) -> i64 {
+    pub(in crate::host) fn next_sequence(&self) -> i64 {
         let mut inner = self.inner();
         inner.sequence += 1;
         if inner.sequence > inner.state.sequence {
@@ -219,7 +229,6 @@ impl Inner {
         let mut bytes = Vec::new();
         for record in &records {
             if let Err(error) = frame::frame(record, &mut bytes) {
-                let error = Error::new(ErrorKind::Unexpected, "write the journal", "no JSON").because(error);
                 return Written::failed(error);
             }
         }
@@ -235,9 +244,7 @@ impl Inner {
     fn rewrite(&mut self) -> Result<Written> {
         let mut bytes = frame::HEAD.to_vec();
         for record in self.state.records() {
-            frame::frame(&record, &mut bytes).map_err(|error| {
-                Error::new(ErrorKind::Unexpected, "rewrite the journal", "no JSON").because(error)
-            })?;
+            frame::frame(&record, &mut bytes)?;
         }
         (self.size, self.rewritten) = (bytes.len(), bytes.len());
         Ok(self.writer.write(Job::Replace(bytes)))

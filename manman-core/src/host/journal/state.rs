@@ -71,6 +71,9 @@ pub struct State {
     pub commands: BTreeMap<Uuid, Timestamp>,
     /// Sessions that ended and of which nothing is left.
     pub forgotten: BTreeSet<SessionId>,
+    /// Whether all that was wanted at some moment since it began is in it: what is given
+    /// out after that begins here.
+    pub caught_up: bool,
     /// No message has a sequence number above this one.
     pub sequence: i64,
 }
@@ -86,6 +89,7 @@ pub(super) enum Record {
     Forgotten(SessionId),
     Command { id: Uuid, until: Timestamp },
     Sequence(i64),
+    CaughtUp {},
 }
 
 impl State {
@@ -115,6 +119,7 @@ impl State {
             }
             Record::Command { id, until } => drop(self.commands.insert(id, until)),
             Record::Sequence(sequence) => self.sequence = sequence,
+            Record::CaughtUp {} => self.caught_up = true,
         }
     }
 
@@ -132,6 +137,7 @@ impl State {
         }
         records.extend(self.commands.iter().map(|(&id, &until)| Record::Command { id, until }));
         records.push(Record::Sequence(self.sequence));
+        records.extend(self.caught_up.then_some(Record::CaughtUp {}));
         records
     }
 }

@@ -234,3 +234,41 @@ fn a_damaged_file_is_kept_beside_it() {
     assert!(journal.damage().unwrap().contains("damaged-1"));
     assert_eq!(std::fs::read(directory.path().join("journal.damaged-1")).unwrap(), b"not a journal at all");
 }
+
+#[test]
+fn a_session_given_out_after_the_journal_began_is_whole() {
+    let disk = MemoryDisk::new();
+    let journal = Journal::open(disk.clone()).unwrap();
+    ready(journal.take_up(desired(1))).unwrap();
+    ready(journal.catch_up()).unwrap();
+    let journal = Journal::open(disk.clone()).unwrap();
+    ready(journal.take_up(desired(2))).unwrap();
+    let whole = |journal: &Journal, id| journal.session(SessionId(id)).unwrap().memory.whole;
+    assert_eq!((whole(&journal, 1), whole(&journal, 2)), (false, true));
+    let journal = Journal::open(disk.clone()).unwrap();
+    assert_eq!((whole(&journal, 1), whole(&journal, 2)), (false, true));
+    disk.set(Vec::new());
+    let journal = Journal::open(disk).unwrap();
+    ready(journal.take_up(desired(3))).unwrap();
+    assert!(!whole(&journal, 3));
+}
+
+#[test]
+fn a_record_that_would_not_be_read_back_is_refused() {
+    let disk = MemoryDisk::new();
+    let journal = Journal::open(disk.clone()).unwrap();
+    fill(&journal);
+    let before = all(&journal);
+    let error = ready(journal.change(SessionId(1), |entry| {
+        entry.memory.end = Some(Ended {
+            attempt: 1,
+            cause: Cause::Gone,
+            at: Timestamp::default(),
+            last_lines: vec!["\u{1}".repeat(1 << 20)],
+            receipted: false,
+        });
+    }));
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Invalid);
+    assert_eq!(all(&journal), before);
+    assert_eq!(all(&Journal::open(disk).unwrap()), before);
+}

@@ -111,7 +111,6 @@ async fn take(host: &Arc<Host>, delivery: Delivery) -> Result<()> {
                     host.reports.outcome(session, id, Outcome::Refused(why));
                     handle.ack().await
                 }
-                Seen::NotNoted => handle.nack(NOTED_WITHIN).await,
             }
         }
         Command::Start { session }
@@ -153,8 +152,6 @@ enum Seen {
     Before,
     /// It is not to be done.
     Refused(SessionId, String),
-    /// It could not be noted, so it is not done now.
-    NotNoted,
 }
 
 /// A line to be written.
@@ -170,8 +167,10 @@ async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
     let Some(written) = host.journal.see(input.id, input.not_after.max(now).plus(SEEN_KEPT), now) else {
         return Seen::Before;
     };
-    if written.await.is_err() {
-        return Seen::NotNoted;
+    if let Err(error) = written.await {
+        // Not asked for again: here it counts as seen, and brought a second time it would go
+        // unanswered.
+        return Seen::Refused(session, format!("the journal cannot be written: {}", Chain(&error)));
     }
     if now > input.not_after {
         return Seen::Refused(session, "it came too late".to_owned());

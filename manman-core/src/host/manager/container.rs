@@ -3,7 +3,7 @@
 use crate::{
     clock::Timestamp,
     id::AttemptId,
-    model::{NetworkMode, SessionSpec},
+    model::{NetworkMode, RunAs, SessionSpec},
     runtime::{ContainerSpec, ImageInfo, Mount, NetworkSpec},
 };
 
@@ -44,10 +44,8 @@ pub(super) fn container(spec: &SessionSpec, attempt: u32, created_at: Timestamp)
 pub(super) fn user(spec: &SessionSpec, image: Option<&ImageInfo>) -> Option<(u32, u32)> {
     match &spec.user {
         Some(user) => {
-            let (uid, gid) = user.split_once(':').unwrap_or((user, ""));
-            let uid = uid.parse().ok()?;
-            // A bare uid runs with the group 0 (Docker, `--user`).
-            Some((uid, if gid.is_empty() { 0 } else { gid.parse().ok()? }))
+            let user: RunAs = user.parse().ok()?;
+            Some((user.uid, user.gid.unwrap_or(0)))
         }
         None => {
             let image = image?;

@@ -44,4 +44,9 @@ impl EngineView {
     pub fn is_answering(&self) -> bool {
         *self.answers.borrow() == Some(true)
     }
+
+    /// Whether it was asked and does not answer.
+    pub fn is_away(&self) -> bool {
+        *self.answers.borrow() == Some(false)
+    }
 }

@@ -196,6 +196,8 @@ impl Link {
         let snapshot = host.ask("ask what is wanted", me, host.uplink.snapshot(me, &known)).await?;
         host.told_time(snapshot.taken_at, asked);
         self.note(&snapshot).await;
+        // Lost with us, it is noted after the next one.
+        drop(host.journal.catch_up());
         host.snapshots.send_modify(|count| *count += 1);
         Ok(snapshot)
     }

@@ -25,9 +25,22 @@ pub(super) async fn run(host: Arc<Host>) {
     let mut backoff = host.backoff();
     let mut hints: Hints = None;
     let mut doubt = true;
+    let mut deaf = false;
     loop {
         if hints.is_none() {
-            hints = host.call("listen to the engine", host.runtime.events()).await.ok();
+            hints = match host.call("listen to the engine", host.runtime.events()).await {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    // One that is away is said by the look below.
+                    if host.engine.is_answering() && !deaf {
+                        tracing::warn!(error = %Chain(&error),
+                            "the engine tells no events, so its games are looked at every {:?}", host.config.poll());
+                        deaf = true;
+                    }
+                    None
+                }
+            };
+            deaf &= hints.is_none();
         }
         let wait = match look(&host, doubt).await {
             Ok(()) => {

@@ -25,6 +25,9 @@ pub struct Memory {
     pub highest: u32,
     /// How it ended, until that is on record and everything of it is gone.
     pub end: Option<Ended>,
+    /// It was given out after this journal began: nothing of it can be here that is not
+    /// remembered.
+    pub whole: bool,
     /// The control plane has it as ended, or not at all: what runs of it is stopped and
     /// nothing more is said of it.
     pub disowned: bool,
@@ -42,6 +45,17 @@ impl Memory {
             Want::Run { .. } if self.disowned => Want::Stop(StopMode::Graceful),
             want => want,
         }
+    }
+
+    /// Whether no game of its current attempt, nor of one before, can live: that one was
+    /// never started, and those were seen to end.
+    pub fn is_unstarted(&self) -> bool {
+        let ended = |attempt: &Attempt| match &attempt.stage {
+            Stage::Over { cause, .. } => cause.exit().is_some(),
+            _ => false,
+        };
+        self.current().is_some_and(|(_, attempt)| attempt.stage == Stage::Begun)
+            && self.attempts.range(..self.highest).all(|(_, attempt)| ended(attempt))
     }
 
     /// Whether a game of it is taken to run.

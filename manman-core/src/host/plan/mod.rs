@@ -6,6 +6,8 @@
 //! and asks again; doing only some of them, or dying between two, is no special case.
 
 mod memory;
+mod older;
+mod road;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,12 @@ pub use verdict::{StartPart, attempt_ended, because, ended, ended_at, start_fail
 use crate::{
     clock::Timestamp,
     model::{ConsoleLine, NetworkMode, Reason, StopMode, Want, reason::ReasonCode},
-    runtime::{AttemptState, Exit},
+    runtime::AttemptState,
     uplink::Desired,
 };
+
+use older::Older;
+use road::Road;
 
 /// How long a kill may take before it is sent again.
 pub const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -124,14 +129,44 @@ pub enum Step {
 }
 
 impl Step {
+    /// What it is, for people: continues "could not …".
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Cancel => "let go of what it was doing",
+            Self::FetchSpec => "ask what it runs",
+            Self::Begin { .. } => "begin an attempt",
+            Self::Serve { .. } => "note a restart",
+            Self::Pull => "pull its image",
+            Self::Prepare => "make its directories",
+            Self::Create { .. } => "create its container",
+            Self::Start { .. } => "start its container",
+            Self::NoteRunning { .. } => "note that it runs",
+            Self::Say { .. } => "write a stop command",
+            Self::Signal { .. } => "stop its container",
+            Self::Kill { .. } => "kill its container",
+            Self::Over { .. } => "note the end of an attempt",
+            Self::End { .. } => "note its end",
+            Self::Retire { .. } => "rename its container",
+            Self::Remove { .. } => "remove its container",
+            Self::RemoveNetwork => "remove its network",
+            Self::Forget => "note that nothing of it is left",
+        }
+    }
+
     /// Whether it is the same deed, with other figures perhaps.
     fn is_again(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 
     /// Whether it may be let go of halfway.
-    fn can_be_cancelled(&self) -> bool {
-        matches!(self, Self::FetchSpec | Self::Pull | Self::Signal { .. })
+    fn can_be_cancelled(&self, memory: &Memory) -> bool {
+        match self {
+            Self::FetchSpec | Self::Pull | Self::Signal { .. } => true,
+            // While somebody is asked whether it may begin; once noted, it is only on its
+            // way to the disk.
+            Self::Begin { attempt, .. } => memory.highest < *attempt,
+            _ => false,
+        }
     }
 }
 
@@ -193,15 +228,25 @@ pub fn plan(desired: &Desired, actual: &Actual, memory: &Memory, now: Timestamp)
         Some(seen) => decide(desired, seen, &actual.work, memory, now),
         None => blind(desired, &actual.work, memory, now),
     };
-    within(wanted, &actual.work, now)
+    within(wanted, &actual.work, memory, now)
 }
 
 /// What is still to be done while the engine does not answer: nothing is concluded from
-/// its silence, but a kill is tried all the same.
+/// its silence. What is certain without it goes on, and a kill is tried all the same.
 fn blind(desired: &Desired, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
-    match (memory.want(desired), memory.current()) {
+    if memory.end.is_some() {
+        return Plan::default();
+    }
+    let want = memory.want(desired);
+    match (want, memory.current()) {
+        (_, None) if memory.whole => without_attempt(desired, want, work, memory, now),
+        // Made or not, no game of it lives; a container that is there all the same goes when
+        // the engine is back.
+        (Want::Stop(_), Some((attempt, _))) if memory.is_unstarted() => {
+            Plan::of([Step::End { attempt, cause: Cause::NotStarted }])
+        }
         (Want::Stop(StopMode::Kill), Some((number, attempt)))
-            if memory.end.is_none() && matches!(attempt.stage, Stage::Starting | Stage::Running) =>
+            if matches!(attempt.stage, Stage::Starting | Stage::Running) =>
         {
             stop::kill(number, work, now)
         }
@@ -210,12 +255,12 @@ fn blind(desired: &Desired, work: &Work, memory: &Memory, now: Timestamp) -> Pla
 }
 
 /// Fits a plan to what is being done and what failed a moment ago.
-fn within(plan: Plan, work: &Work, now: Timestamp) -> Plan {
+fn within(plan: Plan, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
     if let Some(busy) = &work.busy {
         let kill = plan.steps.iter().find(|step| matches!(step, Step::Kill { .. }));
         return match kill {
             Some(kill) if kill != busy => Plan::of([kill.clone()]),
-            _ if busy.can_be_cancelled() && !plan.steps.iter().any(|step| step.is_again(busy)) => {
+            _ if busy.can_be_cancelled(memory) && !plan.steps.iter().any(|step| step.is_again(busy)) => {
                 Plan { steps: [vec![Step::Cancel], plan.steps].concat(), ..plan }
             }
             _ => Plan { steps: Vec::new(), ..plan },
@@ -290,169 +335,7 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
 }
 
 fn expired() -> Cause {
-    Cause::Never(Reason::new(
-        ReasonCode::Expired,
-        "the start was not begun in time, so it was not begun at all",
-    ))
-}
-
-/// The road of an attempt from its beginning to its end.
-struct Road<'a> {
-    desired: &'a Desired,
-    want: Want,
-    work: &'a Work,
-    memory: &'a Memory,
-    now: Timestamp,
-    number: u32,
-    attempt: &'a Attempt,
-}
-
-impl Road<'_> {
-    fn plan(&self, seen: Option<&AttemptState>) -> Plan {
-        match (&self.attempt.stage, seen) {
-            (Stage::Over { cause, .. }, Some(AttemptState::Running { .. })) => {
-                // Taken for gone, and yet here: it must not run beside the next one.
-                match cause {
-                    Cause::Gone => self.stop(StopMode::Graceful),
-                    _ => self.stop(StopMode::Kill),
-                }
-            }
-            (Stage::Over { cause, .. }, seen) => self.after(cause, seen),
-            (Stage::Running, Some(AttemptState::Running { .. })) if !self.attempt.engine_lost => self.alive(),
-            (_, Some(AttemptState::Running { started_at, .. })) => {
-                Plan::of([Step::NoteRunning { attempt: self.number, started_at: *started_at }])
-            }
-            (_, Some(AttemptState::Exited(exit))) => self.exited(exit),
-            (Stage::Running, Some(AttemptState::Created | AttemptState::Removing) | None) => self.gone(),
-            (Stage::Starting, Some(AttemptState::Removing) | None) => self.gone(),
-            (Stage::Begun, Some(AttemptState::Removing)) => self.gone(),
-            (Stage::Starting, Some(AttemptState::Created)) => self.unstarted(true),
-            (Stage::Begun, Some(AttemptState::Created)) => self.unstarted(true),
-            (Stage::Begun, None) => self.unstarted(false),
-        }
-    }
-
-    /// Its game lives.
-    fn alive(&self) -> Plan {
-        match self.want {
-            Want::Stop(mode) => self.stop(mode),
-            Want::Run { restarts } if restarts > self.attempt.restarts => self.stop(StopMode::Graceful),
-            Want::Run { .. } => Plan::default(),
-        }
-    }
-
-    /// Its game has not been started yet.
-    fn unstarted(&self, created: bool) -> Plan {
-        let attempt = self.number;
-        let restarts = match self.want {
-            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: Cause::NotStarted }]),
-            Want::Run { restarts } => restarts,
-        };
-        if let Some(reason) = &self.work.failure {
-            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
-        }
-        if restarts > self.attempt.restarts {
-            return Plan::of([Step::Serve { attempt, restarts }]);
-        }
-        if created {
-            return Plan::of([Step::Start { attempt }]);
-        }
-        if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
-            return Plan::of([Step::End { attempt, cause: expired() }]);
-        }
-        if self.memory.spec.is_none() {
-            return Plan::of([Step::FetchSpec]);
-        }
-        let mut steps = Vec::with_capacity(4);
-        if !self.work.image {
-            steps.push(Step::Pull);
-        }
-        if !self.work.prepared {
-            steps.push(Step::Prepare);
-        }
-        steps.extend([Step::Create { attempt }, Step::Start { attempt }]);
-        Plan::of(steps)
-    }
-
-    fn exited(&self, exit: &Exit) -> Plan {
-        self.no_more(match self.attempt.engine_lost {
-            true => Cause::EngineRestart(Some(exit.clone())),
-            false => Cause::Exited(exit.clone()),
-        })
-    }
-
-    fn gone(&self) -> Plan {
-        self.no_more(match self.attempt.engine_lost {
-            true => Cause::EngineRestart(None),
-            false => Cause::Gone,
-        })
-    }
-
-    fn no_more(&self, cause: Cause) -> Plan {
-        let attempt = self.number;
-        match self.want {
-            Want::Run { restarts } if restarts > self.attempt.restarts => {
-                Plan::of([Step::Over { attempt, cause }])
-            }
-            _ => Plan::of([Step::End { attempt, cause }]),
-        }
-    }
-
-    /// It has ended and another one is to follow.
-    fn after(&self, cause: &Cause, seen: Option<&AttemptState>) -> Plan {
-        let attempt = self.number;
-        let restarts = match self.want {
-            Want::Stop(_) => return Plan::of([Step::End { attempt, cause: cause.clone() }]),
-            Want::Run { restarts } => restarts,
-        };
-        if let Some(reason) = &self.work.failure {
-            return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
-        }
-        match seen {
-            Some(AttemptState::Exited(_)) if !self.attempt.retired => Plan::of([Step::Retire { attempt }]),
-            Some(AttemptState::Created) => Plan::of([Step::Remove { attempt }]),
-            _ => begin(attempt.max(self.desired.attempt), restarts, self.memory),
-        }
-    }
-
-    fn stop(&self, mode: StopMode) -> Plan {
-        match mode {
-            StopMode::Kill => stop::kill(self.number, self.work, self.now),
-            StopMode::Graceful => {
-                stop::graceful(self.number, self.attempt.stop, self.memory, self.work, self.now)
-            }
-        }
-    }
-}
-
-/// The attempts below the current one that are still here.
-#[derive(Default)]
-struct Older {
-    /// One that lives: it must not do so beside the current one.
-    alive: Option<u32>,
-    /// What takes the deployment's name from them.
-    named: Vec<Step>,
-    /// What removes those that were reported.
-    rest: Vec<Step>,
-}
-
-impl Older {
-    fn of(seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Self {
-        let mut older = Self::default();
-        for (&attempt, state) in seen.range(..memory.highest) {
-            let known = memory.attempts.get(&attempt);
-            let said = known.is_none_or(|known| !matches!(known.stage, Stage::Over { said: false, .. }));
-            let retired = known.is_some_and(|known| known.retired);
-            match state {
-                AttemptState::Running { .. } => older.alive = Some(attempt),
-                AttemptState::Created => older.named.push(Step::Remove { attempt }),
-                AttemptState::Exited(_) if !retired => older.named.push(Step::Retire { attempt }),
-                AttemptState::Exited(_) if said => older.rest.push(Step::Remove { attempt }),
-                AttemptState::Exited(_) | AttemptState::Removing => {}
-            }
-        }
-        older
-    }
+    Cause::Never(Reason::new(ReasonCode::Expired, "the start expired before this host could begin it"))
 }
 
 /// Clears away an ended session: its name at once, so that the next one can have it; the

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     id::{Generation, SessionId, SgcId},
     model::{ConfigBody, Deployment, DeploymentStatus, SessionSpec, State, StopPlan, StopStep},
+    runtime::Exit,
     wire::End,
 };
 
@@ -168,6 +169,10 @@ fn a_game_that_outlived_its_engine_is_as_before() {
 fn silence_of_the_engine_concludes_nothing() {
     for stage in [Stage::Begun, Stage::Starting, Stage::Running] {
         for want in [RUN, STOP, Want::Run { restarts: 1 }] {
+            if (&stage, want) == (&Stage::Begun, STOP) {
+                // It was not started, and needs no engine to say so.
+                continue;
+            }
             assert_eq!(
                 plan(&desired(want), &Actual::default(), &at(stage.clone()), after(100)),
                 Plan::default()
@@ -507,7 +512,17 @@ impl World {
             Turn::EngineSilent => {
                 let actual = Actual { seen: None, work: self.work.clone() };
                 let steps = plan(&self.desired, &actual, &self.memory, self.now).steps;
-                assert!(steps.iter().all(|step| matches!(step, Step::Kill { .. })), "{steps:?}");
+                for step in steps {
+                    let alive = self.engine.values().any(AttemptState::is_alive);
+                    match step {
+                        Step::Kill { .. } => {}
+                        // Only what is certain.
+                        Step::End { cause: Cause::NotStarted, .. } if !alive => {
+                            self.act(&step, Luck::Done);
+                        }
+                        step => panic!("{step:?} while the engine has {:?}", self.engine),
+                    }
+                }
             }
             Turn::Receipt => {
                 if let Some(end) = &mut self.memory.end {
@@ -601,4 +616,37 @@ fn the_name_of_an_end_may_change_until_it_is_on_record() {
     let crash = Cause::Exited(exit(1));
     assert_eq!(verdict(&crash, RUN).0, End::Crashed);
     assert_eq!(verdict(&crash, STOP).0, End::Stopped);
+}
+
+#[test]
+fn what_is_certain_needs_no_engine() {
+    let blind = Actual::default();
+    let whole = Memory { whole: true, ..memory() };
+    assert_eq!(steps(RUN, &blind, &whole, 1), [Step::Begin { attempt: 1, restarts: 0, first: true }]);
+    for want in [STOP, KILL] {
+        let never = [Step::End { attempt: 0, cause: Cause::NotStarted }];
+        assert_eq!(steps(want, &blind, &whole, 1), never);
+        assert_eq!(steps(want, &blind, &at(Stage::Begun), 1), end(Cause::NotStarted));
+        // It may be there.
+        assert_eq!(steps(want, &blind, &memory(), 1), []);
+        let kill = if want == KILL { vec![Step::Kill { attempt: 1 }] } else { Vec::new() };
+        assert_eq!(steps(want, &blind, &at(Stage::Starting), 1), kill);
+    }
+    let over = |cause: Cause| {
+        let mut memory = at(Stage::Over { cause, said: true });
+        memory.attempts.insert(2, Attempt::begun(1, false));
+        memory.highest = 2;
+        memory
+    };
+    let never = [Step::End { attempt: 2, cause: Cause::NotStarted }];
+    assert_eq!(steps(STOP, &blind, &over(Cause::Exited(exit(0))), 1), never);
+    assert_eq!(steps(STOP, &blind, &over(Cause::Gone), 1), [], "it may have been taken for gone");
+}
+
+#[test]
+fn a_begin_is_let_go_of_until_it_is_noted() {
+    let mut busy = seen(None);
+    busy.work.busy = Some(Step::Begin { attempt: 1, restarts: 0, first: true });
+    assert_eq!(steps(STOP, &busy, &memory(), 1)[0], Step::Cancel);
+    assert_eq!(steps(STOP, &busy, &at(Stage::Begun), 1), []);
 }

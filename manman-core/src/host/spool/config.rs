@@ -12,10 +12,11 @@ pub struct SpoolConfig {
     /// The most bytes kept of one session; beyond them the oldest segments go. Default
     /// 256 MiB, at least 64 KiB.
     pub session_bytes: u64,
-    /// For how many days the console of a session can be seen after its end. Default 14.
+    /// For how many days the console of a session can be seen after its end. Default 14, 1 to
+    /// 3650.
     pub keep_days: u32,
     /// The most bytes kept of all sessions that have ended; beyond them the one that
-    /// ended first goes. Default 4 GiB.
+    /// ended first goes. Default 4 GiB, at least 1 MiB.
     pub keep_bytes: u64,
 }
 
@@ -36,6 +37,12 @@ impl SpoolConfig {
     pub fn validate(&self) -> Result<(), Invalid> {
         if self.session_bytes < 64 << 10 {
             return Err(Invalid::new("session_bytes", format!("{} is less than 64 KiB", self.session_bytes)));
+        }
+        if !(1..=3_650).contains(&self.keep_days) {
+            return Err(Invalid::new("keep_days", format!("{} is not within 1 to 3650", self.keep_days)));
+        }
+        if self.keep_bytes < 1 << 20 {
+            return Err(Invalid::new("keep_bytes", format!("{} is less than 1 MiB", self.keep_bytes)));
         }
         Ok(())
     }

@@ -58,8 +58,8 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
         }
         Kept::Gap(gap, position, at) => {
             put_fixed(out, GAP, entry, position, *at);
-            // A gap is a struct of numbers and text: it always has a JSON form.
-            out.extend_from_slice(&serde_json::to_vec(gap).unwrap_or_default());
+            let gap = serde_json::to_vec(gap).expect("numbers and text have a JSON form");
+            out.extend_from_slice(&gap);
         }
     });
 }

@@ -301,6 +301,9 @@ impl Runtime for MemoryRuntime {
         let open = move |shared: &Arc<Shared>, state: &mut State| {
             let container = state.get(&key, OPERATION)?;
             let (tape, stdin) = (container.tape.clone(), container.stdin.clone());
+            if after.as_ref().is_some_and(|after| !tape::knows(&after.position)) {
+                return Err(Error::new(ErrorKind::Corrupt, OPERATION, "it is no position of a console here"));
+            }
             let at = tape.place(after.as_ref()).map_err(|problem| {
                 let problem = format!("a console of {run} was opened from a wrong place: {problem}");
                 state.violations.push(problem.clone());

@@ -204,6 +204,11 @@ impl Reader {
     }
 }
 
+/// Whether a position is one that a tape makes.
+pub(super) fn knows(position: &Position) -> bool {
+    position.as_bytes().len() == 8
+}
+
 fn position(at: usize) -> Position {
     Position::from_bytes(&(at as u64).to_le_bytes()).unwrap_or(Position::START)
 }

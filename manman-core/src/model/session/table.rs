@@ -1,5 +1,7 @@
 //! The state table: what may follow what.
 
+use std::fmt;
+
 use super::{Phase, State};
 
 /// What the state table looks at.
@@ -44,6 +46,21 @@ pub enum Event {
     HostSilent,
 }
 
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Starting { attempt, phase } => write!(f, "starting (attempt {attempt}, {phase})"),
+            Self::Running { attempt } => write!(f, "running (attempt {attempt})"),
+            Self::StopAsked | Self::StopAskedBeforeSent => f.write_str("a stop request"),
+            Self::Stopped => f.write_str("stopped"),
+            Self::Completed => f.write_str("completed"),
+            Self::Crashed => f.write_str("crashed"),
+            Self::Failed => f.write_str("failed"),
+            Self::HostSilent => f.write_str("silence of its host"),
+        }
+    }
+}
+
 /// What an event makes of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
@@ -57,7 +74,7 @@ pub struct Transition {
 
 /// An event that cannot happen to a session where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{event:?} cannot follow {} (attempt {})", from.state, from.attempt)]
+#[error("{event} cannot follow {} (attempt {})", from.state, from.attempt)]
 pub struct Rejected {
     /// Where the session is, and stays.
     pub from: Standing,
@@ -202,7 +219,7 @@ mod tests {
         all
     }
 
-    /// The design's table, as pairs, written a second time and by hand.
+    /// The table above, as pairs, written a second time and by hand.
     fn listed(from: State) -> &'static [State] {
         use State::*;
         match from {

@@ -7,10 +7,8 @@ use async_trait::async_trait;
 use crate::{
     clock::Timestamp,
     id::{AttemptId, SessionId, SgcId},
-    model::{
-        CapProfile, ConfigBody, ImageRef, Limits, Port, PortBinding, Protocol, Signal, config::EngineLog,
-    },
-    runtime::{ContainerSpec, Mount, NetworkSpec, Runtime},
+    model::{ConfigBody, ImageRef, Port, PortBinding, Protocol},
+    runtime::{ContainerSpec, Mount, Runtime},
 };
 
 /// A game that the cases play. Every one prints `ready` on its standard output first,
@@ -94,24 +92,15 @@ pub trait RuntimeFixture: Send + Sync {
 /// The container of attempt `attempt` of session `session` of deployment `sgc` that runs
 /// `program`.
 pub(super) fn spec(session: i64, attempt: u32, sgc: i64, program: Program) -> ContainerSpec {
+    let run = AttemptId::new(SessionId(session), attempt);
     ContainerSpec {
-        run: AttemptId::new(SessionId(session), attempt),
-        sgc: SgcId(sgc),
-        image: program.image,
         entrypoint: program.entrypoint,
         command: program.command,
         env: [("LANG".to_owned(), "C".to_owned())].into(),
         mounts: vec![Mount { source: None, target: ConfigBody::data_path_default(), read_only: false }],
-        ports: Vec::new(),
-        network: NetworkSpec::Session,
-        limits: Limits::default(),
-        capabilities: CapProfile::Strict,
-        user: None,
-        tty: false,
-        stop_signal: Signal::Term,
-        log: EngineLog::default(),
         spec_hash: format!("{session:016x}{sgc:016x}"),
         created_at: Timestamp::from_micros(1_763_715_600_000_000),
+        ..ContainerSpec::new(run, SgcId(sgc), program.image)
     }
 }
 

@@ -29,16 +29,6 @@ const LIST_GOOD_FOR: Duration = Duration::from_secs(1);
 type Seen = BTreeMap<u32, AttemptState>;
 
 impl Actor {
-    /// Waits until all containers were listed once, and takes over what the engine has of the
-    /// session and the journal does not know. Tells all that it has, if that is not old yet.
-    pub(super) async fn adopt(&mut self) -> Option<Seen> {
-        let mut inventory = self.host.engine.inventory.subscribe();
-        let (inventory, listed_at) = inventory.wait_for(Option::is_some).await.ok()?.clone()?;
-        let listed = listed(&inventory, self.session);
-        self.take_over(listed.keys().copied());
-        (listed_at.elapsed() < LIST_GOOD_FOR).then_some(listed)
-    }
-
     /// Takes over attempts that the engine has and the journal does not know.
     fn take_over(&self, attempts: impl Iterator<Item = u32>) {
         // Lost again, it is found again.
@@ -54,13 +44,24 @@ impl Actor {
         }));
     }
 
-    /// Looks at all containers that the session may have, or takes what was `listed` just now.
-    pub(super) async fn look(&mut self, entry: &Entry, listed: Option<Seen>) {
+    /// Looks at all containers that the session may have. Not before all were listed once,
+    /// which makes everybody look: what the engine has and the journal does not know is
+    /// taken over first.
+    pub(super) async fn look(&mut self) {
         self.look_at = None;
         let marks = self.host.engine.marks.load(SeqCst);
-        let seen = match listed {
+        let mut fresh = None;
+        if !self.adopted {
+            let Some((inventory, listed_at)) = self.host.engine.inventory.borrow().clone() else { return };
+            let listed = listed(&inventory, self.session);
+            self.take_over(listed.keys().copied());
+            self.adopted = true;
+            fresh = (listed_at.elapsed() < LIST_GOOD_FOR).then_some(listed);
+        }
+        let Some(entry) = self.host.journal.session(self.session) else { return };
+        let seen = match fresh {
             Some(listed) => listed,
-            None => match inspect(&self.host, self.session, entry).await {
+            None => match inspect(&self.host, self.session, &entry).await {
                 Ok(seen) => seen,
                 Err(error) => return self.look_later(&error),
             },
@@ -70,7 +71,7 @@ impl Actor {
         if !unknown.is_empty() {
             self.take_over(unknown.into_iter());
         }
-        if ended_unasked(entry, &seen)
+        if ended_unasked(&entry, &seen)
             && let Err(error) = watch::check(&self.host).await
         {
             // An engine that goes down takes its games along, and then this is no end of its own.
@@ -81,7 +82,7 @@ impl Actor {
             return self.door.look();
         }
         self.door.saw(&seen);
-        self.listen(entry, &seen).await;
+        self.listen(&entry, &seen).await;
         self.seen = Some(seen);
     }
 

@@ -35,6 +35,8 @@ struct Actor {
     host: Arc<Host>,
     session: SessionId,
     door: Arc<Door>,
+    /// What the engine has of the session and the journal did not know was taken over.
+    adopted: bool,
     seen: Option<BTreeMap<u32, AttemptState>>,
     work: Work,
     image: Option<Arc<ImageInfo>>,
@@ -42,7 +44,7 @@ struct Actor {
     backoff: Backoff,
     /// When it is to look again, if it could not.
     look_at: Option<Instant>,
-    /// Since when it does not come on.
+    /// Since when it is stuck.
     stuck_since: Option<Instant>,
     doing: Option<Doing>,
     killing: Option<(Step, Doing)>,
@@ -59,6 +61,7 @@ pub(super) async fn run(host: Arc<Host>, session: SessionId, door: Arc<Door>) {
         host: host.clone(),
         session,
         door,
+        adopted: false,
         seen: None,
         work: Work::default(),
         image: None,
@@ -79,10 +82,7 @@ pub(super) async fn run(host: Arc<Host>, session: SessionId, door: Arc<Door>) {
 
 impl Actor {
     async fn live(mut self) {
-        let listed = self.adopt().await;
-        if let Some(entry) = self.host.journal.session(self.session) {
-            self.look(&entry, listed).await;
-        }
+        self.look().await;
         let mut rush = 0;
         while let Some(entry) = self.host.journal.session(self.session) {
             if self.host.is_fenced() {
@@ -94,7 +94,7 @@ impl Actor {
             }
             let look_due = self.look_at.is_some_and(|at| Instant::now() >= at);
             if self.door.take_look() || look_due {
-                self.look(&entry, None).await;
+                self.look().await;
                 continue;
             }
             if let Some(progress) = self.door.take_progress() {
@@ -112,8 +112,9 @@ impl Actor {
                 continue;
             }
             if rush >= RUSH {
-                tracing::warn!(session.id = %self.session, "session {} does not come to rest: {:?}",
-                    self.session, plan.steps);
+                let steps: Vec<&str> = plan.steps.iter().map(Step::name).collect();
+                tracing::warn!(session.id = %self.session, "session {} keeps changing state, next: {}",
+                    self.session, steps.join(", "));
                 sleep(Duration::from_secs(1)).await;
             }
             if self.rest(plan.wake_at.map(|at| self.host.instant(at))).await || rush >= RUSH {

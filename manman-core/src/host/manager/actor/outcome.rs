@@ -11,7 +11,7 @@ use crate::{
     runtime::AttemptState,
 };
 
-/// After so long an operator is told what does not come on.
+/// After so long an operator is told what is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
 impl Actor {
@@ -78,7 +78,7 @@ impl Actor {
         }
         if first {
             tracing::warn!(session.id = %self.session, error = %Chain(error),
-                "session {}: {step:?} failed, will retry in {wait:?}", self.session);
+                "session {}: could not {}, will retry in {wait:?}", self.session, step.name());
         }
         let since = *self.stuck_since.get_or_insert_with(Instant::now);
         let part = match step {
@@ -88,7 +88,7 @@ impl Actor {
             Step::Start { .. } => StartPart::Start,
             _ => {
                 if since.elapsed() >= STUCK {
-                    let message = format!("session {} does not come on: {}", self.session, Chain(error));
+                    let message = format!("session {} is stuck: {}", self.session, Chain(error));
                     self.host.warn_once("stuck", message);
                 }
                 return;

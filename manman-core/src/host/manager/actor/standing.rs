@@ -51,14 +51,18 @@ impl Actor {
                     let unstarted = matches!(seen.get(&number), None | Some(AttemptState::Created));
                     unstarted.then(|| self.starting(number))
                 }
-                None => self.work.begun.then(|| self.starting(number)),
+                // What is only begun was not started, whatever the engine would say.
+                None => {
+                    let unstarted = self.work.begun || attempt.stage == Stage::Begun;
+                    unstarted.then(|| self.starting(number))
+                }
             },
             Stage::Over { .. } => None,
         }
     }
 
     fn starting(&self, attempt: u32) -> SessionReport {
-        let waits = self.work.held.is_some() && !self.host.engine.is_answering();
+        let waits = self.host.engine.is_away() && (self.work.held.is_some() || self.seen.is_none());
         let text = "waits for the engine, which does not answer";
         SessionReport::Phase {
             session: self.session,

@@ -92,9 +92,14 @@ pub(super) async fn act(act: Act, step: Step) -> Done {
             Ok(Effect::NetworkGone)
         }
         Step::Forget => {
-            act.host.consoles.end(act.session).await;
+            // Before it is forgotten: without that mark, whoever follows the console later
+            // waits for ever.
+            let host = &act.host;
+            host.call("note the end of a console", host.consoles.end(act.session))
+                .await
+                .map_err(Trouble::Again)?;
             // Lost with us, it is forgotten again.
-            drop(act.host.journal.forget(act.session));
+            drop(host.journal.forget(act.session));
             Ok(Effect::Noted)
         }
         // The actor does it itself.

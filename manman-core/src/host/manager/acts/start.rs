@@ -42,8 +42,11 @@ impl Act {
     }
 
     pub(super) async fn begin(&self, attempt: u32, restarts: u32, first: bool) -> Done {
-        if let Err(why) = self.host.policy.may_start(self.spec()?, attempt).await {
-            return Err(Trouble::Never(Reason::new(ReasonCode::Denied, why)));
+        let answer = self.host.policy.may_start(self.spec()?, attempt);
+        match self.host.call("ask whether it may start", async { Ok(answer.await) }).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => return Err(Trouble::Never(Reason::new(ReasonCode::Denied, why))),
+            Err(silent) => return Err(Trouble::Again(silent)),
         }
         let written = self.host.journal.change(self.session, |entry| {
             entry.memory.attempts.insert(attempt, Attempt::begun(restarts, first));

@@ -27,7 +27,7 @@ use crate::{
     wire::{Outcome, SessionReport},
 };
 
-/// How many reports of one session wait that may not be dropped for a later one.
+/// How many reports of one session wait that are said once.
 const WAITING: usize = 1_000;
 
 /// How long an end that was published is waited for to be on record, before it is
@@ -54,6 +54,8 @@ struct Pending {
     ended: Option<EndAgain>,
     /// One of it is on its way.
     busy: bool,
+    /// How many outcomes were dropped because too much waited.
+    dropped: u64,
 }
 
 /// A report with the id that it keeps through all tries.
@@ -111,11 +113,19 @@ impl Reports {
         });
     }
 
-    /// What is said once.
+    /// What is said once. Of too much, the oldest outcomes of commands go: nobody waits for
+    /// them any more, while a container waits until the end of its attempt is said.
     fn once(&self, report: SessionReport, reply: Option<Uuid>) {
-        self.with(report.session(), |pending| {
-            if pending.once.len() < WAITING {
-                pending.once.push_back(Saying { id: Uuid::now_v7(), report, reply });
+        let session = report.session();
+        self.with(session, |pending| {
+            pending.once.push_back(Saying { id: Uuid::now_v7(), report, reply });
+            if pending.once.len() > WAITING && pending.drop_an_outcome() {
+                pending.dropped += 1;
+                if pending.dropped.is_power_of_two() {
+                    tracing::warn!(session.id = %session,
+                        "{} outcomes of commands to session {session} were not reported: too many wait",
+                        pending.dropped);
+                }
             }
         });
     }
@@ -243,7 +253,52 @@ impl Reports {
 }
 
 impl Pending {
+    /// Drops the oldest outcome that is not on its way; `false` if there is none.
+    fn drop_an_outcome(&mut self) -> bool {
+        let outcome = |saying: &Saying| matches!(saying.report, SessionReport::Outcome { .. });
+        let first = usize::from(self.busy);
+        let oldest = (first..self.once.len()).find(|&at| outcome(&self.once[at]));
+        oldest.is_some_and(|at| self.once.remove(at).is_some())
+    }
+
     fn is_done(&self) -> bool {
         !self.busy && self.once.is_empty() && self.latest.is_none() && self.ended.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Reason, reason::ReasonCode};
+
+    #[test]
+    fn of_too_much_the_oldest_outcomes_go_and_no_end_of_an_attempt() {
+        const SESSION: SessionId = SessionId(7);
+        let reports = Reports::default();
+        let over = |attempt| SessionReport::AttemptEnded {
+            session: SESSION,
+            attempt,
+            exit_code: None,
+            reason: Reason::new(ReasonCode::Restarted, "ended"),
+        };
+        let first = Uuid::from_u128(0);
+        reports.outcome(SESSION, first, Outcome::Done);
+        assert_eq!(reports.due(1).0.len(), 1, "the first one is on its way");
+        for command in 1..WAITING as u128 {
+            reports.outcome(SESSION, Uuid::from_u128(command), Outcome::Done);
+        }
+        for attempt in 1..=3 {
+            reports.once(over(attempt), None);
+        }
+        let sessions = reports.sessions();
+        let pending = &sessions[&SESSION];
+        assert_eq!((pending.once.len(), pending.dropped), (WAITING, 3));
+        let command = |saying: &Saying| match saying.report {
+            SessionReport::Outcome { command, .. } => Some(command),
+            _ => None,
+        };
+        assert_eq!(command(&pending.once[0]), Some(first));
+        assert_eq!(command(&pending.once[1]), Some(Uuid::from_u128(4)));
+        assert!(pending.once.iter().rev().take(3).all(|saying| command(saying).is_none()));
     }
 }
