@@ -1,12 +1,6 @@
 //! Writing to a game's stdin.
 
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, time::Duration};
 
 use async_trait::async_trait;
 use manman_core::{
@@ -18,59 +12,30 @@ use tokio::{net::unix::OwnedWriteHalf, time::Instant};
 const OPERATION: &str = "console input";
 
 /// How long a game may take to read what it is sent. One that does not read its stdin
-/// accepts some 300 KB, then nothing (measured with 20.10).
+/// accepts some 300 KB, then nothing (D10).
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// The containers whose stdin was left within a line. What is written next must not become
-/// the rest of that line, whichever attach it comes by.
-#[derive(Debug, Default)]
-pub(super) struct Torn(Mutex<HashSet<String>>);
-
-impl Torn {
-    pub fn set(&self, container: &str, torn: bool) {
-        let mut all = self.all();
-        if !torn {
-            all.remove(container);
-        } else if !all.contains(container) {
-            all.insert(container.to_owned());
-        }
-    }
-
-    fn has(&self, container: &str) -> bool {
-        self.all().contains(container)
-    }
-
-    fn all(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// The writing half of an attach.
-///
-/// After a write that the game took only a part of, the next one begins with a newline: the
-/// torn line becomes a command of its own, and spoils no other.
 #[derive(Debug)]
 pub(super) struct AttachInput {
     half: Option<OwnedWriteHalf>,
     /// Whether the game has a stdin.
     takes: bool,
-    container: String,
-    torn: Arc<Torn>,
 }
 
 impl AttachInput {
-    pub fn new(half: OwnedWriteHalf, container: &str, torn: Arc<Torn>) -> Self {
-        Self { half: Some(half), takes: true, container: container.to_owned(), torn }
+    pub fn new(half: OwnedWriteHalf) -> Self {
+        Self { half: Some(half), takes: true }
     }
 
     /// Of a container that was made without a stdin.
     pub fn without(half: OwnedWriteHalf) -> Self {
-        Self { half: Some(half), takes: false, container: String::new(), torn: Arc::default() }
+        Self { half: Some(half), takes: false }
     }
 
     /// Of a container that is over.
     pub fn closed() -> Self {
-        Self { half: None, takes: true, container: String::new(), torn: Arc::default() }
+        Self { half: None, takes: true }
     }
 }
 
@@ -93,28 +58,21 @@ impl Input for AttachInput {
         let Some(half) = &self.half else {
             return Err(Error::new(ErrorKind::NotFound, OPERATION, "the game has ended"));
         };
-        let torn = self.torn.has(&self.container);
-        let text = if torn { Cow::Owned([b"\n", bytes].concat()) } else { Cow::Borrowed(bytes) };
-        let taken = |written: usize| written.saturating_sub(usize::from(torn));
         let deadline = Instant::now() + DEADLINE;
         let mut written = 0;
-        while written < text.len() {
-            match half.try_write(&text[written..]) {
-                Ok(some) => {
-                    written += some;
-                    // At once, for whoever drops this while it waits.
-                    self.torn.set(&self.container, written < text.len() && !text[..written].ends_with(b"\n"));
-                }
+        while written < bytes.len() {
+            match half.try_write(&bytes[written..]) {
+                Ok(some) => written += some,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     match tokio::time::timeout_at(deadline, half.writable()).await {
                         Ok(Ok(())) => {}
                         // The reading thread has ended, and with it all that is open.
-                        Ok(Err(error)) => return Err(broken(taken(written), bytes.len(), error)),
-                        Err(_) => return Err(not_read(taken(written), bytes.len())),
+                        Ok(Err(error)) => return Err(broken(written, bytes.len(), error)),
+                        Err(_) => return Err(not_read(written, bytes.len())),
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(broken(taken(written), bytes.len(), error)),
+                Err(error) => return Err(broken(written, bytes.len(), error)),
             }
         }
         Ok(())
@@ -148,15 +106,7 @@ mod tests {
         let (ours, game) = std::os::unix::net::UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let (from, to) = UnixStream::from_std(ours).unwrap().into_split();
-        (AttachInput::new(to, "f0", Arc::default()), from, game)
-    }
-
-    /// All that has come.
-    fn read(game: &mut std::os::unix::net::UnixStream) -> Vec<u8> {
-        game.set_nonblocking(true).unwrap();
-        let mut all = Vec::new();
-        assert_eq!(game.read_to_end(&mut all).unwrap_err().kind(), io::ErrorKind::WouldBlock);
-        all
+        (AttachInput::new(to), from, game)
     }
 
     #[tokio::test]
@@ -177,21 +127,6 @@ mod tests {
         let (mut input, _from, _game) = pair();
         let error = input.write(&vec![b'x'; 16 << 20]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_line_that_was_torn_spoils_no_other() {
-        let (mut input, _from, mut game) = pair();
-        input.write(&vec![b'x'; 16 << 20]).await.unwrap_err();
-        let torn = read(&mut game);
-        assert!(!torn.is_empty() && torn.len() < 16 << 20);
-        // The same command by way of the console that is opened again.
-        let (mut again, _from, mut by_another) = pair();
-        again.torn = Arc::clone(&input.torn);
-        again.write(b"stop\n").await.unwrap();
-        assert_eq!(read(&mut by_another), b"\nstop\n");
-        input.write(b"save\n").await.unwrap();
-        assert_eq!(read(&mut game), b"save\n", "once is enough");
     }
 
     #[tokio::test]

@@ -36,7 +36,7 @@ pub use self::{
 };
 use self::{
     form::Form,
-    input::{AttachInput, Torn},
+    input::AttachInput,
     outlet::Outlet,
     position::Place,
     reader::Reader,
@@ -57,7 +57,6 @@ pub struct Consoles {
     engine: Engine,
     clock: Arc<dyn Clock>,
     room: usize,
-    torn: Arc<Torn>,
     /// Started with the first console.
     reader: Mutex<Option<Reader>>,
 }
@@ -65,7 +64,7 @@ pub struct Consoles {
 impl Consoles {
     /// Consoles of what runs on `engine`. Costs nothing until the first is opened.
     pub fn new(engine: Engine, clock: Arc<dyn Clock>) -> Self {
-        Self { engine, clock, room: ROOM, torn: Arc::default(), reader: Mutex::new(None) }
+        Self { engine, clock, room: ROOM, reader: Mutex::new(None) }
     }
 
     /// Keeps up to about `bytes` of output that a console's follower has not taken yet;
@@ -80,8 +79,8 @@ impl Consoles {
     /// beginning.
     ///
     /// # Errors
-    /// `NotFound` if there is no such container; `Corrupt` if `after` is not a position of
-    /// a console here.
+    /// `NotFound` if there is no such container; `Corrupt` if `after` is no position of a
+    /// console here.
     pub async fn open(&self, container: &str, after: Option<Resume>) -> Result<Console> {
         let (place, tails) = match &after {
             Some(after) => (Place::decode(&after.position)?, tails(after)),
@@ -100,7 +99,6 @@ impl Consoles {
         let form = seen.retention.form.unwrap_or(Form::Bytes);
         let clock = self.clock.clone();
         if seen.life == Life::Over {
-            self.torn.set(container, false);
             // An attach to it would never end.
             let splice = Splice::resume(source, clock, Outlet::new(form, place), None, tails);
             return Ok(console(AttachInput::closed(), splice));
@@ -108,11 +106,7 @@ impl Consoles {
         let attached = attached?;
         let asked = attached.asked_at;
         let (feed, half) = self.read(attached, seen.tty)?;
-        let input = if seen.takes_input {
-            AttachInput::new(half, container, Arc::clone(&self.torn))
-        } else {
-            AttachInput::without(half)
-        };
+        let input = if seen.takes_input { AttachInput::new(half) } else { AttachInput::without(half) };
         let splice = if seen.life == Life::Created {
             Splice::from_start(source, clock, Outlet::new(form, Place::START), feed)
         } else {
