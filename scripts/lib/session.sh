@@ -35,7 +35,7 @@ engine_inventory() {
   for label in manman.cluster manman.test; do
     docker ps -a --filter label=$label --format 'container {{.Names}} {{.Label "manman.environment"}}'
     docker network ls --filter label=$label --format 'network {{.Name}} {{.Label "manman.environment"}}'
-  done | grep -v ' prod$' | sort -u
+  done | sed '/ prod$/d' | sort -u
 }
 
 # Complains about what the tests have left behind: engine_left_behind FILE-FROM-BEFORE

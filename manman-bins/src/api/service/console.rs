@@ -22,8 +22,9 @@ use crate::api::{
 };
 
 /// How long a console that is followed is quiet before it is asked whether its session has
-/// ended: longer than the rest of an engine's log takes to be read after an end.
-const QUIET: Duration = Duration::from_secs(10);
+/// ended: longer than a host keeps what has ended for the rest of its console (60 s unless
+/// configured), in which that may be quiet while an engine's log is searched.
+const QUIET: Duration = Duration::from_secs(75);
 
 /// Between two looks whether a console has begun.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
