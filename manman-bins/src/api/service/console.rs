@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _, stream, stream::BoxStream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream, stream::BoxStream};
 use tonic::Status;
 
 use manman_core::{
@@ -108,19 +108,28 @@ async fn view(
 /// A console that is followed, as long as its session may print: the mark that ends it is
 /// the host's, and may be missing after a full disk or a death at the wrong moment.
 fn until_ended(api: Api, session: SessionId, shown: Replies) -> Replies {
-    stream::unfold((api, shown), move |(api, mut shown)| async move {
+    let ended = move || {
+        let api = api.clone();
+        // A store that does not answer ends nothing.
+        async move { api.control().session_get(session).await.is_ok_and(|session| session.state.is_end()) }
+    };
+    until_quiet(shown, ended).boxed()
+}
+
+/// What is `shown`, until nothing was for [`QUIET`] and it has `ended`.
+fn until_quiet<T, F: Future<Output = bool>>(
+    shown: BoxStream<'static, T>,
+    ended: impl Fn() -> F,
+) -> impl Stream<Item = T> {
+    stream::unfold((shown, ended), |(mut shown, ended)| async {
         loop {
             match tokio::time::timeout(QUIET, shown.next()).await {
-                Ok(reply) => return reply.map(|reply| (reply, (api, shown))),
-                Err(_) => match api.control().session_get(session).await {
-                    Ok(session) if session.state.is_end() => return None,
-                    // A store that does not answer ends nothing.
-                    _ => {}
-                },
+                Ok(next) => return next.map(|next| (next, (shown, ended))),
+                Err(_) if ended().await => return None,
+                Err(_) => {}
             }
         }
     })
-    .boxed()
 }
 
 /// The console of a session whose game has not printed anything yet: waits until it has, or
@@ -143,4 +152,24 @@ fn wait_for_view(api: Api, session: SessionId, begin: Begin) -> Replies {
     }))
     .flatten()
     .boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_ended_is_not_followed_for_ever() {
+        let unmarked = stream::iter([1, 2]).chain(stream::pending()).boxed();
+        let asked = AtomicU32::new(0);
+        let ended = || async { asked.fetch_add(1, Ordering::Relaxed) == 2 };
+        let began = tokio::time::Instant::now();
+        let shown: Vec<_> = until_quiet(unmarked, ended).collect().await;
+        assert_eq!((shown, began.elapsed()), (vec![1, 2], 3 * QUIET));
+        // And one that is marked comes to its end by itself.
+        let marked = until_quiet(stream::iter([1]).boxed(), || async { false });
+        assert_eq!(marked.collect::<Vec<_>>().await, [1]);
+    }
 }
