@@ -224,8 +224,14 @@ impl Demo {
             begin: Some(v1::stream_session_logs_request::Begin::Last(20)),
         };
         let mut shown = self.client.stream_session_logs(request).await?.into_inner();
-        while let Some(message) = shown.message().await? {
-            message.what.into_iter().for_each(&mut *show);
+        loop {
+            match shown.message().await {
+                Ok(Some(message)) => message.what.into_iter().for_each(&mut *show),
+                Ok(None) => break,
+                // This process is about to end, and says so itself.
+                Err(status) if status.code() == tonic::Code::Unavailable => return Ok(()),
+                Err(status) => anyhow::bail!("its console broke off: {}", status.message()),
+            }
         }
         println("demo: its session has ended; `manman start demo` starts another one");
         Ok(())

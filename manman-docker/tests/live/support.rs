@@ -7,8 +7,8 @@ use manman_core::{
     clock::{Clock, SystemClock},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
-    model::{CapProfile, ConfigBody, Limits, Signal, config::EngineLog},
-    runtime::{AttemptState, ContainerSpec, Exit, Mount, NetworkSpec, Owner, Runtime},
+    model::ConfigBody,
+    runtime::{AttemptState, ContainerSpec, Exit, Mount, Owner, Runtime},
 };
 use manman_docker::{
     DockerConfig, DockerRuntime,
@@ -83,24 +83,13 @@ impl Ground {
 /// The container of attempt `attempt` of session `session` of the deployment of the same
 /// number, in which a shell runs `script`.
 pub fn shell(session: i64, attempt: u32, script: &str) -> ContainerSpec {
+    let run = AttemptId::new(SessionId(session), attempt);
     ContainerSpec {
-        run: AttemptId::new(SessionId(session), attempt),
-        sgc: SgcId(session),
-        image: BUSYBOX.parse().unwrap(),
         entrypoint: vec!["/bin/sh".into(), "-c".into(), script.into()],
-        command: vec![],
-        env: Default::default(),
         mounts: vec![Mount { source: None, target: ConfigBody::data_path_default(), read_only: false }],
-        ports: vec![],
-        network: NetworkSpec::Session,
-        limits: Limits::default(),
-        capabilities: CapProfile::Strict,
-        user: None,
-        tty: false,
-        stop_signal: Signal::Term,
-        log: EngineLog::default(),
         spec_hash: format!("{session:032x}"),
         created_at: SystemClock.now(),
+        ..ContainerSpec::new(run, SgcId(session), BUSYBOX.parse().unwrap())
     }
 }
 

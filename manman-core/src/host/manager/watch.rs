@@ -118,7 +118,8 @@ async fn look(host: &Arc<Host>, doubt: bool) -> Result<()> {
     Ok(())
 }
 
-/// Says what is not ours, once; what is left alone for one reason, in one sentence.
+/// Says what is not ours; what is left alone for one reason, in one sentence, and once: a
+/// neighbour's games come and go.
 fn say_foreign(host: &Host, foreign: &[Foreign]) {
     const NAMED: usize = 5;
     let mut news: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -131,7 +132,12 @@ fn say_foreign(host: &Host, foreign: &[Foreign]) {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        host.warn("foreign", format!("leaving alone {named}{more}: {why}"));
+        let message = format!("leaving alone {named}{more}: {why}");
+        if host.is_news(why) {
+            host.warn("foreign", message);
+        } else {
+            tracing::debug!("foreign: {message}");
+        }
     }
 }
 
