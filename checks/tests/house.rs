@@ -11,7 +11,7 @@ use manman_checks::{files, library_sources, root};
 /// uses all of them. Messages are carried by the broker seam and applied by the
 /// store's deeds, so `wire` lies between the seams.
 const LAYERS: [&[&str]; 6] = [
-    &["id", "error", "clock", "retry"],
+    &["id", "error", "clock", "retry", "watched"],
     &["model"],
     &["runtime", "console", "broker", "blob", "viewing"],
     &["wire"],
@@ -82,6 +82,25 @@ fn libraries_ask_neither_the_environment_nor_the_wall() {
         }
     }
     assert!(found.is_empty(), "configuration and time are handed in:\n{}", found.join("\n"));
+}
+
+/// What tokio draws by chances that no seed fixes: where `select!` begins, and in which
+/// order the receivers of a `watch` wake.
+#[test]
+fn what_the_core_does_follows_from_its_seeds() {
+    let mut found = Vec::new();
+    for path in library_sources(&root().join("manman-core/src")).unwrap() {
+        let code = without_comments(&std::fs::read_to_string(&path).unwrap());
+        let unbiased =
+            code.split("select! {").skip(1).any(|branches| !branches.trim_start().starts_with("biased;"));
+        if unbiased {
+            found.push(format!("{}: select! without biased", path.display()));
+        }
+        if ["watch::Sender", "watch::Receiver", "watch::channel"].iter().any(|word| code.contains(word)) {
+            found.push(format!("{}: tokio's watch instead of Watched", path.display()));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
 #[test]

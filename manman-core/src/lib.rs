@@ -18,4 +18,5 @@ pub mod store;
 pub mod testkit;
 pub mod uplink;
 pub mod viewing;
+mod watched;
 pub mod wire;

@@ -60,6 +60,8 @@ impl Control {
         let mut look = Instant::now() + LOOK_EVERY;
         loop {
             tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(look.min(deadline)) => {}
                 reply = replies.recv(), if listening => match reply {
                     Ok(reply) if (reply.server, reply.command) == (record.server, record.id) => {
                         return reply.outcome;
@@ -69,7 +71,6 @@ impl Control {
                     Err(broadcast::error::RecvError::Lagged(_)) => {}
                     Err(broadcast::error::RecvError::Closed) => listening = false,
                 },
-                () = tokio::time::sleep_until(look.min(deadline)) => {}
             }
             look = Instant::now() + LOOK_EVERY;
             if let Ok(Some(CommandRecord { state: CommandState::Settled(outcome), .. })) =

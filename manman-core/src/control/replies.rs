@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{broadcast, watch};
+use tokio::sync::broadcast;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use crate::{
     broker::{Broker, Delivery, Queue},
     error::{Chain, Result},
     id::ServerId,
+    watched::Watched,
     wire::{Envelope, Outcome, Report, SessionReport},
 };
 
@@ -35,14 +36,14 @@ pub(super) struct Replies {
     broker: Arc<dyn Broker>,
     config: ControlConfig,
     sender: broadcast::Sender<Reply>,
-    listening: watch::Sender<bool>,
+    listening: Watched<bool>,
     task: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl Replies {
     pub fn new(broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
         let (sender, _) = broadcast::channel(1_024);
-        let (listening, _) = watch::channel(false);
+        let listening = Watched::new(false);
         Self { broker, config, sender, listening, task: Mutex::default() }
     }
 
@@ -50,9 +51,9 @@ impl Replies {
     pub async fn listen(&self) -> broadcast::Receiver<Reply> {
         let replies = self.sender.subscribe();
         self.begin();
-        let mut listening = self.listening.subscribe();
+        let mut listening = self.listening.watch();
         // Late or not at all: the store tells too, only slower.
-        let _ = tokio::time::timeout(BEGIN, listening.wait_for(|listening| *listening)).await;
+        let _ = tokio::time::timeout(BEGIN, listening.until(|listening| *listening)).await;
         replies
     }
 
@@ -68,7 +69,7 @@ impl Replies {
                 if let Err(error) = take(&*broker, &sender, &listening).await {
                     debug!(error = %Chain(&error), "listening for replies ended, will begin again");
                 }
-                if listening.send_replace(false) {
+                if listening.replace(false) {
                     backoff.reset();
                 }
                 tokio::time::sleep(backoff.delay()).await;
@@ -80,12 +81,12 @@ impl Replies {
 async fn take(
     broker: &dyn Broker,
     sender: &broadcast::Sender<Reply>,
-    listening: &watch::Sender<bool>,
+    listening: &Watched<bool>,
 ) -> Result<()> {
     let queue = Queue::of_replies(Uuid::new_v4());
     broker.declare(&queue).await?;
     let mut consumer = broker.consume(&queue.name).await?;
-    listening.send_replace(true);
+    listening.replace(true);
     loop {
         let delivery = consumer.next().await?;
         if let Some(reply) = read(&delivery) {

@@ -226,6 +226,7 @@ impl Consume {
 /// Waits, but not beyond `shutdown`.
 pub(super) async fn pause(wait: std::time::Duration, shutdown: &CancellationToken) {
     tokio::select! {
+        biased;
         () = shutdown.cancelled() => {}
         () = tokio::time::sleep(wait) => {}
     }

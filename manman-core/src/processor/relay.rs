@@ -70,6 +70,7 @@ impl Relay {
                 Ok(Round::Idle(wait)) => {
                     backoff.reset();
                     tokio::select! {
+                        biased;
                         () = shutdown.cancelled() => {}
                         () = self.store.outbox_wait() => {}
                         () = tokio::time::sleep(wait) => {}

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use manman_core::{
     broker::{Broker, Queue},
     host::journal::Journal,
-    id::{AttemptId, SessionId, SgcId},
+    id::{AttemptId, ConfigId, SessionId, SgcId},
     memory::runtime::{
         Act, Deed, Deeds, Faults as EngineFaults, Image, OnSignal, Pull, PullOutcome, Script, Stdin,
     },
-    model::{ConfigBody, Session, State, StopMode, StopPlan, StopStep, Want, reason::ReasonCode},
-    store::{Page, SessionFilter, SessionStore},
+    model::{ConfigBody, Deployment, Session, State, StopMode, StopPlan, StopStep, Want, reason::ReasonCode},
+    store::{DeploymentStore, Page, ServerStore, SessionFilter, SessionStore},
     testkit::{
         Faults,
         broker::{BrokerFaults, Nastiness},
@@ -23,11 +23,14 @@ use tokio::{
 
 use crate::world::{World, alice, millis, secs};
 
+/// The ports of the machine that deployments share: fewer than may be asked for.
+const PORTS: (i64, i64) = (20_000, 20_002);
+
 /// What is known of a history from outside.
 struct History {
     world: World,
     random: fastrand::Rng,
-    deployments: Vec<SgcId>,
+    configs: Vec<ConfigId>,
     ends: BTreeMap<SessionId, Session>,
     happened: Vec<String>,
     inputs: Vec<JoinHandle<()>>,
@@ -84,18 +87,20 @@ impl History {
         world.engine.set_live_restore(keeps_games);
         world.process();
         world.manage();
-        let mut deployments = Vec::new();
+        let mut configs = Vec::new();
         for number in 0..random.usize(1..4) {
             let image = format!("played-{number}:1").parse().unwrap();
             world.engine.image(&image, played(&mut random));
             let mut body = ConfigBody::new(image);
             body.stop = stop_plan(&mut random);
-            deployments.push(world.deployed(body).await);
+            let config = world.configured(body).await;
+            world.deploy(config, PORTS.0, PORTS.1).await.unwrap();
+            configs.push(config);
         }
         Self {
             world,
             random,
-            deployments,
+            configs,
             ends: BTreeMap::new(),
             happened: Vec::new(),
             inputs: Vec::new(),
@@ -127,7 +132,9 @@ impl History {
 
     async fn happen(&mut self) {
         match self.random.u32(0..100) {
-            0..25 => self.start().await,
+            0..21 => self.start().await,
+            21..23 => self.deploy().await,
+            23..25 => self.undeploy().await,
             25..33 => self.stop(StopMode::Graceful).await,
             33..37 => self.stop(StopMode::Kill).await,
             37..42 => self.restart().await,
@@ -145,7 +152,7 @@ impl History {
     }
 
     async fn start(&mut self) {
-        let sgc = self.random.choice(self.deployments.clone()).unwrap();
+        let Some(sgc) = self.some_deployment().await else { return };
         let twice = self.random.u8(0..4) == 0;
         self.note(format!("start {sgc}"));
         let control = self.world.control.clone();
@@ -157,6 +164,29 @@ impl History {
         } else {
             let _ = control.session_start(sgc, &writer).await;
         }
+    }
+
+    async fn deployments(&self) -> Vec<Deployment> {
+        self.world.books.deployment_list(None, Page::first(200)).await.unwrap()
+    }
+
+    async fn some_deployment(&mut self) -> Option<SgcId> {
+        let all: Vec<SgcId> = self.deployments().await.into_iter().map(|deployed| deployed.id).collect();
+        self.random.choice(all)
+    }
+
+    /// One deployment more, if there is a port for it.
+    async fn deploy(&mut self) {
+        let config = self.random.choice(self.configs.clone()).unwrap();
+        let made = self.world.deploy(config, PORTS.0, PORTS.1).await;
+        self.note(format!("deploy {config}: {:?}", made.map_err(|error| error.to_string())));
+    }
+
+    /// One deployment less, if nothing of it lives.
+    async fn undeploy(&mut self) {
+        let Some(sgc) = self.some_deployment().await else { return };
+        let gone = self.world.control.deployment_delete(sgc, &alice()).await;
+        self.note(format!("undeploy {sgc}: {:?}", gone.map_err(|error| error.to_string())));
     }
 
     async fn stop(&mut self, mode: StopMode) {
@@ -325,6 +355,7 @@ impl History {
             let returned = self.world.returned();
             assert!(returned.is_none(), "the manager returned {returned:?}\n{}", self.told());
         }
+        self.check_ports().await;
         for session in self.sessions().await {
             if let Some(end) = self.ends.get(&session.id) {
                 assert_eq!(*end, session, "an end has changed\n{}", self.told());
@@ -333,6 +364,24 @@ impl History {
                 self.ends.insert(session.id, session);
             }
         }
+    }
+
+    /// A port has one holder, and deployments have the ports that they hold.
+    async fn check_ports(&self) {
+        let held = self.world.books.server_ports(self.world.server).await.unwrap();
+        let mut by_holder: Vec<_> = held.iter().map(|held| (held.port, held.protocol, held.sgc)).collect();
+        let deployed = self.deployments().await;
+        let mut by_deployment: Vec<_> = deployed
+            .iter()
+            .flat_map(|deployed| {
+                deployed.ports.iter().map(|port| (port.host_port, port.protocol, deployed.id))
+            })
+            .collect();
+        by_holder.sort();
+        by_deployment.sort();
+        assert_eq!(by_holder, by_deployment, "{}", self.told());
+        by_holder.dedup_by_key(|(port, protocol, _)| (*port, *protocol));
+        assert_eq!(by_holder.len(), held.len(), "a port has two holders: {held:?}\n{}", self.told());
     }
 
     /// No attempt is ever started twice, as far as there was a journal to know it.
@@ -362,6 +411,8 @@ impl History {
             (State::Stopped, _) => matches!(session.want, Want::Stop(_)),
             (State::Completed, _) => session.exit_code == Some(0),
             (_, ReasonCode::EngineRestart) => self.have.restarted_the_engine && !self.keeps_games,
+            // The engine refuses a port that another game has.
+            (_, ReasonCode::PortConflict) => false,
             (_, ReasonCode::RemovedOutside) => self.have.removed_something || self.have.lost_a_journal,
             _ => true,
         };

@@ -22,18 +22,18 @@ use manman_core::{
         journal::{Journal, MemoryDisk},
         spool::MemorySpool,
     },
-    id::{AttemptId, ServerId, SessionId, SgcId},
+    id::{AttemptId, ConfigId, ServerId, SessionId, SgcId},
     memory::{
         MemoryBroker, MemoryStore,
         runtime::{Engine, Image, Script},
     },
     model::{
-        ConfigBody, Labels, PortNeed, Protocol, Session, State, StopMode, config::NewConfig,
+        ConfigBody, Labels, PortAsk, PortNeed, Protocol, Session, State, StopMode, config::NewConfig,
         deployment::PortRequest, game::NewGame,
     },
     processor::Processor,
     runtime::{Owner, Runtime},
-    store::{Actor, Store, Write},
+    store::{Actor, DeedError, Store, Write},
     testkit::{
         Faults, Faulty,
         broker::{Nastiness, Nasty},
@@ -42,6 +42,9 @@ use manman_core::{
 };
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+/// The port that games listen on.
+const INSIDE: i64 = 3979;
 
 pub fn alice() -> Write {
     Write::by(Actor("alice".into()))
@@ -239,20 +242,34 @@ impl World {
     }
 
     /// A deployment of this, with one port.
-    pub async fn deployed(&mut self, mut body: ConfigBody) -> SgcId {
+    pub async fn deployed(&mut self, body: ConfigBody) -> SgcId {
+        let config = self.configured(body).await;
+        self.deploy(config, 20_000, 30_000).await.unwrap()
+    }
+
+    /// A config of this, with one port.
+    pub async fn configured(&mut self, mut body: ConfigBody) -> ConfigId {
         self.names += 1;
         let name = format!("game-{}", self.names);
         let game = NewGame { name: name.parse().unwrap(), steam_app_id: None, metadata: Labels::new() };
         let game = self.control.game_create(&game, &alice()).await.unwrap().id;
-        let inside = 3979.try_into().unwrap();
-        body.ports = vec![PortNeed { container_port: inside, protocol: Protocol::Tcp }];
+        body.ports = vec![PortNeed { container_port: INSIDE.try_into().unwrap(), protocol: Protocol::Tcp }];
         let config = NewConfig { game, name: name.parse().unwrap(), body };
-        let config = self.control.config_create(&config, &alice()).await.unwrap().id;
-        let ask = manman_core::model::PortAsk::AnyOf(20_000.try_into().unwrap(), 30_000.try_into().unwrap());
+        self.control.config_create(&config, &alice()).await.unwrap().id
+    }
+
+    /// Deploys a config under a name of its own, with a port of the machine in this range.
+    pub async fn deploy(&mut self, config: ConfigId, first: i64, last: i64) -> Result<SgcId, DeedError> {
+        self.names += 1;
         let mut request = DeployRequest::of(config);
+        request.name = Some(format!("deployed-{}", self.names).parse().unwrap());
         request.server = Some(self.server);
-        request.ports = vec![PortRequest { container_port: inside, protocol: Protocol::Tcp, ask }];
-        self.control.deployment_create(&request, &alice()).await.unwrap().id
+        request.ports = vec![PortRequest {
+            container_port: INSIDE.try_into().unwrap(),
+            protocol: Protocol::Tcp,
+            ask: PortAsk::AnyOf(first.try_into().unwrap(), last.try_into().unwrap()),
+        }];
+        Ok(self.control.deployment_create(&request, &alice()).await?.id)
     }
 
     pub async fn start(&self, sgc: SgcId) -> SessionId {

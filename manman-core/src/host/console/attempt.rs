@@ -6,7 +6,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -22,6 +22,7 @@ use crate::{
     model::ConsoleLine,
     retry::Backoff,
     runtime::Runtime,
+    watched::{Watched, Watcher},
     wire::Outcome,
 };
 
@@ -31,7 +32,7 @@ pub(super) struct Attempt {
     run: AttemptId,
     recorder: Arc<Recorder>,
     queue: mpsc::Sender<Asked>,
-    standing: watch::Receiver<Standing>,
+    standing: Watcher<Standing>,
     opened: tokio::sync::Mutex<Option<oneshot::Receiver<Result<()>>>>,
     tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
 }
@@ -52,8 +53,9 @@ impl Attempt {
         once: bool,
     ) -> Arc<Self> {
         let (queue, asked) = mpsc::channel(input::QUEUE);
-        let stdin = watch::Sender::new(Stdin::Closed);
-        let (standing, stands) = watch::channel(Standing::Reading);
+        let stdin = Watched::new(Stdin::Closed);
+        let standing = Watched::new(Standing::Reading);
+        let stands = standing.watch();
         let (opens, opened) = oneshot::channel();
         let reading = Reading {
             runtime,
@@ -73,7 +75,7 @@ impl Attempt {
         let tasks = vec![
             AbortOnDropHandle::new(tokio::spawn(async move {
                 if reading.read().await {
-                    standing.send_replace(Standing::Drained);
+                    standing.replace(Standing::Drained);
                 }
             })),
             AbortOnDropHandle::new(tokio::spawn(input::write(asked, stdin))),
@@ -114,11 +116,11 @@ impl Attempt {
     /// Waits until all is shown, or the console was closed.
     pub(super) async fn drained(&self) {
         // An error says that the reader is gone, and nothing more will come.
-        let _ = self.standing.clone().wait_for(|standing| *standing == Standing::Drained).await;
+        let _ = self.standing.clone().until(|standing| *standing == Standing::Drained).await;
     }
 
     pub(super) fn is_drained(&self) -> bool {
-        *self.standing.borrow() == Standing::Drained
+        *self.standing.look() == Standing::Drained
     }
 
     pub(super) async fn last_lines(&self, lines: usize, bytes: usize) -> Vec<String> {
@@ -141,7 +143,7 @@ struct Reading {
     recorder: Arc<Recorder>,
     run: AttemptId,
     hint: Arc<EndHint>,
-    stdin: watch::Sender<Stdin>,
+    stdin: Watched<Stdin>,
     opens: Option<oneshot::Sender<Result<()>>>,
     once: bool,
     /// Where it was left was not understood, so that it is read from its beginning.
@@ -197,7 +199,7 @@ impl Reading {
             }
             tokio::time::sleep(self.backoff.delay()).await;
         }
-        self.stdin.send_replace(Stdin::Ended);
+        self.stdin.replace(Stdin::Ended);
         self.recorder.shown().await;
         (self.hint)(self.run);
         true
@@ -212,7 +214,7 @@ impl Reading {
 
     /// Takes what an open console shows; `true` when the attempt has ended.
     async fn follow(&mut self, mut console: Console) -> bool {
-        self.stdin.send_replace(Stdin::open(console.input));
+        self.stdin.replace(Stdin::open(console.input));
         let attempt = self.run.attempt;
         while let Some(output) = console.output.next().await {
             match output {
@@ -231,7 +233,7 @@ impl Reading {
             }
             self.recorder.room().await;
         }
-        self.stdin.send_replace(Stdin::Closed);
+        self.stdin.replace(Stdin::Closed);
         false
     }
 

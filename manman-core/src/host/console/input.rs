@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Mutex, mpsc, oneshot, watch},
+    sync::{Mutex, mpsc, oneshot},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -11,6 +11,7 @@ use crate::{
     console::Input,
     error::{Chain, ErrorKind},
     model::ConsoleLine,
+    watched::Watched,
     wire::Outcome,
 };
 
@@ -66,7 +67,7 @@ fn ended() -> Outcome {
 }
 
 /// Writes what is asked for to the console that is open, until nobody asks any more.
-pub(super) async fn write(mut queue: mpsc::Receiver<Asked>, stdin: watch::Sender<Stdin>) {
+pub(super) async fn write(mut queue: mpsc::Receiver<Asked>, stdin: Watched<Stdin>) {
     // Whether the game may have got a line without its end, by whatever console.
     let mut torn = false;
     while let Some(asked) = queue.recv().await {
@@ -93,12 +94,12 @@ pub(super) async fn write(mut queue: mpsc::Receiver<Asked>, stdin: watch::Sender
 }
 
 /// The input of the console, waiting for one until `until`.
-async fn open(stdin: &watch::Sender<Stdin>, until: Instant) -> Result<Arc<Mutex<Box<dyn Input>>>, Outcome> {
+async fn open(stdin: &Watched<Stdin>, until: Instant) -> Result<Arc<Mutex<Box<dyn Input>>>, Outcome> {
     if Instant::now() >= until {
         return Err(Outcome::Refused("it was not written in time".to_owned()));
     }
-    let mut stands = stdin.subscribe();
-    let opened = stands.wait_for(|stdin| !matches!(stdin, Stdin::Closed));
+    let mut stands = stdin.watch();
+    let opened = stands.until(|stdin| !matches!(stdin, Stdin::Closed));
     match timeout_at(until, opened).await {
         Ok(Ok(stdin)) => match &*stdin {
             Stdin::Open(input) => Ok(input.clone()),
@@ -110,8 +111,8 @@ async fn open(stdin: &watch::Sender<Stdin>, until: Instant) -> Result<Arc<Mutex<
 }
 
 /// Lets go of this input, unless a newer one has taken its place.
-fn close(stdin: &watch::Sender<Stdin>, broken: &Arc<Mutex<Box<dyn Input>>>) {
-    stdin.send_if_modified(|stdin| {
+fn close(stdin: &Watched<Stdin>, broken: &Arc<Mutex<Box<dyn Input>>>) {
+    stdin.modify_if(|stdin| {
         let is_it = matches!(stdin, Stdin::Open(input) if Arc::ptr_eq(input, broken));
         if is_it {
             *stdin = Stdin::Closed;
@@ -163,9 +164,9 @@ mod tests {
         }
     }
 
-    fn writer() -> (mpsc::Sender<Asked>, watch::Sender<Stdin>) {
+    fn writer() -> (mpsc::Sender<Asked>, Watched<Stdin>) {
         let (queue, asked) = mpsc::channel(QUEUE);
-        let stdin = watch::Sender::new(Stdin::Closed);
+        let stdin = Watched::new(Stdin::Closed);
         tokio::spawn(write(asked, stdin.clone()));
         (queue, stdin)
     }
@@ -174,7 +175,7 @@ mod tests {
     async fn a_line_is_never_the_rest_of_a_torn_one() {
         let game = Arc::new(std::sync::Mutex::new(Game { got: Vec::new(), takes: 2 }));
         let (queue, stdin) = writer();
-        stdin.send_replace(Stdin::open(Box::new(Slow(game.clone()))));
+        stdin.replace(Stdin::open(Box::new(Slow(game.clone()))));
         let say = async |line: &str| ask(&queue, &line.parse().unwrap(), Duration::from_secs(1)).await;
         assert!(matches!(say("save").await, Outcome::Unknown(_)));
         game.lock().unwrap().takes = 100;
@@ -185,7 +186,7 @@ mod tests {
         game.lock().unwrap().takes = 1;
         assert!(matches!(say("again").await, Outcome::Unknown(_)));
         game.lock().unwrap().takes = 100;
-        stdin.send_replace(Stdin::open(Box::new(Slow(game.clone()))));
+        stdin.replace(Stdin::open(Box::new(Slow(game.clone()))));
         assert_eq!(say("quit").await, Outcome::Done);
         assert_eq!(game.lock().unwrap().got, b"sa\nstop\nbye\na\nquit\n");
     }
@@ -195,11 +196,11 @@ mod tests {
         let games: Vec<_> = (0..3).map(|_| Arc::new(std::sync::Mutex::new(Game::default()))).collect();
         let (_queue, stdin) = writer();
         for game in &games {
-            stdin.send_replace(Stdin::open(Box::new(Slow(game.clone()))));
+            stdin.replace(Stdin::open(Box::new(Slow(game.clone()))));
         }
         let held: Vec<_> = games.iter().map(Arc::strong_count).collect();
         assert_eq!(held, [1, 1, 2], "nobody has to write for it");
-        stdin.send_replace(Stdin::Closed);
+        stdin.replace(Stdin::Closed);
         assert_eq!(Arc::strong_count(&games[2]), 1);
     }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, watch},
+    sync::Notify,
     time::{Instant, timeout},
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -22,6 +22,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     host::spool::{Entry, Keeper, Kept, Spool},
     id::SessionId,
+    watched::{Watched, Watcher},
 };
 
 use unkept::Unkept;
@@ -59,8 +60,8 @@ pub(super) struct Recorder {
     lag_pieces: u64,
     state: Mutex<State>,
     ring: RwLock<Ring>,
-    progress: watch::Sender<Progress>,
-    kept: watch::Sender<u64>,
+    progress: Watched<Progress>,
+    kept: Watched<u64>,
     /// Wakes the task that looks after what is not kept yet.
     unkept: Arc<Notify>,
     upkeep: Mutex<Option<AbortOnDropHandle<()>>>,
@@ -116,8 +117,8 @@ impl Recorder {
             lag_pieces: config.lag_pieces,
             state: Mutex::new(state),
             ring: RwLock::new(Ring::new(config.recent_bytes)),
-            progress: watch::Sender::new(Progress { shown: next, ended: false }),
-            kept: watch::Sender::new(next),
+            progress: Watched::new(Progress { shown: next, ended: false }),
+            kept: Watched::new(next),
             unkept: Arc::new(Notify::new()),
             upkeep: Mutex::new(None),
         });
@@ -172,7 +173,7 @@ impl Recorder {
     /// go to be asked again, which loses nothing. Does not wait for a disk that refuses or
     /// does not answer.
     pub(super) async fn room(&self) {
-        let mut kept = self.kept.subscribe();
+        let mut kept = self.kept.watch();
         loop {
             {
                 let state = locked(&self.state);
@@ -208,19 +209,19 @@ impl Recorder {
         drop(ring);
         if state.shown > from {
             let shown = state.shown;
-            self.progress.send_modify(|progress| progress.shown = shown);
+            self.progress.modify(|progress| progress.shown = shown);
         }
     }
 
     /// Tells how far the showing is, from now on.
-    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
+    pub(super) fn progress(&self) -> Watcher<Progress> {
+        self.progress.watch()
     }
 
     /// The oldest number that is held for viewers, or the one that is shown next.
     pub(super) fn newest(&self) -> u64 {
         let held = self.ring.read().unwrap_or_else(PoisonError::into_inner).first();
-        held.unwrap_or_else(|| self.progress.borrow().shown)
+        held.unwrap_or_else(|| self.progress.look().shown)
     }
 
     /// How far a viewer may fall behind.
@@ -238,12 +239,12 @@ impl Recorder {
     pub(super) async fn shown(&self) {
         let next = locked(&self.state).next;
         // The sender lives as long as we do.
-        let _ = self.progress().wait_for(|progress| progress.shown >= next).await;
+        let _ = self.progress().until(|progress| progress.shown >= next).await;
     }
 
     /// Nothing follows: whoever follows comes to an end.
     pub(super) fn end(&self) {
-        self.progress.send_modify(|progress| progress.ended = true);
+        self.progress.modify(|progress| progress.ended = true);
     }
 }
 

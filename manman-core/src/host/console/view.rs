@@ -15,6 +15,7 @@ use crate::{
     host::spool::{Entry, History, Kept, Spool},
     id::SessionId,
     viewing::{Begin, Shown, Viewing},
+    watched::Watcher,
 };
 
 #[async_trait]
@@ -140,7 +141,7 @@ impl Past {
 struct Viewer {
     recorder: Arc<Recorder>,
     history: Option<Box<dyn History>>,
-    progress: tokio::sync::watch::Receiver<recorder::Progress>,
+    progress: Watcher<recorder::Progress>,
     cursor: u64,
     /// What had been shown when it came: up to there it reads what is past, and falls
     /// behind nobody.
@@ -196,7 +197,7 @@ impl Viewer {
     /// What comes next, or `None` at the end.
     async fn next(&mut self) -> Option<Vec<Shown>> {
         loop {
-            let shown_so_far = self.progress.borrow_and_update().shown;
+            let shown_so_far = self.progress.see().shown;
             if self.follow && self.cursor >= self.began {
                 let behind = shown_so_far.saturating_sub(self.cursor);
                 if behind > self.recorder.lag_pieces() {
@@ -210,9 +211,9 @@ impl Viewer {
             if self.cursor < end {
                 return Some(self.take(end).await);
             }
-            if !self.follow || self.progress.borrow().ended {
+            if !self.follow || self.progress.look().ended {
                 // What was shown last came before the end was said.
-                if self.cursor >= self.progress.borrow().shown || !self.follow {
+                if self.cursor >= self.progress.look().shown || !self.follow {
                     return None;
                 }
                 continue;

@@ -31,7 +31,7 @@ pub(super) async fn run(host: Arc<Host>) {
         let Some(identity) = host.identity() else {
             // The link tells when we know who we are.
             // The sender is the host's, so it is there.
-            let _ = host.registered.subscribe().wait_for(|registered| *registered).await;
+            let _ = host.registered.watch().until(|registered| *registered).await;
             continue;
         };
         let queue = Queue::of_host(identity.server).name;
@@ -138,10 +138,10 @@ async fn take(host: &Arc<Host>, delivery: Delivery) -> Result<()> {
 /// Waits until what is wanted now is noted. A hint that is acknowledged without that is no
 /// loss: whoever could not ask goes on asking, and after a death asks first of all.
 async fn noted(host: &Host) {
-    let mut snapshots = host.snapshots.subscribe();
-    let before = *snapshots.borrow_and_update();
+    let mut snapshots = host.snapshots.watch();
+    let before = *snapshots.see();
     host.snapshot.notify_one();
-    let _ = timeout(NOTED_WITHIN, snapshots.wait_for(|count| *count > before)).await;
+    let _ = timeout(NOTED_WITHIN, snapshots.until(|count| *count > before)).await;
 }
 
 /// What becomes of a one-shot command before it is done.

@@ -5,20 +5,20 @@ use std::sync::{
     atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
 };
 
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
-use crate::runtime::{EngineInfo, Inventory};
+use crate::{
+    runtime::{EngineInfo, Inventory},
+    watched::Watched,
+};
 
 /// What is known of the engine.
 #[derive(Default)]
 pub(super) struct EngineView {
     /// Whether it answers; `None` before it was asked.
-    pub answers: watch::Sender<Option<bool>>,
+    pub answers: Watched<Option<bool>>,
     /// All that was there when it was last listed.
-    pub inventory: watch::Sender<Option<(Arc<Inventory>, Instant)>>,
+    pub inventory: Watched<Option<(Arc<Inventory>, Instant)>>,
     /// What it said of itself last.
     pub info: Mutex<Option<EngineInfo>>,
     /// Asks the watch to look at everything now.
@@ -42,11 +42,11 @@ impl EngineView {
 
     /// Whether it answers, as far as is known.
     pub fn is_answering(&self) -> bool {
-        *self.answers.borrow() == Some(true)
+        *self.answers.look() == Some(true)
     }
 
     /// Whether it was asked and does not answer.
     pub fn is_away(&self) -> bool {
-        *self.answers.borrow() == Some(false)
+        *self.answers.look() == Some(false)
     }
 }

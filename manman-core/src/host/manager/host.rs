@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, mpsc, watch},
+    sync::{Notify, mpsc},
     time::{Instant, timeout},
 };
 
@@ -30,6 +30,7 @@ use crate::{
     retry::Backoff,
     runtime::Runtime,
     uplink::{HostIdentity, Uplink},
+    watched::Watched,
 };
 
 /// Beyond this a machine's clock is said to be wrong.
@@ -65,12 +66,12 @@ pub(super) struct Host {
     /// Asks the link for a snapshot.
     pub snapshot: Notify,
     /// Counts the snapshots that were noted, for those who wait for the next one.
-    pub snapshots: watch::Sender<u64>,
+    pub snapshots: Watched<u64>,
     /// Whether the control plane has heard of us since we began.
-    pub registered: watch::Sender<bool>,
+    pub registered: Watched<bool>,
     time: Time,
-    fenced: watch::Sender<bool>,
-    mistaken: watch::Sender<Option<String>>,
+    fenced: Watched<bool>,
+    mistaken: Watched<Option<String>>,
     warnings: Warnings,
     seeds: AtomicU64,
     spawner: mpsc::UnboundedSender<Job>,
@@ -105,11 +106,11 @@ impl Host {
             reports: Reports::default(),
             engine: EngineView::default(),
             snapshot: Notify::new(),
-            snapshots: watch::Sender::new(0),
-            registered: watch::Sender::new(false),
+            snapshots: Watched::new(0),
+            registered: Watched::new(false),
             time: Time::new(parts.clock),
-            fenced: watch::Sender::new(false),
-            mistaken: watch::Sender::new(None),
+            fenced: Watched::new(false),
+            mistaken: Watched::new(None),
             warnings: Warnings::default(),
             seeds: AtomicU64::new(parts.seed),
             spawner: parts.spawner,
@@ -216,7 +217,7 @@ impl Host {
             && error.kind() == ErrorKind::Fenced
             // A registration of our own whose answer got lost fences us as well, until the
             // next one is answered.
-            && *self.registered.borrow()
+            && *self.registered.look()
             && self.identity().is_some_and(|identity| identity.epoch == me.epoch)
         {
             self.fence(error);
@@ -241,7 +242,7 @@ impl Host {
     }
 
     fn fence(&self, error: &Error) {
-        if !self.fenced.send_replace(true) {
+        if !self.fenced.replace(true) {
             self.condition(
                 "fenced",
                 format!("another host manager has taken this one's place: {}", Chain(error)),
@@ -255,24 +256,24 @@ impl Host {
 
     /// Whether somebody else has taken our place: nothing is touched any more.
     pub fn is_fenced(&self) -> bool {
-        *self.fenced.borrow()
+        *self.fenced.look()
     }
 
     /// Resolves when somebody else has taken our place.
     pub async fn fenced(&self) {
         // The sender is ours, so it is there.
-        let _ = self.fenced.subscribe().wait_for(|fenced| *fenced).await;
+        let _ = self.fenced.watch().until(|fenced| *fenced).await;
     }
 
     /// The control plane takes us for somebody else.
     pub fn mistake(&self, message: String) {
-        self.mistaken.send_replace(Some(message));
+        self.mistaken.replace(Some(message));
     }
 
     /// Resolves when it does.
     pub async fn mistaken(&self) -> Error {
-        let mut mistaken = self.mistaken.subscribe();
-        let message = match mistaken.wait_for(Option::is_some).await {
+        let mut mistaken = self.mistaken.watch();
+        let message = match mistaken.until(Option::is_some).await {
             Ok(message) => message.clone().unwrap_or_default(),
             Err(_) => String::new(),
         };

@@ -117,7 +117,7 @@ impl Link {
                     if error.kind() == ErrorKind::NotFound {
                         // It was restored from an old copy and does not know our registration.
                         self.registered = false;
-                        host.registered.send_replace(false);
+                        host.registered.replace(false);
                     }
                     let message = format!("the control plane cannot be asked: {}", Chain(&error));
                     host.condition("control plane", message);
@@ -146,9 +146,9 @@ impl Link {
 
     async fn register(&mut self) -> Result<()> {
         let host = self.host.clone();
-        let mut answers = host.engine.answers.subscribe();
+        let mut answers = host.engine.answers.watch();
         // Without it, what it says comes with the beats.
-        let _ = timeout(ENGINE_WITHIN, answers.wait_for(Option::is_some)).await;
+        let _ = timeout(ENGINE_WITHIN, answers.until(Option::is_some)).await;
         let info = host.engine.info.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let hello = host.config.registration(info.as_ref());
         let welcomed = host.call("register", host.uplink.register(&hello)).await?;
@@ -166,7 +166,7 @@ impl Link {
             host.warn_once("journal", Chain(&error).to_string());
         }
         self.registered = true;
-        host.registered.send_replace(true);
+        host.registered.replace(true);
         host.well("register");
         host.events.tell(HostEvent::Registered(identity));
         tracing::info!(server.id = %identity.server, epoch = %identity.epoch, "registered");
@@ -187,7 +187,7 @@ impl Link {
         let me = host.me()?;
         let mut known: BTreeSet<SessionId> =
             host.journal.look(|state| state.sessions.keys().copied().collect());
-        if let Some((inventory, _)) = &*host.engine.inventory.borrow() {
+        if let Some((inventory, _)) = &*host.engine.inventory.look() {
             known.extend(inventory.found.iter().map(|found| found.run.session));
             known.extend(&inventory.networks);
         }
@@ -198,7 +198,7 @@ impl Link {
         self.note(&snapshot).await;
         // Lost with us, it is noted after the next one.
         drop(host.journal.catch_up());
-        host.snapshots.send_modify(|count| *count += 1);
+        host.snapshots.modify(|count| *count += 1);
         Ok(snapshot)
     }
 
@@ -278,7 +278,7 @@ impl Link {
     /// Looks for what nobody wants any more, unless the engine was not looked at: then that
     /// is for later, and not the control plane's fault. Returns whether it did.
     async fn sweep(&mut self) -> Result<bool> {
-        let inventory = self.host.engine.inventory.borrow().clone();
+        let inventory = self.host.engine.inventory.look().clone();
         let Some((inventory, _)) = inventory.filter(|_| self.host.engine.is_answering()) else {
             return Ok(false);
         };

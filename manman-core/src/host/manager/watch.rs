@@ -104,7 +104,7 @@ async fn look(host: &Arc<Host>, doubt: bool) -> Result<()> {
         listed.entry(found.run.session).or_default().insert(found.run.attempt, found.state.clone());
     }
     say_foreign(host, &inventory.foreign);
-    let first = host.engine.inventory.send_replace(Some((Arc::new(inventory), Instant::now()))).is_none();
+    let first = host.engine.inventory.replace(Some((Arc::new(inventory), Instant::now()))).is_none();
     for (session, door) in host.doors.all() {
         let listed = listed.remove(&session).unwrap_or_default();
         if first || !door.has_seen(&listed) {
@@ -167,7 +167,7 @@ pub(super) async fn check(host: &Arc<Host>) -> Result<()> {
         host.warn_once("engine", warning.clone());
     }
     *host.engine.info.lock().unwrap_or_else(PoisonError::into_inner) = Some(info);
-    if host.engine.answers.send_replace(Some(true)) == Some(false) {
+    if host.engine.answers.replace(Some(true)) == Some(false) {
         host.well("engine");
         host.events.tell(HostEvent::EngineBack);
         tracing::info!("the engine answers again");
@@ -214,7 +214,7 @@ pub(super) fn away(host: &Host, error: &Error) {
     if error.kind() == ErrorKind::Unavailable {
         host.engine.gone();
     }
-    if host.engine.answers.send_replace(Some(false)) != Some(false) {
+    if host.engine.answers.replace(Some(false)) != Some(false) {
         let message = Chain(error).to_string();
         host.condition("engine", format!("the engine does not answer: {message}"));
         host.events.tell(HostEvent::EngineAway(message));

@@ -57,6 +57,7 @@ impl Consumer for MemoryConsumer {
                 Turn::Wait(None) => changed.await,
                 Turn::Wait(Some(due)) => {
                     tokio::select! {
+                        biased;
                         () = changed => {}
                         () = tokio::time::sleep_until(due) => {}
                     }

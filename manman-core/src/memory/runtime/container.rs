@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::tape::Tape;
 use crate::{
     clock::Timestamp,
     runtime::{AttemptState, ContainerSpec, Exit, Found, Owner},
+    watched::Watched,
 };
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Container {
     pub(super) retired: bool,
     pub(super) life: Life,
     pub(super) tape: Arc<Tape>,
-    pub(super) changed: watch::Sender<()>,
+    pub(super) changed: Watched<()>,
     pub(super) stdin: mpsc::Sender<Vec<u8>>,
     pub(super) signals: mpsc::UnboundedSender<()>,
     /// What its process reads, until it is started.

@@ -84,16 +84,16 @@ impl Engine {
 
     /// Whether games outlive a stop of the engine. Not so unless said.
     pub fn set_live_restore(&self, live_restore: bool) {
-        self.shared.power.send_modify(|power| power.live_restore = live_restore);
+        self.shared.power.modify(|power| power.live_restore = live_restore);
     }
 
     /// The engine goes: calls are `Unavailable`, streams break, and games end with it unless
     /// they outlive it.
     pub fn stop(&self) {
         let mut state = self.shared.lock();
-        self.shared.power.send_modify(|power| (power.up, power.frozen) = (false, false));
+        self.shared.power.modify(|power| (power.up, power.frozen) = (false, false));
         state.late.clear();
-        if !self.shared.power.borrow().live_restore {
+        if !self.shared.power.look().live_restore {
             let alive: Vec<Key> = live(&state).map(|(key, _)| *key).collect();
             for key in alive {
                 state.end(&self.shared, key, Ending::code(137));
@@ -103,7 +103,7 @@ impl Engine {
 
     /// The engine comes back.
     pub fn start(&self) {
-        self.shared.power.send_if_modified(|power| {
+        self.shared.power.modify_if(|power| {
             let was_down = !power.up;
             if was_down {
                 power.up = true;
@@ -115,7 +115,7 @@ impl Engine {
 
     /// The engine answers nobody any more; calls run into their deadline.
     pub fn freeze(&self) {
-        self.shared.power.send_modify(|power| power.frozen = power.up);
+        self.shared.power.modify(|power| power.frozen = power.up);
     }
 
     /// The engine goes on where it was.
@@ -124,7 +124,7 @@ impl Engine {
         for effect in std::mem::take(&mut state.late) {
             effect(&self.shared, &mut state);
         }
-        self.shared.power.send_modify(|power| power.frozen = false);
+        self.shared.power.modify(|power| power.frozen = false);
     }
 
     /// Somebody else takes a port of the machine.

@@ -87,7 +87,7 @@ impl Runtime for MemoryRuntime {
     async fn engine(&self) -> Result<EngineInfo> {
         let shared = &self.engine.shared;
         let info = move |shared: &Arc<Shared>, _: &mut State| {
-            let power = shared.power().borrow().clone();
+            let power = shared.power().look().clone();
             Ok(EngineInfo {
                 id: format!("memory-{}", shared.seed()),
                 boot: power.boot.to_string(),
@@ -115,8 +115,8 @@ impl Runtime for MemoryRuntime {
         let there = there.await?;
         if let Some(pull) = &there.pull {
             let mut power = shared.power();
-            let boot = power.borrow().boot;
-            let gone = power.wait_for(|power| !power.up || power.boot != boot);
+            let boot = power.look().boot;
+            let gone = power.until(|power| !power.up || power.boot != boot);
             let fetch = async {
                 let steps = pull.steps.max(1);
                 for step in 1..=steps {
@@ -180,16 +180,16 @@ impl Runtime for MemoryRuntime {
         let grace = Duration::from_secs(grace.as_secs() + u64::from(grace.subsec_nanos() > 0));
         let deadline = Instant::now() + grace + DEADLINE;
         let asked = shared.call(OPERATION, move |shared, state| {
-            let changed = state.get(&key, OPERATION)?.changed.subscribe();
+            let changed = state.get(&key, OPERATION)?.changed.watch();
             state.signal(shared, key, grace);
             Ok(changed)
         });
         let mut changed = asked.await?;
-        let boot = shared.power().borrow().boot;
+        let boot = shared.power().look().boot;
         let gone = async {
             let mut power = shared.power();
             // The sender lives as long as the engine that we hold.
-            let _ = power.wait_for(|power| !power.up || power.boot != boot).await;
+            let _ = power.until(|power| !power.up || power.boot != boot).await;
         };
         let ended = async {
             loop {
@@ -270,11 +270,11 @@ impl Runtime for MemoryRuntime {
         let shared = self.engine.shared.clone();
         let listen = |shared: &Arc<Shared>, _: &mut State| Ok((shared.events(), shared.power()));
         let (events, power) = shared.call("listen to the engine", listen).await?;
-        let boot = power.borrow().boot;
+        let boot = power.look().boot;
         let owner = self.owner.clone();
         Ok(stream::unfold((events, power, owner, boot), async |(mut events, mut power, owner, boot)| {
             loop {
-                let gone = power.wait_for(|power| !power.up || power.boot != boot);
+                let gone = power.until(|power| !power.up || power.boot != boot);
                 let event = tokio::select! {
                     biased;
                     _ = gone => return None,
@@ -309,7 +309,7 @@ impl Runtime for MemoryRuntime {
                 state.violations.push(problem.clone());
                 Error::new(ErrorKind::Invalid, OPERATION, problem)
             })?;
-            let boot = shared.power().borrow().boot;
+            let boot = shared.power().look().boot;
             let input = MemoryInput { engine: shared.clone(), tape: tape.clone(), stdin, boot };
             Ok(Console { input: Box::new(input), output: tape::output(shared.clone(), tape, at) })
         };

@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    sync::{broadcast, watch},
-    time::timeout,
-};
+use tokio::{sync::broadcast, time::timeout};
 
 use super::{
     fault::Faults,
@@ -18,6 +15,7 @@ use crate::{
     clock::{Clock, Timestamp, TokioClock},
     error::{Error, ErrorKind, Result},
     runtime::RuntimeEvent,
+    watched::{Watched, Watcher},
 };
 
 /// When calls are given up.
@@ -39,7 +37,7 @@ pub(super) struct Power {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    pub(super) power: watch::Sender<Power>,
+    pub(super) power: Watched<Power>,
     events: broadcast::Sender<(Key, RuntimeEvent)>,
     pub(super) clock: TokioClock,
     random: Mutex<fastrand::Rng>,
@@ -53,7 +51,7 @@ impl Shared {
         let power = Power { up: true, frozen: false, boot: 1, live_restore: false };
         Self {
             state: Mutex::default(),
-            power: watch::Sender::new(power),
+            power: Watched::new(power),
             events: broadcast::Sender::new(256),
             clock: TokioClock::starting_at(BEGIN),
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
@@ -103,16 +101,16 @@ impl Shared {
 
     /// Waits until the engine is not frozen.
     pub(super) async fn thawed(&self) -> Power {
-        let mut power = self.power.subscribe();
+        let mut power = self.power.watch();
         // The sender is ours.
-        match power.wait_for(|power| !power.frozen).await {
+        match power.until(|power| !power.frozen).await {
             Ok(power) => power.clone(),
             Err(_) => Power { up: false, frozen: false, boot: 0, live_restore: false },
         }
     }
 
-    pub(super) fn power(&self) -> watch::Receiver<Power> {
-        self.power.subscribe()
+    pub(super) fn power(&self) -> Watcher<Power> {
+        self.power.watch()
     }
 
     pub(super) fn events(&self) -> broadcast::Receiver<(Key, RuntimeEvent)> {

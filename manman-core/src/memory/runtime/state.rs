@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -22,6 +22,7 @@ use crate::{
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
     model::{EnvironmentName, ImageRef, PortBinding, Protocol},
     runtime::{ContainerSpec, Exit, Foreign, Inventory, NetworkSpec, Owner},
+    watched::Watched,
 };
 
 /// How many writes fit into the stdin of a game that does not read.
@@ -120,7 +121,7 @@ impl State {
             retired: false,
             life: Life::Created,
             tape: Arc::new(Tape::new(spec.tty)),
-            changed: watch::Sender::new(()),
+            changed: Watched::new(()),
             stdin,
             signals,
             pipes: Some((stdin_end, signals_end)),
@@ -209,7 +210,7 @@ impl State {
         });
         container.reapers.clear();
         container.tape.close();
-        container.changed.send_replace(());
+        container.changed.replace(());
         self.happened(shared, key, Deeds::Ended(ending.code));
     }
 

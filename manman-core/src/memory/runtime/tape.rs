@@ -7,12 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
-use tokio::{sync::mpsc, sync::watch, time::timeout};
+use tokio::{sync::mpsc, time::timeout};
 
 use super::shared::{Power, Shared};
 use crate::{
     console::{Batch, Channel, EndCause, Gap, Input, MAX_PIECE, Output, Position, Resume},
     error::{Error, ErrorKind, Result},
+    watched::{Watched, Watcher},
 };
 
 /// How long a game may leave its stdin unread before a write is given up.
@@ -23,7 +24,7 @@ const INPUT_DEADLINE: Duration = Duration::from_secs(2);
 pub(super) struct Tape {
     tty: bool,
     pieces: Mutex<Pieces>,
-    changed: watch::Sender<()>,
+    changed: Watched<()>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ struct Pieces {
 
 impl Tape {
     pub(super) fn new(tty: bool) -> Self {
-        Self { tty, pieces: Mutex::default(), changed: watch::Sender::new(()) }
+        Self { tty, pieces: Mutex::default(), changed: Watched::new(()) }
     }
 
     /// Appends what the game wrote.
@@ -62,13 +63,13 @@ impl Tape {
             }
         }
         drop(pieces);
-        self.changed.send_replace(());
+        self.changed.replace(());
     }
 
     /// Nothing follows.
     pub(super) fn close(&self) {
         self.lock().closed = true;
-        self.changed.send_replace(());
+        self.changed.replace(());
     }
 
     /// Lets go of all but the newest `keep` pieces, as a log does that rotates.
@@ -128,16 +129,16 @@ struct Reader {
     engine: Arc<Shared>,
     tape: Arc<Tape>,
     at: usize,
-    changed: watch::Receiver<()>,
-    power: watch::Receiver<Power>,
+    changed: Watcher<()>,
+    power: Watcher<Power>,
     boot: u64,
     ended: bool,
 }
 
 /// Output from the `at`-th piece on.
 pub(super) fn output(engine: Arc<Shared>, tape: Arc<Tape>, at: usize) -> BoxStream<'static, Output> {
-    let (changed, power) = (tape.changed.subscribe(), engine.power());
-    let boot = power.borrow().boot;
+    let (changed, power) = (tape.changed.watch(), engine.power());
+    let boot = power.look().boot;
     let reader = Reader { engine, tape, at, changed, power, boot, ended: false };
     stream::unfold(reader, async |mut reader| {
         let output = reader.next().await?;
@@ -152,8 +153,8 @@ impl Reader {
             return None;
         }
         loop {
-            let power = self.power.borrow_and_update().clone();
-            self.changed.mark_unchanged();
+            let power = self.power.see().clone();
+            self.changed.see();
             if !power.up || power.boot != self.boot || self.engine.breaks_console() {
                 return self.end(EndCause::Broken);
             }

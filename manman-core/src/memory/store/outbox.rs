@@ -124,6 +124,7 @@ impl OutboxStore for MemoryStore {
             Some(due) => {
                 let wait = due.since(self.clock.now());
                 tokio::select! {
+                    biased;
                     () = posted => {}
                     () = tokio::time::sleep(wait) => {}
                 }

@@ -8,12 +8,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::watch;
 
 use super::fixture::BrokerFaults;
 use crate::{
     broker::{Broker, Class, Consumer, DeadLetter, Delivery, Message, Queue, Settle},
     error::{Error, ErrorKind, Result},
+    watched::Watched,
 };
 
 /// How nasty a broker is: each a chance from 0 (never) to 1 (always).
@@ -67,7 +67,7 @@ pub struct Nasty(Arc<Inner>);
 struct Inner {
     broker: Arc<dyn Broker>,
     state: Mutex<State>,
-    link: watch::Sender<Link>,
+    link: Watched<Link>,
 }
 
 struct State {
@@ -93,7 +93,7 @@ impl Nasty {
     pub fn new(broker: Arc<dyn Broker>, seed: u64, nastiness: Nastiness) -> Self {
         let random = fastrand::Rng::with_seed(seed);
         let state = State { random, nastiness, history: VecDeque::new(), limbo: Vec::new() };
-        let (link, _) = watch::channel(Link { number: 0, up: true, frozen: false });
+        let link = Watched::new(Link { number: 0, up: true, frozen: false });
         Self(Arc::new(Inner { broker, state: Mutex::new(state), link }))
     }
 
@@ -105,7 +105,7 @@ impl Nasty {
     /// The broker dies and is back at once: all consumers are cut off, and what was in
     /// limbo arrives, in any order.
     pub async fn crash(&self) {
-        self.0.link.send_modify(|link| link.number += 1);
+        self.0.link.modify(|link| link.number += 1);
         let limbo = self.with(|state| {
             let mut limbo = std::mem::take(&mut state.limbo);
             state.random.shuffle(&mut limbo);
@@ -130,8 +130,8 @@ impl Nasty {
 
     /// Waits while frozen; fails while down.
     async fn way(&self, operation: &'static str) -> Result<Link> {
-        let mut link = self.0.link.subscribe();
-        let link = *link.wait_for(|link| !link.frozen).await.map_err(|_| gone(operation))?;
+        let mut link = self.0.link.watch();
+        let link = *link.until(|link| !link.frozen).await.map_err(|_| gone(operation))?;
         if link.up { Ok(link) } else { Err(gone(operation)) }
     }
 
@@ -180,7 +180,7 @@ impl Broker for Nasty {
         }
         if telemetry {
             // Never waits and never tells.
-            let way = *self.0.link.borrow();
+            let way = *self.0.link.look();
             if !way.up || way.frozen || self.draw(|it| it.drop_telemetry) {
                 return Ok(());
             }
@@ -228,19 +228,19 @@ impl BrokerFaults for Nasty {
     }
 
     async fn stop(&self) {
-        self.0.link.send_modify(|link| (link.number, link.up) = (link.number + 1, false));
+        self.0.link.modify(|link| (link.number, link.up) = (link.number + 1, false));
     }
 
     async fn start(&self) {
-        self.0.link.send_modify(|link| link.up = true);
+        self.0.link.modify(|link| link.up = true);
     }
 
     async fn freeze(&self) {
-        self.0.link.send_modify(|link| link.frozen = true);
+        self.0.link.modify(|link| link.frozen = true);
     }
 
     async fn thaw(&self) {
-        self.0.link.send_modify(|link| link.frozen = false);
+        self.0.link.modify(|link| link.frozen = false);
     }
 }
 
@@ -266,10 +266,10 @@ impl Consumer for NastyConsumer {
             return Err(gone("consume"));
         };
         let number = self.number;
-        let mut link = self.nasty.0.link.subscribe();
+        let mut link = self.nasty.0.link.watch();
         let delivery = tokio::select! {
             biased;
-            _ = link.wait_for(|link| link.number != number) => None,
+            _ = link.until(|link| link.number != number) => None,
             delivery = async {
                 let _ = self.nasty.way("consume").await;
                 inner.next().await

@@ -65,7 +65,7 @@ impl Recorder {
                 }
                 self.show(state, state.unkept.begun());
                 state.unkept.done();
-                self.kept.send_replace(state.unkept.first().unwrap_or(state.next));
+                self.kept.replace(state.unkept.first().unwrap_or(state.next));
             }
             Err(error) => {
                 state.unkept.failed();
@@ -97,7 +97,7 @@ impl Recorder {
     /// Waits until all that was taken so far is kept, or the disk has refused for a while.
     pub(in crate::host::console) async fn settle(&self) {
         let next = locked(&self.state).next;
-        let _ = timeout(PARTING, self.kept.subscribe().wait_for(|kept| *kept >= next)).await;
+        let _ = timeout(PARTING, self.kept.watch().until(|kept| *kept >= next)).await;
     }
 
     /// Writes nothing any more: another one may take the session over.

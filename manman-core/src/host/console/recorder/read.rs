@@ -96,6 +96,6 @@ impl Recorder {
                 .transpose()?
                 .map_or(1, |span| span.first))
         });
-        Ok((first.await?, self.progress.borrow().shown))
+        Ok((first.await?, self.progress.look().shown))
     }
 }

@@ -52,7 +52,7 @@ impl Actor {
         let marks = self.host.engine.marks.load(SeqCst);
         let mut fresh = None;
         if !self.adopted {
-            let Some((inventory, listed_at)) = self.host.engine.inventory.borrow().clone() else { return };
+            let Some((inventory, listed_at)) = self.host.engine.inventory.look().clone() else { return };
             let listed = listed(&inventory, self.session);
             self.take_over(listed.keys().copied());
             self.adopted = true;
@@ -128,7 +128,7 @@ fn listed(inventory: &Inventory, session: SessionId) -> Seen {
 /// listed besides.
 async fn inspect(host: &Arc<Host>, session: SessionId, entry: &Entry) -> Result<Seen> {
     let mut attempts: Vec<u32> = entry.memory.attempts.keys().copied().collect();
-    if let Some((inventory, _)) = &*host.engine.inventory.borrow() {
+    if let Some((inventory, _)) = &*host.engine.inventory.look() {
         attempts.extend(listed(inventory, session).into_keys());
     }
     attempts.sort_unstable();

@@ -30,8 +30,8 @@ pub(in crate::host::manager) async fn run(host: Arc<Host>) {
     let mut backoff = host.backoff();
     let mut on_their_way: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
     // Reports under a registration that is replaced in the same moment would not count.
-    let mut registered = host.registered.subscribe();
-    let mut hold = (!*registered.borrow_and_update()).then(|| Instant::now() + REGISTERED_WITHIN);
+    let mut registered = host.registered.watch();
+    let mut hold = (!*registered.see()).then(|| Instant::now() + REGISTERED_WITHIN);
     loop {
         let mut next = hold;
         if hold.is_none() && host.identity().is_some() && !host.is_fenced() {
