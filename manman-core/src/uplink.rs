@@ -10,7 +10,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
-    model::{SessionSpec, State, Want},
+    model::{Session, SessionSpec, State, Want},
 };
 
 // The host never talks to the store; these words of it are the uplink's too.
@@ -43,6 +43,21 @@ pub struct Desired {
     /// Where it is on record. A host that sees it elsewhere (what is `lost` and runs, above
     /// all) says so again.
     pub state: State,
+}
+
+impl Desired {
+    /// What is wanted of a session, as it is on record.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            session: session.id,
+            sgc: session.sgc,
+            want: session.want,
+            generation: session.generation,
+            not_after: session.not_after,
+            attempt: session.attempt,
+            state: session.state,
+        }
+    }
 }
 
 /// All that is wanted of a host.

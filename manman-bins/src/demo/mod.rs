@@ -8,17 +8,17 @@ use std::io::Write as _;
 use anyhow::Context as _;
 use manman_core::model::ImageRef;
 use manman_docker::{DockerConfig, import_image};
-use tonic::{
-    Code, Response, Status,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
 pub use game::run as run_game;
 
 use self::image::{PROGRAM, ProgramImage};
 use crate::{
-    api::v1::{self, man_man_api_client::ManManApiClient, stream_session_logs_response::What},
+    api::{
+        connect,
+        v1::{self, man_man_api_client::ManManApiClient, stream_session_logs_response::What},
+    },
     config::{Places, UpConfig},
 };
 
@@ -48,10 +48,7 @@ pub async fn play(config: &UpConfig, mut show: impl FnMut(What)) -> anyhow::Resu
     })
     .await
     .context("the demo needs a Docker Engine for now")?;
-    let channel = Endpoint::from_shared(format!("unix://{}", Places(&config.data_dir).socket().display()))?
-        .connect()
-        .await?;
-    let mut demo = Demo { client: ManManApiClient::new(channel) };
+    let mut demo = Demo { client: connect(&Places(&config.data_dir).socket()).await? };
     let deployment = demo.deployment(config, &image).await?;
     let session = demo.session(deployment).await?;
     println(&format!(

@@ -87,7 +87,7 @@ impl Uplink for ControlUplink {
             let _ = self.broker.declare(&Queue::of_host(me.server)).await;
             let mut snapshot = Snapshot {
                 taken_at: self.store.now().await?,
-                wanted: self.store.session_live(me.server).await?.iter().map(desired).collect(),
+                wanted: self.store.session_live(me.server).await?.iter().map(Desired::of).collect(),
                 ..Snapshot::default()
             };
             let mut high_water = None;
@@ -99,7 +99,7 @@ impl Uplink for ControlUplink {
                     Some(session) if session.server != me.server => snapshot.unknown.push(id),
                     Some(session) if session.state.is_end() => snapshot.ended.push(id),
                     // Asked for since the list was read.
-                    Some(session) => snapshot.wanted.push(desired(&session)),
+                    Some(session) => snapshot.wanted.push(Desired::of(&session)),
                     None => {
                         let highest = match high_water {
                             Some(highest) => highest,
@@ -140,18 +140,6 @@ impl Uplink for ControlUplink {
 impl fmt::Debug for ControlUplink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ControlUplink").field("store", &self.store).finish_non_exhaustive()
-    }
-}
-
-fn desired(session: &Session) -> Desired {
-    Desired {
-        session: session.id,
-        sgc: session.sgc,
-        want: session.want,
-        generation: session.generation,
-        not_after: session.not_after,
-        attempt: session.attempt,
-        state: session.state,
     }
 }
 

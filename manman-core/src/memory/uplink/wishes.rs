@@ -165,7 +165,7 @@ impl Wishes {
     pub fn snapshot(&mut self, known: &[SessionId], taken_at: Timestamp) -> Snapshot {
         let mut snapshot = Snapshot { taken_at, ..Snapshot::default() };
         let live = self.wishes.values().filter(|wish| !wish.session.state.is_end());
-        snapshot.wanted.extend(live.map(|wish| desired(&wish.session)));
+        snapshot.wanted.extend(live.map(|wish| Desired::of(&wish.session)));
         self.unclaimed.clear();
         for &id in known {
             match self.session(id) {
@@ -234,18 +234,6 @@ impl Wishes {
 
     fn post(&self, session: &Session, now: Timestamp) -> Post {
         Post { server: session.server, epoch: self.epoch, now }
-    }
-}
-
-fn desired(session: &Session) -> Desired {
-    Desired {
-        session: session.id,
-        sgc: session.sgc,
-        want: session.want,
-        generation: session.generation,
-        not_after: session.not_after,
-        attempt: session.attempt,
-        state: session.state,
     }
 }
 
