@@ -15,7 +15,7 @@ const LAYERS: [&[&str]; 6] = [
     &["model"],
     &["runtime", "console", "broker", "blob", "viewing"],
     &["wire"],
-    &["store", "uplink"],
+    &["store", "uplink", "machine"],
     &["host", "control", "processor"],
 ];
 

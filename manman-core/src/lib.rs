@@ -8,6 +8,7 @@ pub mod control;
 pub mod error;
 pub mod host;
 pub mod id;
+pub mod machine;
 pub mod memory;
 pub mod model;
 pub mod processor;

@@ -29,6 +29,14 @@ pub struct Owner {
     pub environment: EnvironmentName,
 }
 
+impl Owner {
+    /// The name of a deployment on its machine, `gsc-prod-3`: of its directory, and where
+    /// its games have a host name, that.
+    pub fn deployment_name(&self, sgc: SgcId) -> String {
+        format!("gsc-{}-{sgc}", self.environment)
+    }
+}
+
 /// What a backend offers beyond the calls; each because some caller takes another
 /// road by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

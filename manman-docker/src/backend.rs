@@ -9,7 +9,8 @@ use manman_core::{
     console::{Console, Resume},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, SessionId},
-    model::ImageRef,
+    machine::{DataDir, blocking},
+    model::{ImageRef, RunAs},
     runtime::{
         Capabilities, ContainerSpec, EngineInfo, Exit, Found, ImageInfo, Inventory, Owner, ProgressSink,
         Runtime, RuntimeEvent, Stats,
@@ -18,20 +19,17 @@ use manman_core::{
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::{
-    blocking::blocking,
     client::{Client, within},
     command::Commands,
     config::DockerConfig,
     console::Consoles,
     containers::Containers,
-    data::DataDir,
     engine::Engine,
     events,
     host::HostView,
     image::Images,
     map,
     network::Networks,
-    policy,
     probe::Probes,
     stuck::Stuck,
     translate::translate,
@@ -146,8 +144,8 @@ impl Runtime for DockerRuntime {
     async fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
         self.config.policy.check(spec)?;
         let user = user.unwrap_or_else(|| {
-            let said = spec.user.as_deref().and_then(policy::user_ids);
-            said.map_or((0, 0), |(uid, gid)| (uid, gid.unwrap_or(0)))
+            let said = spec.user.as_deref().and_then(|user| user.parse::<RunAs>().ok());
+            said.map_or((0, 0), |user| (user.uid, user.gid.unwrap_or(0)))
         });
         let (spec, data) = (spec.clone(), self.data.clone());
         blocking("prepare directories", move || data.prepare(&spec, user)).await

@@ -2,10 +2,10 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use manman_core::model::Invalid;
+use manman_core::{machine::Policy, model::Invalid};
 use serde::{Deserialize, Serialize};
 
-use crate::{policy::Policy, subnet::Subnet};
+use crate::subnet::Subnet;
 
 /// How games are run on this machine's Docker Engine. The defaults suit a manager
 /// that runs beside the engine.

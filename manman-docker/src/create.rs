@@ -6,6 +6,7 @@ use std::time::Duration;
 use bollard::query_parameters::CreateContainerOptionsBuilder;
 use manman_core::{
     error::{Chain, Error, ErrorKind, Result},
+    machine::blocking,
     runtime::{AttemptState, ContainerSpec, NetworkSpec},
 };
 use tokio::time::sleep;
@@ -13,7 +14,6 @@ use tracing::warn;
 
 use crate::{
     backend::DockerRuntime,
-    blocking::blocking,
     labels::GameLabels,
     map::{self, Place},
     names,

@@ -8,13 +8,14 @@ use std::{
 };
 
 use bollard::models::{ContainerInspectResponse, Mount, MountType};
-use manman_core::error::{Error, ErrorKind, Result};
+use manman_core::{
+    error::{Error, ErrorKind, Result},
+    machine::{DataDir, blocking},
+};
 use tokio::sync::OnceCell;
 
 use crate::{
-    blocking::blocking,
     client::Client,
-    data::DataDir,
     probe::Probes,
     translate::{is_absent, translate},
 };

@@ -12,7 +12,7 @@ use bollard::{
 use futures::StreamExt;
 use manman_core::{
     error::{Error, ErrorKind, Result},
-    model::ImageRef,
+    model::{ImageRef, RunAs},
     runtime::{ImageInfo, ProgressSink, PullProgress},
 };
 use tracing::debug;
@@ -20,7 +20,6 @@ use tracing::debug;
 use crate::{
     client::Client,
     passwd::{self, Ids},
-    policy::user_ids,
     probe::Probes,
     translate::{is_absent, translate, translate_pull},
 };
@@ -92,7 +91,7 @@ impl Images {
         if user.is_empty() {
             return Ok(Ids { uid: Some(0), gid: Some(0) });
         }
-        if let Some((uid, Some(gid))) = user_ids(user) {
+        if let Ok(RunAs { uid, gid: Some(gid) }) = user.parse() {
             return Ok(Ids { uid: Some(uid), gid: Some(gid) });
         }
         if let Some(&known) = self.users().get(image) {

@@ -32,7 +32,6 @@
 //!   server, or cannot be read, is told and never touched.
 
 mod backend;
-mod blocking;
 mod boot;
 mod client;
 mod command;
@@ -40,7 +39,6 @@ mod config;
 pub mod console;
 mod containers;
 mod create;
-mod data;
 mod engine;
 mod events;
 mod host;
@@ -53,7 +51,6 @@ mod map;
 mod names;
 mod network;
 mod passwd;
-mod policy;
 mod pool;
 mod ports;
 mod probe;
@@ -67,5 +64,5 @@ pub use backend::DockerRuntime;
 pub use config::DockerConfig;
 pub use engine::Engine;
 pub use import::import_image;
-pub use policy::Policy;
+pub use manman_core::machine::Policy;
 pub use subnet::Subnet;

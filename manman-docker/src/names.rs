@@ -2,22 +2,15 @@
 
 use manman_core::{
     id::{AttemptId, SessionId, SgcId},
-    model::EnvironmentName,
     runtime::Owner,
 };
-
-/// The host name and network alias of a deployment, and the name of its directory:
-/// `gsc-prod-3`. The same for each of its containers.
-pub(crate) fn deployment(environment: &EnvironmentName, sgc: SgcId) -> String {
-    format!("gsc-{environment}-{sgc}")
-}
 
 /// The name that the live container of a deployment holds, and that locks out a
 /// second one: `gsc-prod-3-0f3a91c2`.
 ///
 /// `suffix` above 1 is for when a dead container cannot be made to give the name up.
 pub(crate) fn container(owner: &Owner, sgc: SgcId, suffix: u32) -> String {
-    let name = format!("{}-{}", deployment(&owner.environment, sgc), owner.cluster.short());
+    let name = format!("{}-{}", owner.deployment_name(sgc), owner.cluster.short());
     if suffix > 1 { format!("{name}-{suffix}") } else { name }
 }
 
@@ -57,7 +50,6 @@ mod tests {
         assert_eq!(container(&owner(), SgcId(3), 2), "gsc-prod-3-0f3a91c2-2");
         assert_eq!(ended(&live, run), "gsc-prod-3-0f3a91c2-ended-7-2");
         assert!(is_ended(&ended(&live, run), run) && !is_ended(&live, run));
-        assert_eq!(deployment(&owner().environment, SgcId(3)), "gsc-prod-3");
         assert_eq!(network(&owner(), SessionId(7)), "session-7-0f3a91c2");
     }
 }

@@ -1,16 +1,12 @@
 //! Whether the ports of a game are free on this machine, and who holds them if not.
 
-mod bind;
-mod holder;
-#[cfg(test)]
-mod tests;
-
 use manman_core::{
     error::{Error, ErrorKind, Result},
+    machine::{blocking, first_held, port_holder},
     model::PortBinding,
 };
 
-use crate::{backend::DockerRuntime, blocking::blocking, map};
+use crate::{backend::DockerRuntime, map};
 
 impl DockerRuntime {
     /// Refuses (`Conflict`) ports that somebody on this machine holds.
@@ -19,7 +15,7 @@ impl DockerRuntime {
             return Ok(());
         }
         let (wanted, address) = (ports.to_vec(), self.config.publish_address);
-        match blocking(operation, move || Ok(bind::first_held(&wanted, address))).await? {
+        match blocking(operation, move || Ok(first_held(&wanted, address))).await? {
             Some(port) => Err(self.held(operation, &port).await),
             None => Ok(()),
         }
@@ -41,7 +37,7 @@ impl DockerRuntime {
             }
             None => {
                 let port = *port;
-                blocking(operation, move || Ok(holder::holder(&port))).await.ok().flatten()
+                blocking(operation, move || Ok(port_holder(&port))).await.ok().flatten()
             }
         };
         let holder = holder.unwrap_or_else(|| "somebody else on this machine".to_owned());

@@ -11,7 +11,7 @@ use manman_core::{
     runtime::{ContainerSpec, Owner},
 };
 
-use crate::{labels, names};
+use crate::labels;
 
 /// What a container is put together from beside its spec.
 pub(crate) struct Place<'a> {
@@ -27,7 +27,7 @@ pub(crate) struct Place<'a> {
 
 /// The body of a create: everything that the engine is told about a game.
 pub(crate) fn create_body(spec: &ContainerSpec, place: &Place<'_>) -> ContainerCreateBody {
-    let host_name = names::deployment(&place.owner.environment, spec.sgc);
+    let host_name = place.owner.deployment_name(spec.sgc);
     let endpoint = EndpointSettings { aliases: Some(vec![host_name.clone()]), ..Default::default() };
     let unless_empty = |words: &Vec<String>| (!words.is_empty()).then(|| words.clone());
     ContainerCreateBody {

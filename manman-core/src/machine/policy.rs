@@ -1,7 +1,7 @@
 //! What games may ask of this machine, whatever the control plane says: a host
 //! trusts nobody with the engine, which is root.
 
-use manman_core::{
+use crate::{
     error::{Error, ErrorKind, Result},
     model::{CapProfile, Invalid, Port, RunAs},
     runtime::{ContainerSpec, NetworkSpec},
@@ -46,8 +46,8 @@ impl Default for Policy {
 const RESERVED_NETWORKS: [&str; 4] = ["host", "none", "bridge", "default"];
 
 impl Policy {
-    /// What is wrong with the policy itself.
-    pub(crate) fn problems(&self) -> Vec<Invalid> {
+    /// All that is wrong with the policy itself.
+    pub fn problems(&self) -> Vec<Invalid> {
         let fits = |pattern: &str| {
             let text = pattern.strip_suffix('*').unwrap_or(pattern);
             !pattern.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'*')
@@ -63,7 +63,10 @@ impl Policy {
 
     /// Refuses what this machine does not allow (`Denied`) and what no control plane of
     /// ours sends (`Invalid`).
-    pub(crate) fn check(&self, spec: &ContainerSpec) -> Result<()> {
+    ///
+    /// # Errors
+    /// Those two, each with what was asked for and what is allowed.
+    pub fn check(&self, spec: &ContainerSpec) -> Result<()> {
         let denied = |message: String| Err(Error::new(ErrorKind::Denied, "check policy", message));
         let image = spec.image.as_str();
         let allowed = |pattern: &String| match pattern.strip_suffix('*') {
@@ -117,7 +120,7 @@ fn check_shape(spec: &ContainerSpec) -> Result<()> {
         return invalid(format!("{} of deployment {} is not an attempt", spec.run, spec.sgc));
     }
     if let Some(user) = &spec.user
-        && user_ids(user).is_none()
+        && user.parse::<RunAs>().is_err()
     {
         return invalid(format!("the user {user:?} is not uid or uid:gid in numbers"));
     }
@@ -139,16 +142,10 @@ fn check_shape(spec: &ContainerSpec) -> Result<()> {
     Ok(())
 }
 
-/// The numbers of `uid` or `uid:gid`.
-pub(crate) fn user_ids(user: &str) -> Option<(u32, Option<u32>)> {
-    let user: RunAs = user.parse().ok()?;
-    Some((user.uid, user.gid))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::tests::spec;
+    use crate::machine::tests::spec;
 
     fn refused(policy: &Policy, spec: &ContainerSpec) -> (ErrorKind, String) {
         let error = policy.check(spec).unwrap_err();

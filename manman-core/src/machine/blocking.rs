@@ -1,9 +1,12 @@
 //! Work that blocks: the disk, the kernel's tables.
 
-use manman_core::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Does `work` on a thread for such work.
-pub(crate) async fn blocking<T: Send + 'static>(
+///
+/// # Errors
+/// Those of `work`; `Unexpected` if it panicked.
+pub async fn blocking<T: Send + 'static>(
     operation: &'static str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

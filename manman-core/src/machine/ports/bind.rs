@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use manman_core::model::{PortBinding, Protocol};
+use crate::model::{PortBinding, Protocol};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt},
@@ -13,7 +13,7 @@ use rustix::{
 ///
 /// What cannot be tried (a low port without the right to it, no IPv6) counts as free:
 /// the engine has the last word.
-pub(crate) fn first_held(ports: &[PortBinding], address: Option<IpAddr>) -> Option<PortBinding> {
+pub fn first_held(ports: &[PortBinding], address: Option<IpAddr>) -> Option<PortBinding> {
     let addresses = match address {
         Some(address) => vec![address],
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],

@@ -2,9 +2,9 @@
 
 use std::net::{TcpListener, UdpSocket};
 
-use manman_core::model::{PortBinding, Protocol};
+use crate::model::{PortBinding, Protocol};
 
-use super::{bind::first_held, holder::holder};
+use super::{first_held, port_holder};
 
 fn port(number: u16, protocol: Protocol) -> PortBinding {
     let number = i64::from(number).try_into().unwrap();
@@ -21,7 +21,7 @@ fn a_port_in_use_is_found_with_its_holder() {
     ];
     for held in ports {
         assert_eq!(first_held(&[held], None), Some(held));
-        let holder = holder(&held).unwrap();
+        let holder = port_holder(&held).unwrap();
         assert!(holder.ends_with(&format!("(pid {})", std::process::id())), "{holder}");
     }
     let elsewhere = Some("127.0.0.2".parse().unwrap());

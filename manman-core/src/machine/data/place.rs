@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use manman_core::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use rustix::{
     fd::{BorrowedFd, OwnedFd},
     fs::{AtFlags, Gid, Mode, OFlags, Uid},

@@ -5,7 +5,7 @@ use std::{
     io::{self, Read, Write},
 };
 
-use manman_core::{
+use crate::{
     error::{Error, ErrorKind, Result},
     id::{ClusterId, SgcId},
 };

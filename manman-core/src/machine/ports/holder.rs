@@ -2,11 +2,11 @@
 
 use std::{fs, path::Path};
 
-use manman_core::model::{PortBinding, Protocol};
+use crate::model::{PortBinding, Protocol};
 
 /// The process that holds a port of this machine, as far as /proc shows it:
 /// `nginx (pid 42)`.
-pub(crate) fn holder(port: &PortBinding) -> Option<String> {
+pub fn port_holder(port: &PortBinding) -> Option<String> {
     let inodes = inodes(port);
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find_map(|pid| {

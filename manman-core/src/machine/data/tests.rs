@@ -2,10 +2,10 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
-use manman_core::id::ClusterId;
+use crate::id::ClusterId;
 
 use super::*;
-use crate::{labels::tests::owner, map::tests::spec};
+use crate::machine::tests::{owner, spec};
 
 struct Tree {
     dir: tempfile::TempDir,

@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use manman_core::{
+use crate::{
     error::{Error, ErrorKind, Result},
     model::SubPath,
     runtime::{ContainerSpec, Owner},
@@ -25,32 +25,37 @@ use rustix::{
 };
 
 use self::place::{Place, failed, not_a_directory, open_dir};
-use crate::names;
 
 const OPERATION: &str = "prepare directories";
 
 /// Who a game runs as.
-pub(crate) type User = (u32, u32);
+pub type User = (u32, u32);
 
 /// The tree beneath which all directories of deployments are.
 #[derive(Clone, Debug)]
-pub(crate) struct DataDir {
+pub struct DataDir {
     root: PathBuf,
     owner: Owner,
     min_free_bytes: u64,
 }
 
 impl DataDir {
-    pub(crate) fn new(root: &Path, owner: &Owner, min_free_bytes: u64) -> Self {
+    /// The tree at `root`, of which `owner` may have what nobody else has. No game is
+    /// prepared once fewer than `min_free_bytes` are free on its disk.
+    pub fn new(root: &Path, owner: &Owner, min_free_bytes: u64) -> Self {
         Self { root: root.to_owned(), owner: owner.clone(), min_free_bytes }
     }
 
-    pub(crate) fn root(&self) -> &Path {
+    /// Where it is.
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// Makes what the spec mounts and gives what is new to `user`. Blocks.
-    pub(crate) fn prepare(&self, spec: &ContainerSpec, user: User) -> Result<()> {
+    ///
+    /// # Errors
+    /// As [`Runtime::prepare`](crate::runtime::Runtime::prepare).
+    pub fn prepare(&self, spec: &ContainerSpec, user: User) -> Result<()> {
         fs::create_dir_all(&self.root).map_err(|error| failed("make", &self.root, error))?;
         let root = self.open_root()?;
         self.check_space(root.as_fd())?;
@@ -72,7 +77,11 @@ impl DataDir {
 
     /// Where each mount of the spec is beneath the root, after making sure that it is a
     /// directory of ours and that no link leads to it. Blocks.
-    pub(crate) fn places(&self, spec: &ContainerSpec) -> Result<Vec<PathBuf>> {
+    ///
+    /// # Errors
+    /// `NotFound` if it was not prepared, `Conflict` if it is another cluster's, `Denied`
+    /// if there is a link or a file in its place.
+    pub fn places(&self, spec: &ContainerSpec) -> Result<Vec<PathBuf>> {
         let root = self.open_root()?;
         let name = self.name(spec);
         match self.read_marker(root.as_fd(), &name)? {
@@ -81,7 +90,7 @@ impl DataDir {
                 return Err(Error::new(ErrorKind::NotFound, OPERATION, format!("{name} was not prepared")));
             }
         }
-        let place = |mount: &manman_core::runtime::Mount| {
+        let place = |mount: &crate::runtime::Mount| {
             let mut place = PathBuf::from(&name);
             place.extend(mount.source.iter().map(SubPath::as_str));
             let mut fd = None::<OwnedFd>;
@@ -97,7 +106,10 @@ impl DataDir {
     }
 
     /// Makes a directory that nobody else can have named. Blocks.
-    pub(crate) fn nonce(&self) -> Result<Nonce> {
+    ///
+    /// # Errors
+    /// `Denied` or `Busy` if the disk does not take it.
+    pub fn nonce(&self) -> Result<Nonce> {
         fs::create_dir_all(&self.root).map_err(|error| failed("make", &self.root, error))?;
         let name = format!(".probe-{}", uuid::Uuid::new_v4().simple());
         let path = self.root.join(&name);
@@ -106,7 +118,7 @@ impl DataDir {
     }
 
     fn name(&self, spec: &ContainerSpec) -> String {
-        names::deployment(&self.owner.environment, spec.sgc)
+        self.owner.deployment_name(spec.sgc)
     }
 
     fn open_root(&self) -> Result<OwnedFd> {
@@ -133,7 +145,8 @@ impl DataDir {
 
 /// A directory of an unguessable name, removed when dropped.
 #[derive(Debug)]
-pub(crate) struct Nonce {
+pub struct Nonce {
+    /// Its name in the root.
     pub name: String,
     path: PathBuf,
 }
