@@ -178,7 +178,7 @@ impl ContainerSpec {
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exit {
-    /// Its exit code; 128 + n after signal n.
+    /// Its exit code; 128 + n after signal n; [`Exit::UNKNOWN`] where nobody saw it.
     pub code: i32,
     /// Whether the kernel killed something in it for lack of memory. A note, not the
     /// cause: the code may be 0 all the same.
@@ -187,6 +187,16 @@ pub struct Exit {
     pub at: Option<Timestamp>,
     /// What the engine says of it, empty as a rule.
     pub error: String,
+}
+
+impl Exit {
+    /// The code of an exit that nobody saw: `error` says how that came about.
+    pub const UNKNOWN: i32 = -1;
+
+    /// The exit code, if somebody saw it.
+    pub fn known_code(&self) -> Option<i32> {
+        (self.code != Self::UNKNOWN).then_some(self.code)
+    }
 }
 
 /// What one attempt is at, as the engine sees it.

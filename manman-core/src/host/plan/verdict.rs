@@ -32,8 +32,8 @@ pub fn because(cause: &Cause) -> Reason {
         Cause::Exited(exit) => of_exit(exit),
         Cause::EngineRestart(exit) => Reason::new(
             ReasonCode::EngineRestart,
-            match exit {
-                Some(exit) => format!("ended with the engine (exit code {})", exit.code),
+            match exit.as_ref().and_then(Exit::known_code) {
+                Some(code) => format!("ended with the engine (exit code {code})"),
                 None => "ended with the engine".to_owned(),
             },
         ),
@@ -47,6 +47,7 @@ fn of_exit(exit: &Exit) -> Reason {
     let note = if exit.error.is_empty() { String::new() } else { format!(": {}", exit.error) };
     let code = exit.code;
     match code {
+        Exit::UNKNOWN => Reason::new(ReasonCode::Exited, format!("ended with an unknown exit code{note}")),
         // 137 is what the kernel's killer leaves; with another code only a child was killed.
         137 if exit.out_of_memory => {
             Reason::new(ReasonCode::OutOfMemory, "killed by the kernel: out of memory (exit code 137)")
@@ -70,7 +71,10 @@ fn stopped(cause: &Cause, mode: StopMode) -> Reason {
         StopMode::Kill => "killed",
     };
     let text = match cause {
-        Cause::Exited(exit) => format!("{verb} as asked (exit code {})", exit.code),
+        Cause::Exited(exit) => match exit.known_code() {
+            Some(code) => format!("{verb} as asked (exit code {code})"),
+            None => format!("{verb} as asked ({})", exit.error),
+        },
         Cause::EngineRestart(_) => format!("{verb} as asked; it ended with the engine"),
         Cause::Gone => format!("{verb} as asked; its container was removed by somebody else"),
         Cause::Never(reason) => format!("{verb} as asked while it could not start: {}", reason.text),
@@ -87,7 +91,7 @@ pub fn ended(session: SessionId, desired: &Desired, memory: &Memory, ended: &End
         session,
         attempt: ended.attempt,
         end,
-        exit_code: exit.map(|exit| exit.code),
+        exit_code: exit.and_then(Exit::known_code),
         out_of_memory: exit.is_some_and(|exit| exit.out_of_memory),
         at: ended.at,
         reason,
@@ -99,11 +103,17 @@ pub fn ended(session: SessionId, desired: &Desired, memory: &Memory, ended: &End
 pub fn attempt_ended(session: SessionId, attempt: u32, cause: &Cause, asked: bool) -> SessionReport {
     let reason = match cause {
         Cause::Exited(exit) if asked => {
-            Reason::new(ReasonCode::Restarted, format!("ended to be restarted (exit code {})", exit.code))
+            let code = exit.known_code().map(|code| format!(" (exit code {code})")).unwrap_or_default();
+            Reason::new(ReasonCode::Restarted, format!("ended to be restarted{code}"))
         }
         cause => because(cause),
     };
-    SessionReport::AttemptEnded { session, attempt, exit_code: cause.exit().map(|exit| exit.code), reason }
+    SessionReport::AttemptEnded {
+        session,
+        attempt,
+        exit_code: cause.exit().and_then(Exit::known_code),
+        reason,
+    }
 }
 
 /// When an attempt ended: as the engine says, unless it says a time that has not come.
@@ -161,6 +171,7 @@ mod tests {
             (exit(137, false), RUN, End::Crashed, ReasonCode::Killed),
             (exit(137, true), RUN, End::Crashed, ReasonCode::OutOfMemory),
             (exit(0, true), RUN, End::Completed, ReasonCode::Exited),
+            (exit(Exit::UNKNOWN, false), RUN, End::Crashed, ReasonCode::Exited),
             (exit(0, false), stop, End::Stopped, ReasonCode::Asked),
             (exit(143, false), stop, End::Stopped, ReasonCode::Asked),
             (exit(137, false), Want::Stop(StopMode::Kill), End::Stopped, ReasonCode::Asked),

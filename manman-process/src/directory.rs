@@ -1,0 +1,205 @@
+//! The directory of an attempt, and what lies in it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use manman_core::{
+    console::Channel,
+    id::{AttemptId, SessionId},
+    runtime::Owner,
+};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The directory of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunDir(PathBuf);
+
+/// What an attempt's directory is called: its owner is in it, so that several can share a
+/// machine.
+pub fn name(owner: &Owner, run: AttemptId) -> String {
+    format!("run-{}-{}-{}-{}", owner.cluster.short(), owner.server, run.session, run.attempt)
+}
+
+/// The attempt of this owner whose directory is called this.
+pub fn run_of(owner: &Owner, name: &str) -> Option<AttemptId> {
+    let own = format!("run-{}-{}-", owner.cluster.short(), owner.server);
+    let (session, attempt) = name.strip_prefix(&own)?.split_once('-')?;
+    let run = AttemptId::new(SessionId(session.parse().ok()?), attempt.parse().ok()?);
+    (self::name(owner, run) == name).then_some(run)
+}
+
+/// The largest record that is read: a plan of a game config's largest size is well below.
+const LARGEST_RECORD: u64 = 4 << 20;
+
+impl RunDir {
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Its name, which is also how it is told to people.
+    pub fn name(&self) -> String {
+        self.0.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// What is to run.
+    pub fn plan(&self) -> PathBuf {
+        self.0.join("plan.json")
+    }
+
+    /// Its process, once it was started.
+    pub fn started(&self) -> PathBuf {
+        self.0.join("started.json")
+    }
+
+    /// How it ended.
+    pub fn exit(&self) -> PathBuf {
+        self.0.join("exit.json")
+    }
+
+    /// There once it has given up its deployment.
+    pub fn retired(&self) -> PathBuf {
+        self.0.join("retired")
+    }
+
+    /// Held by the supervisor for as long as it lives.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
+    /// The game's input.
+    pub fn stdin(&self) -> PathBuf {
+        self.0.join("stdin")
+    }
+
+    /// The game's output.
+    pub fn output(&self, channel: Channel) -> PathBuf {
+        self.0.join(channel.to_string())
+    }
+
+    /// How far the output was punched out.
+    pub fn trimmed(&self, channel: Channel) -> PathBuf {
+        self.0.join(format!("{channel}.trimmed"))
+    }
+
+    /// How far the manager has taken the output.
+    pub fn taken(&self, channel: Channel) -> PathBuf {
+        self.0.join(format!("{channel}.taken"))
+    }
+
+    /// What the supervisor has to say that nobody asked for.
+    pub fn log(&self) -> PathBuf {
+        self.0.join("supervisor.log")
+    }
+
+    /// Takes the supervisor's lock, or `None` if another process holds it.
+    pub fn take_lock(&self) -> io::Result<Option<File>> {
+        let file = private().create(true).truncate(false).write(true).open(self.lock())?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether a supervisor lives.
+    pub fn is_supervised(&self) -> io::Result<bool> {
+        let file = match File::open(self.lock()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+}
+
+/// How files are opened that are nobody else's business.
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Writes a small file so that it is there whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let mut file = private().create(true).truncate(true).write(true).open(&aside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
+}
+
+/// Writes a record so that it is there whole or not at all.
+pub fn write_record(path: &Path, record: &impl Serialize) -> io::Result<()> {
+    write_whole(path, &serde_json::to_vec(record)?)
+}
+
+/// Reads a record, or `None` if there is none.
+pub fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    match read_small(path)? {
+        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        None => Ok(None),
+    }
+}
+
+/// The number in a small file, or 0 if there is none.
+pub fn read_number(path: &Path) -> io::Result<u64> {
+    let bytes = read_small(path)?.unwrap_or_else(|| b"0".to_vec());
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    text.trim().parse().map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "not a number"))
+}
+
+fn read_small(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    use io::Read as _;
+    let file = match OpenOptions::new().read(true).open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut bytes = Vec::new();
+    file.take(LARGEST_RECORD).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_held_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::new(dir.path().to_owned());
+        assert!(!run.is_supervised().unwrap());
+        let held = run.take_lock().unwrap().unwrap();
+        assert!(run.is_supervised().unwrap());
+        assert!(run.take_lock().unwrap().is_none());
+        drop(held);
+        assert!(!run.is_supervised().unwrap());
+    }
+
+    #[test]
+    fn records_come_back_and_nonsense_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("trimmed");
+        assert_eq!(read_number(&path).unwrap(), 0);
+        write_whole(&path, b"65536").unwrap();
+        assert_eq!(read_number(&path).unwrap(), 65536);
+        write_whole(&path, b"many").unwrap();
+        assert!(read_number(&path).is_err());
+        assert!(read_record::<crate::record::Started>(&path).is_err());
+        assert_eq!(read_record::<crate::record::Started>(&dir.path().join("none")).unwrap(), None);
+    }
+}

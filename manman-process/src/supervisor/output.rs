@@ -1,0 +1,183 @@
+//! Keeps the output of a game within its bound: punches out of its files what was taken, or
+//! what is too old.
+
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    thread,
+    time::Duration,
+};
+
+use manman_core::console::Channel;
+use rustix::{
+    fd::OwnedFd,
+    fs::{FallocateFlags, fallocate},
+};
+
+use crate::directory::{RunDir, private, read_number, write_whole};
+
+/// What was taken stays for this long, so that another reader may begin a little earlier, and
+/// whatever the manager has not written to its disk yet is still there.
+pub const MARGIN: u64 = 16 << 20;
+
+/// Files are punched out in multiples of this: of every block size in use.
+const GRAIN: u64 = 64 << 10;
+
+/// How often it is looked at while there is output, and while there is none.
+const EVERY: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(10)];
+
+/// The output files of a game.
+#[derive(Debug)]
+pub struct Keeper {
+    dir: RunDir,
+    files: [File; 2],
+    keep_bytes: u64,
+}
+
+/// One of the files as it is: up to where it was punched out, up to where it was taken, and its
+/// length.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Extent {
+    trimmed: u64,
+    taken: u64,
+    len: u64,
+}
+
+impl Keeper {
+    /// Opens the files, and closes them to everybody else: who opened one anew for writing, as
+    /// `> /dev/stderr` does, would empty it.
+    pub fn open(dir: &RunDir, keep_bytes: u64) -> io::Result<Self> {
+        let open = |channel| {
+            let path = dir.output(channel);
+            let file = private().create(true).append(true).open(&path)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o400))?;
+            io::Result::Ok(file)
+        };
+        let files = [open(Channel::Stdout)?, open(Channel::Stderr)?];
+        Ok(Self { dir: dir.clone(), files, keep_bytes })
+    }
+
+    /// What the game writes to.
+    pub fn writer(&self, channel: Channel) -> io::Result<OwnedFd> {
+        Ok(self.files[channel.index()].try_clone()?.into())
+    }
+
+    /// Looks after them on a thread of its own for as long as this process lives.
+    pub fn spawn(self) {
+        let look = move || {
+            let mut before = [0; 2];
+            let mut every = EVERY[0];
+            loop {
+                thread::sleep(every);
+                match self.look() {
+                    Ok(len) => {
+                        every = EVERY[usize::from(len == before)];
+                        before = len;
+                    }
+                    // A file system that cannot: the files grow as they will.
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
+                    Err(_) => every = EVERY[1],
+                }
+            }
+        };
+        // Without the thread the files grow; the game is not to end for that.
+        let _ = thread::Builder::new().name("output".to_owned()).stack_size(64 << 10).spawn(look);
+    }
+
+    /// Punches out what need not be kept; gives the lengths.
+    fn look(&self) -> io::Result<[u64; 2]> {
+        let mut extents = [Extent::default(); 2];
+        for channel in Channel::BOTH {
+            extents[channel.index()] = Extent {
+                trimmed: read_number(&self.dir.trimmed(channel))?,
+                taken: read_number(&self.dir.taken(channel))?,
+                len: self.files[channel.index()].metadata()?.len(),
+            };
+        }
+        let wanted = wanted(extents, self.keep_bytes);
+        for channel in Channel::BOTH {
+            let (from, to) = (extents[channel.index()].trimmed, wanted[channel.index()]);
+            if to > from {
+                // First said, then done: nobody takes the hole for what was printed.
+                write_whole(&self.dir.trimmed(channel), to.to_string().as_bytes())?;
+                let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                fallocate(&self.files[channel.index()], punch, 0, to)?;
+            }
+        }
+        Ok(extents.map(|extent| extent.len))
+    }
+}
+
+/// Up to where each file is to be punched out.
+fn wanted(extents: [Extent; 2], keep_bytes: u64) -> [u64; 2] {
+    let mut to = extents.map(|extent| {
+        let taken = extent.taken.min(extent.len);
+        taken.saturating_sub(MARGIN.min(keep_bytes)).max(extent.trimmed)
+    });
+    let kept = |to: &[u64; 2], at: usize| extents[at].len.saturating_sub(to[at]);
+    let surplus = (kept(&to, 0) + kept(&to, 1)).saturating_sub(keep_bytes);
+    if surplus > 0 {
+        // From whichever has more, down to the other one, then from both alike.
+        let larger = usize::from(kept(&to, 1) > kept(&to, 0));
+        let apart = kept(&to, larger) - kept(&to, 1 - larger);
+        let alone = surplus.min(apart);
+        let each = (surplus - alone).div_ceil(2);
+        to[larger] += alone + each;
+        to[1 - larger] += each;
+    }
+    [0, 1].map(|at| (to[at] / GRAIN * GRAIN).max(extents[at].trimmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_was_taken_goes_after_a_while() {
+        let extent = |trimmed, taken, len| Extent { trimmed, taken, len };
+        let none = Extent::default();
+        for (out, keep, to) in [
+            (extent(0, 0, 1 << 20), 100 << 20, 0),
+            (extent(0, 10 << 20, 10 << 20), 100 << 20, 0),
+            (extent(0, 40 << 20, 50 << 20), 100 << 20, 24 << 20),
+            (extent(30 << 20, 40 << 20, 50 << 20), 100 << 20, 30 << 20),
+            (extent(0, 0, 150 << 20), 100 << 20, 50 << 20),
+            (extent(0, 149 << 20, 150 << 20), 2 << 20, 148 << 20),
+        ] {
+            assert_eq!(wanted([out, none], keep), [to, 0], "{out:?}");
+        }
+        assert_eq!(
+            wanted([extent(0, 0, 90 << 20), extent(0, 0, 30 << 20)], 100 << 20),
+            [20 << 20, 0],
+            "the larger one first"
+        );
+        assert_eq!(
+            wanted([extent(0, 0, 90 << 20), extent(0, 0, 80 << 20)], 100 << 20),
+            [40 << 20, 30 << 20],
+            "then both alike"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_kept_is_bounded_and_never_comes_back(
+            lens in [0u64..1 << 40, 0u64..1 << 40],
+            taken in [0u64..1 << 40, 0u64..1 << 40],
+            trimmed in [0u64..1 << 40, 0u64..1 << 40],
+            keep in (1u64 << 20)..1 << 34,
+        ) {
+            let at = |at: usize| Extent { trimmed: trimmed[at].min(lens[at]), taken: taken[at], len: lens[at] };
+            let extents = [at(0), at(1)];
+            let to = wanted(extents, keep);
+            let mut kept = 0;
+            for at in 0..2 {
+                prop_assert!(to[at] >= extents[at].trimmed && to[at] <= extents[at].len.max(extents[at].trimmed));
+                kept += extents[at].len - to[at];
+            }
+            prop_assert!(kept <= keep + 2 * GRAIN);
+        }
+    }
+}

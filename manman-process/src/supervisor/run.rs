@@ -1,0 +1,166 @@
+//! From the start of a game to its exit.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
+    process::{Command, ExitCode, Stdio},
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use manman_core::{
+    clock::{Clock as _, SystemClock},
+    console::Channel,
+    runtime::Exit,
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::{Mode, OFlags},
+    process::{Pid, set_child_subreaper},
+};
+
+use super::{
+    ARGUMENT, LAUNCH,
+    descend::{await_game, bury_the_rest},
+    launch::GO,
+    output::Keeper,
+    terminal::Terminal,
+};
+use crate::{
+    cgroup::Cgroup,
+    directory::{RunDir, read_record, write_record},
+    machine,
+    process::identify,
+    record::{Launched, Plan, Started, VERSION},
+};
+
+/// How long a program may take to be loaded; from a slow disk that is seconds.
+const LOADS_WITHIN: Duration = Duration::from_secs(60);
+
+/// Stands beside the game of `dir`.
+pub fn main(dir: &RunDir) -> ExitCode {
+    stand_alone();
+    match stand(dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tell(&Launched::Failed(error.to_string()));
+            let _ = writeln!(io::stderr(), "the supervisor of {} cannot go on: {error}", dir.name());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Nobody's terminal, directory or signal is to end this process before its game does.
+fn stand_alone() {
+    // Fails only for who leads a session already.
+    let _ = rustix::process::setsid();
+    let _ = std::env::set_current_dir("/");
+    // A handler rather than ignoring: that a game would inherit.
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+        let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
+    }
+    // Where memory runs out, the game is to go and its supervisor to tell; only root may ask.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
+}
+
+fn stand(dir: &RunDir) -> io::Result<()> {
+    let Some(_lock) = dir.take_lock()? else {
+        tell(&Launched::Again);
+        return Ok(());
+    };
+    let plan: Plan = read_record(&dir.plan())?.ok_or(io::ErrorKind::NotFound)?;
+    if plan.version != VERSION {
+        return Err(io::Error::other(format!("its plan has version {}, not {VERSION}", plan.version)));
+    }
+    if dir.started().exists() || dir.exit().exists() {
+        tell(&Launched::Again);
+        return Ok(());
+    }
+    // What the game leaves behind becomes ours, not the init process's.
+    set_child_subreaper(Some(rustix::process::getpid()))?;
+    let terminal = if plan.tty { Some(Terminal::open()?) } else { None };
+    let keeper = Keeper::open(dir, plan.keep_bytes)?;
+    let (game, launched) = launch(dir, &plan, terminal.as_ref(), &keeper)?;
+    if let Some(launched) = launched {
+        let _ = std::fs::remove_file(dir.started());
+        bury_the_rest()?;
+        tell(&launched);
+        return Ok(());
+    }
+    tell(&Launched::Running);
+    let shown = match terminal {
+        Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
+        None => None,
+    };
+    keeper.spawn();
+    let status = await_game(game)?;
+    let at = SystemClock.now();
+    bury_the_rest()?;
+    if let Some(shown) = shown {
+        shown.finish();
+    }
+    let out_of_memory = plan.cgroup.as_deref().is_some_and(|path| Cgroup::at(path).has_killed());
+    let code = match status.terminating_signal() {
+        Some(signal) => 128 + signal,
+        None => status.exit_status().unwrap_or(Exit::UNKNOWN),
+    };
+    write_record(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
+}
+
+/// Starts the launcher and lets it become the game: its pid, and what went wrong if it did
+/// not become that.
+fn launch(
+    dir: &RunDir,
+    plan: &Plan,
+    terminal: Option<&Terminal>,
+    keeper: &Keeper,
+) -> io::Result<(Pid, Option<Launched>)> {
+    let (ours, theirs) = UnixStream::pair()?;
+    let (out, err): (OwnedFd, OwnedFd) = match terminal {
+        Some(terminal) => (terminal.game_end()?, terminal.game_end()?),
+        None => (keeper.writer(Channel::Stdout)?, keeper.writer(Channel::Stderr)?),
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(ARGUMENT).args([ARGUMENT, LAUNCH]).arg(dir.path());
+    command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(out).stderr(err);
+    let child = command.spawn()?;
+    // Ends of the game must not stay open here, or its terminal never hangs up.
+    drop(command);
+    let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
+    let game = identify(pid).ok_or_else(|| io::Error::other("the launcher has gone"))?;
+    let boot = machine::boot_id();
+    write_record(&dir.started(), &Started { game, boot, at: SystemClock.now() })?;
+    (&ours).write_all(GO)?;
+    ours.set_read_timeout(Some(LOADS_WITHIN))?;
+    let mut line = String::new();
+    let read = BufReader::new(&ours).read_line(&mut line);
+    let pid = Pid::from_raw(pid).ok_or_else(|| io::Error::other("a process without a pid"))?;
+    let launched = match read {
+        // Closed by becoming the game.
+        Ok(0) => None,
+        Ok(_) => {
+            let errno = line.trim().parse().unwrap_or(rustix::io::Errno::IO.raw_os_error());
+            let program = plan.command.first().map_or("", String::as_str);
+            let whom = plan.user.map(|(uid, gid)| format!(" as {uid}:{gid}")).unwrap_or_default();
+            let what = format!("{program:?} in {}{whom}", plan.directory.display());
+            Some(Launched::NotLoaded { errno, what })
+        }
+        Err(error) => {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            Some(Launched::Failed(format!("its program was not loaded in time: {error}")))
+        }
+    };
+    Ok((pid, launched))
+}
+
+/// Tells the manager that waits how the start went, once: it may be gone by then.
+fn tell(launched: &Launched) {
+    let mut line = serde_json::to_vec(launched).unwrap_or_default();
+    line.push(b'\n');
+    let mut out = io::stdout();
+    let _ = out.write_all(&line).and_then(|()| out.flush());
+    let null = rustix::fs::open("/dev/null", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+    if let Ok(null) = null {
+        let _ = rustix::stdio::dup2_stdout(null);
+    }
+}
