@@ -3,5 +3,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    manman_bins::cli::main()
+    // The same program stands beside each game that is a plain process.
+    manman_process::supervise().unwrap_or_else(manman_bins::cli::main)
 }

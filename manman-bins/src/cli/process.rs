@@ -43,6 +43,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         plaintext: common.plaintext,
         environment: args.environment,
         server_name: args.server_name,
+        runtime: args.runtime,
         docker_socket: args.docker_socket,
         host_data_dir: args.host_data_dir,
         log_format: args.log_format,
@@ -52,8 +53,8 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
     block_on(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-        let running =
-            compose::up(config.clone(), Box::new(compose::docker), say()).await.map_err(up_failed)?;
+        let chosen = compose::choose(&config).await;
+        let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
         let demo = args.demo.then(|| tokio::spawn(show_demo(config)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
@@ -82,7 +83,8 @@ fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
     telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
-        let ended = compose::down(config, how, Box::new(compose::docker), say()).await;
+        let chosen = compose::choose(&config).await;
+        let ended = compose::down(config, how, chosen, say()).await;
         let ended = ended.map_err(|error| match error {
             DownError::Up(error) => up_failed(error),
             DownError::Left { .. } => Failure::failed(error.to_string())

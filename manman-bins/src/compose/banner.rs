@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use manman_core::runtime::EngineInfo;
 
+use super::{Chosen, RuntimeKind};
 use crate::config::Places;
 
 /// An installation that has come up.
@@ -17,6 +18,8 @@ pub struct Banner {
     pub server: (String, i64),
     /// The environment in names.
     pub environment: String,
+    /// What drives the games, and why, if it is one of this program's own.
+    pub runtime: Option<Chosen>,
     /// The engine, or why it does not answer.
     pub engine: Result<EngineInfo, String>,
     /// Sessions that have not ended: their games are picked up.
@@ -33,14 +36,17 @@ impl fmt::Display for Banner {
         writeln!(f, "  socket   {}", places.socket().display())?;
         writeln!(f, "  API      {}, with the token in {}", self.listen, places.token().display())?;
         writeln!(f, "  server   {} (id {}), environment {}", self.server.0, self.server.1, self.environment)?;
+        if let Some(Chosen { kind, why }) = &self.runtime {
+            writeln!(f, "  runtime  {kind} ({why})")?;
+        }
         match &self.engine {
             Ok(engine) => writeln!(f, "  engine   {}", describe(engine))?,
             Err(why) => {
                 writeln!(f, "  engine   not reachable yet, retrying: {why}")?;
-                writeln!(
-                    f,
-                    "           start Docker, or say where it is with --docker-socket or DOCKER_SOCKET"
-                )?;
+                if self.runtime.as_ref().is_none_or(|runtime| runtime.kind == RuntimeKind::Docker) {
+                    let remedy = "start Docker, or say where it is with --docker-socket or DOCKER_SOCKET";
+                    writeln!(f, "           {remedy}")?;
+                }
             }
         }
         match self.live {
@@ -99,6 +105,7 @@ mod tests {
             listen: ([127, 0, 0, 1], 50051).into(),
             server: ("box".into(), 1),
             environment: "prod".into(),
+            runtime: Some(Chosen { kind: RuntimeKind::Docker, why: "as asked".into() }),
             engine: Ok(engine),
             live: 2,
             warnings: vec!["SERVER_NAME is not set".into()],
@@ -109,6 +116,7 @@ mod tests {
             "/var/lib/manman/token",
             "127.0.0.1:50051",
             "box (id 1)",
+            "docker (as asked)",
             "Docker 20.10.24, 2 cores, 4.0 GiB",
             "2 sessions go on",
             "note: SERVER_NAME is not set",

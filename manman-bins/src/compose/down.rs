@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 
 use manman_core::model::{Server, ServerStatus, Session};
 
-use super::{DataLock, LockError, MakeRuntime, Say, UpError, up};
+use super::{DataLock, Drives, LockError, Say, UpError, up};
 use crate::{
     api::{
         connect,
@@ -86,7 +86,7 @@ impl From<tonic::Status> for DownError {
 pub async fn down(
     config: UpConfig,
     how: Down,
-    runtime: MakeRuntime,
+    drives: impl Into<Drives>,
     say: Say,
 ) -> Result<Vec<Ended>, DownError> {
     let data_dir = config.data_dir.clone();
@@ -102,7 +102,7 @@ pub async fn down(
         return Ok(Vec::new());
     }
     let config = UpConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
-    let running = up(config, runtime, std::sync::Arc::new(|_| {})).await?;
+    let running = up(config, drives, std::sync::Arc::new(|_| {})).await?;
     let ended = match connect(&places.socket()).await {
         Ok(mut api) => stop_all(&mut api, how, &say).await,
         Err(error) => Err(tonic::Status::unavailable(error.to_string()).into()),

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use manman_core::error::{Error, ErrorKind};
 
-use super::lock::LockError;
+use super::{drives::RuntimeKind, lock::LockError};
 
 /// Why an installation could not be brought up, or did not stay up.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,16 @@ pub enum UpError {
         #[source]
         error: Error,
     },
+    /// Games of it live that something else drives.
+    #[error("{live} sessions of this installation are run by the runtime {before}, and {now} is asked for")]
+    OtherRuntime {
+        /// What drives them.
+        before: RuntimeKind,
+        /// What was asked for.
+        now: RuntimeKind,
+        /// How many have not ended.
+        live: usize,
+    },
     /// The host manager cannot be brought up.
     #[error("the host manager cannot be brought up")]
     Host(#[source] Error),
@@ -89,6 +99,9 @@ impl UpError {
             Self::Socket { path, .. } if path.as_os_str().len() > 107 => {
                 "the path of a socket has at most 107 bytes: choose a shorter --data-dir".to_owned()
             }
+            Self::OtherRuntime { before, .. } => {
+                format!("go on with --runtime {before}, or end the games first with `manman down`")
+            }
             Self::Host(error) if error.kind() == ErrorKind::Conflict => {
                 "see that the data directory, the database and SERVER_NAME are those of this machine"
                     .to_owned()
@@ -100,7 +113,11 @@ impl UpError {
     /// Whether something that the operator said has to be changed: exit code 78.
     pub fn is_config(&self) -> bool {
         match self {
-            Self::DataDir { .. } | Self::Token { .. } | Self::Listen { .. } | Self::Socket { .. } => true,
+            Self::DataDir { .. }
+            | Self::Token { .. }
+            | Self::Listen { .. }
+            | Self::Socket { .. }
+            | Self::OtherRuntime { .. } => true,
             Self::Store { error, .. } | Self::Host(error) => {
                 matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict)
             }

@@ -1,7 +1,5 @@
 //! What this machine says about itself.
 
-use std::sync::Arc;
-
 use manman_core::{
     error::Result,
     host::{
@@ -9,9 +7,7 @@ use manman_core::{
         journal::{FileDisk, Journal},
         spool::FileSpool,
     },
-    runtime::{Owner, Runtime},
 };
-use manman_docker::{DockerConfig, DockerRuntime};
 
 use crate::config::{Places, UpConfig};
 
@@ -33,17 +29,6 @@ pub(super) fn journal(config: &UpConfig) -> Result<Journal> {
 /// The consoles that it keeps.
 pub(super) fn spool(config: &UpConfig) -> Result<FileSpool> {
     FileSpool::new(Places(&config.data_dir).spool(), config.host.console.spool.clone())
-}
-
-/// The Docker Engine that the configuration names. Contacts nobody.
-///
-/// # Errors
-/// `Config` with all that is wrong.
-pub fn docker(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
-    let mut docker = DockerConfig::new(&config.data_dir);
-    docker.socket = config.docker_socket.clone();
-    docker.host_data_dir = config.host_data_dir.clone();
-    Ok(Arc::new(DockerRuntime::new(owner, docker)?))
 }
 
 /// The first line of a small file, or nothing.

@@ -2,6 +2,7 @@
 
 mod banner;
 mod down;
+mod drives;
 mod error;
 mod late;
 mod lock;
@@ -14,12 +15,12 @@ mod up;
 
 pub use banner::Banner;
 pub use down::{Down, DownError, Ended, down};
+pub use drives::{Chosen, Drives, MakeRuntime, RuntimeKind, choose, docker, process};
 pub use error::UpError;
 pub use late::LateViewing;
 pub use lock::{DataLock, LockError};
-pub use machine::docker;
 pub use plane::Plane;
 pub use signals::Signals;
 pub use socket::listen_at;
 pub use tasks::Tasks;
-pub use up::{MakeRuntime, Running, Say, up};
+pub use up::{Running, Say, up};

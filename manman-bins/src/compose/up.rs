@@ -10,7 +10,7 @@ use manman_core::{
     broker::Queue,
     clock::SystemClock,
     control::ControlConfig,
-    error::{Chain, Result},
+    error::Chain,
     host::{Manager, join},
     memory::MemoryBroker,
     runtime::{Owner, Runtime},
@@ -19,9 +19,9 @@ use manman_core::{
 use manman_store::{SqliteConfig, SqliteStore};
 
 use super::{
-    DataLock, LateViewing, Plane, Signals, Tasks, UpError,
+    DataLock, Drives, LateViewing, Plane, RuntimeKind, Signals, Tasks, UpError,
     banner::{Banner, describe, goodbye},
-    listen_at, machine,
+    drives, listen_at, machine,
 };
 use crate::{
     api::{ApiServer, Local, Token},
@@ -47,9 +47,6 @@ const REST_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where sentences for the operator go; log lines go elsewhere.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
-
-/// Makes the runtime of whoever this host turned out to be.
-pub type MakeRuntime = Box<dyn FnOnce(&UpConfig, Owner) -> Result<Arc<dyn Runtime>> + Send>;
 
 /// An installation that is up.
 pub struct Running {
@@ -78,7 +75,8 @@ impl fmt::Debug for Running {
 ///
 /// # Errors
 /// Why it cannot be brought up; nothing of it is left running.
-pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Running, UpError> {
+pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result<Running, UpError> {
+    let Drives { chosen, make } = drives.into();
     let places = Places(&config.data_dir);
     make_dir(&config.data_dir).map_err(|error| UpError::DataDir { dir: config.data_dir.clone(), error })?;
     let lock = DataLock::take(&places.lock())?;
@@ -92,6 +90,9 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
     let unusable = |error| UpError::Store { path: places.database(), error };
     let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(unusable)?;
     let store = Arc::new(store);
+    if let Some(chosen) = &chosen {
+        keep_to(chosen.kind, &places, &store).await?;
+    }
     let broker = Arc::new(MemoryBroker::new());
     let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
 
@@ -116,7 +117,7 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
     let identity = join(&*uplink, &journal, &host_config, &stop_host).await.map_err(UpError::Host)?;
     let owner =
         Owner { cluster: identity.cluster, server: identity.server, environment: config.environment.clone() };
-    let runtime = runtime(&config, owner).map_err(UpError::Host)?;
+    let runtime = make(&config, owner).map_err(UpError::Host)?;
     let manager = Manager::builder(runtime.clone(), broker.clone(), uplink)
         .journal(journal)
         .spool(Arc::new(spool))
@@ -131,12 +132,13 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
     let engine = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await;
     let engine = match engine {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(error)) => Err(format!("{}: {}", config.docker_socket.display(), Chain(&error))),
-        Err(_) => {
-            let socket = config.docker_socket.display();
-            Err(format!("{socket}: no answer within {} s", ENGINE_PATIENCE.as_secs()))
-        }
+        Ok(Err(error)) => Err(Chain(&error).to_string()),
+        Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
     };
+    let engine = engine.map_err(|why| match chosen.as_ref().map(|chosen| chosen.kind) {
+        Some(RuntimeKind::Process) => why,
+        _ => format!("{}: {why}", config.docker_socket.display()),
+    });
     if engine.is_err() {
         let look = wait_for_engine(runtime.clone(), say.clone(), stop.clone());
         tasks.spawn("the look for the engine", look);
@@ -159,6 +161,7 @@ pub async fn up(config: UpConfig, runtime: MakeRuntime, say: Say) -> Result<Runn
         listen,
         server: (config.server_name.to_string(), identity.server.0),
         environment: config.environment.to_string(),
+        runtime: chosen,
         engine,
         live: running.live().await,
         warnings: config.warnings,
@@ -298,6 +301,19 @@ async fn wait_for_engine(
             return Ok(());
         }
     }
+}
+
+/// Keeps to what drove the games before for as long as one of them lives: another runtime
+/// would neither see nor stop it.
+async fn keep_to(kind: RuntimeKind, places: &Places<'_>, store: &SqliteStore) -> Result<(), UpError> {
+    let path = places.runtime();
+    // There was a time when nothing else drove games, and nothing was written down.
+    let before = drives::recorded(&path).unwrap_or(RuntimeKind::Docker);
+    let live = if before == kind { 0 } else { live(store).await };
+    if live > 0 {
+        return Err(UpError::OtherRuntime { before, now: kind, live });
+    }
+    drives::record(&path, kind).map_err(|error| UpError::DataDir { dir: path, error })
 }
 
 /// Makes the data directory; what is secret in it has a mode of its own.

@@ -54,6 +54,11 @@ impl Places<'_> {
         self.0.join("manman.toml")
     }
 
+    /// What drives the games, one word.
+    pub fn runtime(&self) -> PathBuf {
+        self.0.join("runtime")
+    }
+
     /// Held by the process that serves this directory.
     pub fn lock(&self) -> PathBuf {
         self.0.join("lock")

@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use dirs::Places;
-pub use up::{UpConfig, UpGiven};
+pub use up::{RuntimeAsk, UpConfig, UpGiven};
 
 /// Something wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

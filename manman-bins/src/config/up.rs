@@ -3,15 +3,41 @@
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use manman_core::{
     host::HostConfig,
-    model::{EnvironmentName, Invalid, Name},
+    model::{EnvironmentName, Invalid, Name, RunAs},
 };
 
 use super::{ConfigError, Environment, Places, Reader};
 use crate::telemetry::LogFormat;
+
+/// What is to drive the games of a machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RuntimeAsk {
+    /// What drove them before; else Docker if it answers, else plain processes.
+    #[default]
+    Auto,
+    /// A Docker Engine, whether or not it answers yet.
+    Docker,
+    /// Plain processes.
+    Process,
+}
+
+impl FromStr for RuntimeAsk {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "docker" => Ok(Self::Docker),
+            "process" => Ok(Self::Process),
+            _ => Err(format!("{text:?} is not auto, docker or process")),
+        }
+    }
+}
 
 /// How `manman up` runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +51,14 @@ pub struct UpConfig {
     pub listen: SocketAddr,
     /// The environment in the names of containers and directories.
     pub environment: EnvironmentName,
+    /// What is to drive the games.
+    pub runtime: RuntimeAsk,
     /// The engine's socket.
     pub docker_socket: PathBuf,
+    /// Whom plain processes run as where this process is root (`uid:gid`), if it was said.
+    pub process_user: Option<String>,
+    /// The cgroup that is ours to divide among plain processes, if it was said.
+    pub process_cgroup: Option<PathBuf>,
     /// The name of this machine.
     pub server_name: Name,
     /// How log lines are written.
@@ -38,8 +70,17 @@ pub struct UpConfig {
 }
 
 /// What can be said in the configuration file, beside the table `[host]`.
-const SETTINGS: [&str; 6] =
-    ["listen", "environment", "server_name", "docker_socket", "host_data_dir", "log_format"];
+const SETTINGS: [&str; 9] = [
+    "listen",
+    "environment",
+    "server_name",
+    "runtime",
+    "docker_socket",
+    "host_data_dir",
+    "process_user",
+    "process_cgroup",
+    "log_format",
+];
 
 /// What was given on the command line; what is absent is looked for in the environment,
 /// then in the configuration file.
@@ -57,6 +98,8 @@ pub struct UpGiven {
     pub environment: Option<String>,
     /// `--server-name` or `SERVER_NAME`; the hostname if absent, with a warning.
     pub server_name: Option<String>,
+    /// `--runtime` or `MANMAN_RUNTIME`; `auto` if absent.
+    pub runtime: Option<String>,
     /// `--docker-socket` or `DOCKER_SOCKET`; `/var/run/docker.sock` if absent.
     pub docker_socket: Option<String>,
     /// `--host-data-dir` or `HOST_DATA_DIR`; found out if absent.
@@ -98,6 +141,27 @@ impl UpConfig {
             &["ENVIRONMENT", "APP_ENV"],
             "take a name such as production or staging",
             |text| text.parse().map_err(|invalid: Invalid| invalid.problem),
+        );
+        let runtime = reader.read(
+            "runtime",
+            given.runtime.as_deref(),
+            &["MANMAN_RUNTIME"],
+            "say auto, docker or process",
+            str::parse,
+        );
+        let process_user = reader.read(
+            "process-user",
+            None,
+            &["PROCESS_USER"],
+            "give a user that is not root as uid:gid",
+            parse_user,
+        );
+        let process_cgroup = reader.read(
+            "process-cgroup",
+            None,
+            &["PROCESS_CGROUP"],
+            "give the absolute path of a cgroup that is delegated to manman",
+            absolute,
         );
         let docker_socket = reader.read(
             "docker-socket",
@@ -149,6 +213,9 @@ impl UpConfig {
             host_data_dir,
             listen,
             environment: name.unwrap_or_default(),
+            runtime: runtime.unwrap_or_default(),
+            process_user,
+            process_cgroup,
             docker_socket: docker_socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
             server_name,
             log_format: log_format.unwrap_or_default(),
@@ -161,6 +228,15 @@ impl UpConfig {
 fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let problem = || format!("{text:?} is not a valid address and port");
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(problem)
+}
+
+/// A user that games may run as; as text, for whoever runs them.
+fn parse_user(text: &str) -> Result<String, String> {
+    match text.parse::<RunAs>() {
+        Ok(RunAs { uid: 0, .. }) => Err("games are not run as root".to_owned()),
+        Ok(_) => Ok(text.to_owned()),
+        Err(invalid) => Err(invalid.problem),
+    }
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {

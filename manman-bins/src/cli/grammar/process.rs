@@ -25,6 +25,11 @@ pub struct UpArgs {
     /// The environment in names of containers (ENVIRONMENT; production unless set)
     #[arg(long, value_name = "NAME")]
     pub environment: Option<String>,
+    /// What runs games: auto, docker, or process (MANMAN_RUNTIME; auto unless set)
+    ///
+    /// auto: what ran them before; else Docker if it answers, else plain processes.
+    #[arg(long, value_name = "RUNTIME")]
+    pub runtime: Option<String>,
     /// The engine's socket (DOCKER_SOCKET; /var/run/docker.sock unless set)
     #[arg(long, value_name = "PATH")]
     pub docker_socket: Option<String>,
