@@ -41,9 +41,6 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return refuse(&error, &arguments, colours),
     };
-    if matches!(cli.command, Command::DemoGame) {
-        return process::demo_game();
-    }
     let mut screen = Screen::of_process(cli.common.output, colours);
     let mut exit = Exit::Ok;
     if let Err(failure) = run(cli, &mut screen) {

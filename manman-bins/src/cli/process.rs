@@ -1,6 +1,6 @@
-//! `up`, `down` and the demo game: the commands that are a process of their own.
+//! `up` and `down`: the commands that are a process of their own.
 
-use std::{future::Future, io::Write as _, path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration};
 
 use manman_core::error::Chain;
 
@@ -72,7 +72,11 @@ async fn show_demo(config: UpConfig) {
             say()(&line);
         }
     };
-    if let Err(error) = demo::play(&config, show).await {
+    let shown = async {
+        let placed = demo::into_docker(&config).await?;
+        demo::play(&config, &placed, show).await
+    };
+    if let Err(error) = shown.await {
         tracing::error!("the demo does not go on: {error:#}");
     }
 }
@@ -98,25 +102,6 @@ fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
         });
         Ok(())
     })
-}
-
-/// Runs the demo game: what the container of `up --demo` does. Its exit code is its own.
-pub fn demo_game() -> ExitCode {
-    let game = demo::run_game(Path::new("/data/game"), Duration::from_secs(2));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime.and_then(|runtime| {
-        let ended = runtime.block_on(game);
-        // A read of stdin may hang for ever on its thread.
-        runtime.shutdown_background();
-        ended
-    });
-    match ended {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            let _ = writeln!(std::io::stderr(), "the demo game cannot go on: {error}");
-            Exit::Failed.into()
-        }
-    }
 }
 
 fn path(given: Option<&Path>) -> Option<String> {

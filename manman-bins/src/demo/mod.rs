@@ -1,19 +1,19 @@
 //! `manman up --demo`: a small game, deployed and started like any other, its console shown.
 
-mod game;
 mod image;
+mod place;
+#[cfg(test)]
+mod village;
 
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use manman_core::model::ImageRef;
-use manman_docker::{DockerConfig, import_image};
 use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
-pub use game::run as run_game;
+pub use place::{Placed, into_docker, onto_disk};
 
-use self::image::{PROGRAM, ProgramImage};
+use self::place::IMAGE;
 use crate::{
     api::{
         connect,
@@ -25,31 +25,15 @@ use crate::{
 /// What the demo's game, config and deployment are called.
 pub const NAME: &str = "demo";
 
-/// The image of each version of the demo, by its digest.
-const IMAGE: &str = "manman-demo";
-
-/// Deploys the demo game unless it is deployed, starts it unless it runs, and shows its
-/// console until its session ends. A deployment of the same name that is somebody else's
+/// Deploys the demo game from where it was placed unless it is deployed, starts it unless
+/// it runs, and shows its console until its session ends. A deployment of the same name that is somebody else's
 /// is not touched.
 ///
 /// # Errors
 /// What keeps it from being deployed or started.
-pub async fn play(config: &UpConfig, mut show: impl FnMut(What)) -> anyhow::Result<()> {
-    let packed = ProgramImage::of_this_program()?;
-    let image: ImageRef = format!("{IMAGE}:{}", packed.digest).parse()?;
-    let mut docker = DockerConfig::new(&config.data_dir);
-    docker.socket = config.docker_socket.clone();
-    import_image(&docker, &image, async || {
-        let root = tokio::task::spawn_blocking(move || {
-            let mut bytes = Vec::new();
-            packed.write_tar(&mut bytes).map(|()| bytes)
-        });
-        anyhow::Ok(root.await??.into())
-    })
-    .await
-    .context("the demo needs a Docker Engine for now")?;
+pub async fn play(config: &UpConfig, placed: &Placed, mut show: impl FnMut(What)) -> anyhow::Result<()> {
     let mut demo = Demo { client: connect(&Places(&config.data_dir).socket()).await? };
-    let deployment = demo.deployment(config, &image).await?;
+    let deployment = demo.deployment(config, placed).await?;
     let session = demo.session(deployment).await?;
     println(&format!(
         "demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"
@@ -98,11 +82,11 @@ impl Demo {
     }
 
     /// The demo's deployment; one of an older program is replaced unless it runs.
-    async fn deployment(&mut self, config: &UpConfig, image: &ImageRef) -> anyhow::Result<i64> {
-        let name = image.as_str().replace(':', "-");
+    async fn deployment(&mut self, config: &UpConfig, placed: &Placed) -> anyhow::Result<i64> {
+        let name = placed.config_name();
         let config_id = match self.find(v1::Noun::GameConfig, &name).await? {
             Some(id) => id,
-            None => self.make_config(&name, image).await?,
+            None => self.make_config(&name, placed).await?,
         };
         if let Some(id) = self.find(v1::Noun::ServerGameConfig, NAME).await? {
             let request = v1::GetServerGameConfigRequest { server_game_config_id: id };
@@ -136,7 +120,7 @@ impl Demo {
         Ok(made.context("an empty reply")?.server_game_config_id)
     }
 
-    async fn make_config(&mut self, name: &str, image: &ImageRef) -> anyhow::Result<i64> {
+    async fn make_config(&mut self, name: &str, placed: &Placed) -> anyhow::Result<i64> {
         let game_id = match self.find(v1::Noun::Game, NAME).await? {
             Some(id) => id,
             None => {
@@ -153,8 +137,8 @@ impl Demo {
         let user =
             if uid.is_root() { "1000:1000".to_owned() } else { format!("{}:{}", uid.as_raw(), gid.as_raw()) };
         let body = v1::ConfigBody {
-            image: image.to_string(),
-            entrypoint: vec![PROGRAM.to_owned(), "demo-game".to_owned()],
+            image: placed.image(),
+            entrypoint: placed.entrypoint()?,
             user: Some(user),
             stop: Some(v1::StopPlan {
                 steps: vec![v1::StopStep { command: "quit".to_owned(), wait_millis: 5_000 }],

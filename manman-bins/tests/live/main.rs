@@ -7,6 +7,7 @@
 mod support;
 
 mod cycles;
+mod demo;
 mod ends;
 mod engine;
 mod foreign;

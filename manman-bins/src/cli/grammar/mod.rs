@@ -117,10 +117,6 @@ pub enum Command {
     /// Send one line to a game's console
     Send(SendArgs),
 
-    /// The game of `up --demo`: what runs in its container
-    #[command(hide = true)]
-    DemoGame,
-
     /// Explain an error code, or list them all
     Explain {
         /// The code, such as port_conflict

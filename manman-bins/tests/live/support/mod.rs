@@ -114,11 +114,17 @@ impl Installation {
 
     /// Starts the process and waits until its API answers.
     pub fn spawn(&mut self) {
+        self.spawn_with(&[]);
+    }
+
+    /// Starts the process with further arguments and waits until its API answers.
+    pub fn spawn_with(&mut self, args: &[&str]) {
         assert!(self.process.is_none());
         let log = File::options().create(true).append(true).open(self.data().join("up.log")).unwrap();
         let child = self
             .command()
             .arg("up")
+            .args(args)
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
