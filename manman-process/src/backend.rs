@@ -169,11 +169,6 @@ impl Runtime for ProcessRuntime {
                 let message = "/proc is not mounted: plain processes cannot be told apart without it";
                 return Err(Error::new(ErrorKind::Unavailable, "ask the machine", message));
             }
-            info.warnings.push(
-                "games are plain processes: they see the machine's files and network, only their user keeps \
-                 them apart"
-                    .to_owned(),
-            );
             if let Err(why) = cgroup::delegated(runs.config.cgroup.as_deref()) {
                 info.warnings.push(format!("limits of memory, processor and processes do not hold: {why}"));
             }

@@ -5,7 +5,7 @@ use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration}
 use manman_core::error::Chain;
 
 use crate::{
-    compose::{self, Down, DownError, Say, Signals, UpError},
+    compose::{self, Down, DownError, RuntimeKind, Say, Signals, UpError},
     config::{Process, UpConfig, UpGiven},
     demo, telemetry,
 };
@@ -54,8 +54,9 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
         let chosen = compose::choose(&config).await;
+        let kind = chosen.kind;
         let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
-        let demo = args.demo.then(|| tokio::spawn(show_demo(config)));
+        let demo = args.demo.then(|| tokio::spawn(show_demo(config, kind)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
             demo.abort();
@@ -65,7 +66,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 }
 
 /// What else is served goes on being served if the demo does not come up.
-async fn show_demo(config: UpConfig) {
+async fn show_demo(config: UpConfig, kind: RuntimeKind) {
     let mut beside = Beside::new(demo::NAME);
     let show = |what| {
         for line in beside.lines(&what) {
@@ -73,7 +74,7 @@ async fn show_demo(config: UpConfig) {
         }
     };
     let shown = async {
-        let placed = demo::into_docker(&config).await?;
+        let placed = demo::place(&config, kind).await?;
         demo::play(&config, &placed, show).await
     };
     if let Err(error) = shown.await {

@@ -3,7 +3,7 @@
 use std::{fmt, fs, io, path::Path, str::FromStr, sync::Arc, time::Duration};
 
 use manman_core::{
-    error::{Chain, Result},
+    error::Result,
     id::{ClusterId, ServerId},
     runtime::{Owner, Runtime},
 };
@@ -120,7 +120,7 @@ async fn answers(config: &UpConfig) -> std::result::Result<String, String> {
     let asked = async { docker(config, nobody)?.engine().await };
     match tokio::time::timeout(PATIENCE, asked).await {
         Ok(Ok(engine)) => Ok(engine.version),
-        Ok(Err(error)) => Err(Chain(&error).to_string()),
+        Ok(Err(error)) => Err(error.message().to_owned()),
         Err(_) => Err(format!("no answer within {} s", PATIENCE.as_secs())),
     }
 }

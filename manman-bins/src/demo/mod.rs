@@ -8,10 +8,11 @@ mod village;
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use manman_process::HOST_IMAGE;
 use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
-pub use place::{Placed, into_docker, onto_disk};
+pub use place::{Placed, place};
 
 use self::place::IMAGE;
 use crate::{
@@ -26,8 +27,8 @@ use crate::{
 pub const NAME: &str = "demo";
 
 /// Deploys the demo game from where it was placed unless it is deployed, starts it unless
-/// it runs, and shows its console until its session ends. A deployment of the same name that is somebody else's
-/// is not touched.
+/// it runs, and shows its console until its session ends. A deployment of the same name that
+/// is somebody else's is not touched.
 ///
 /// # Errors
 /// What keeps it from being deployed or started.
@@ -64,7 +65,8 @@ fn there<T>(reply: Result<Response<T>, Status>) -> Result<Option<T>, Status> {
 fn check_own(config: &v1::GameConfig) -> anyhow::Result<()> {
     let image = config.body.as_ref().map_or("", |body| &body.image);
     anyhow::ensure!(
-        config.name.starts_with(&format!("{IMAGE}-")) && image.starts_with(&format!("{IMAGE}:")),
+        config.name.starts_with(&format!("{IMAGE}-"))
+            && (image.starts_with(&format!("{IMAGE}:")) || image.split(':').next() == Some(HOST_IMAGE)),
         "there is a deployment named {NAME} that is not the demo's: it is left as it is; delete it with \
          `manman deployment delete {NAME}`, or run `manman up` without --demo",
     );

@@ -11,10 +11,11 @@ use std::{
 use anyhow::Context as _;
 use manman_core::model::ImageRef;
 use manman_docker::{DockerConfig, import_image};
+use manman_process::HOST_IMAGE;
 use sha2::{Digest as _, Sha256};
 
 use super::image::{self, PROGRAM, WORLD};
-use crate::config::UpConfig;
+use crate::{compose::RuntimeKind, config::UpConfig};
 
 /// The game, as `build.rs` compiles it.
 static GAME: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/village"));
@@ -43,11 +44,11 @@ impl Placed {
         }
     }
 
-    /// The image its config names; a runtime without images is told the version by it.
+    /// The image its config names.
     pub(super) fn image(&self) -> String {
         match self {
             Self::Image(image) => image.to_string(),
-            Self::Program(_) => format!("{IMAGE}:{}", digest()),
+            Self::Program(_) => HOST_IMAGE.to_owned(),
         }
     }
 
@@ -69,11 +70,25 @@ fn digest() -> String {
     Sha256::digest(GAME).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Gets the game to where `kind` runs it from.
+///
+/// # Errors
+/// If it cannot be got there.
+pub async fn place(config: &UpConfig, kind: RuntimeKind) -> anyhow::Result<Placed> {
+    match kind {
+        RuntimeKind::Docker => into_docker(config).await,
+        RuntimeKind::Process => {
+            let data_dir = config.data_dir.clone();
+            tokio::task::spawn_blocking(move || onto_disk(&data_dir)).await?
+        }
+    }
+}
+
 /// Imports the game into the engine of `config`, unless it is there.
 ///
 /// # Errors
 /// If the game of this build runs in no image, or the engine does not take it.
-pub async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
+async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
     anyhow::ensure!(
         STATIC == "yes",
         "the demo game of this build needs shared libraries, which an image of it alone does not hold: \
@@ -85,7 +100,7 @@ pub async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
     docker.socket = config.docker_socket.clone();
     import_image(&docker, &image, async || anyhow::Ok(image::tar(GAME)?.into()))
         .await
-        .context("the demo needs a Docker Engine for now")?;
+        .context("the engine does not take the demo; `--runtime process` runs it without one")?;
     Ok(Placed::Image(image))
 }
 
@@ -96,7 +111,7 @@ pub async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn onto_disk(data_dir: &Path) -> anyhow::Result<Placed> {
+fn onto_disk(data_dir: &Path) -> anyhow::Result<Placed> {
     let directory = data_dir.join("demo");
     let path = directory.join(format!("village-{}", digest()));
     write(&directory, &path).with_context(|| format!("cannot write {}", path.display()))?;
