@@ -64,7 +64,7 @@ fn stand_alone() {
 }
 
 fn stand(dir: &RunDir) -> io::Result<()> {
-    let Some(_lock) = dir.take_lock()? else {
+    let Some(lock) = dir.take_lock()? else {
         tell(&Launched::Again);
         return Ok(());
     };
@@ -84,6 +84,8 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     if let Some(launched) = launched {
         let _ = std::fs::remove_file(dir.started());
         bury_the_rest()?;
+        // Whoever hears of it may remove all this at once.
+        drop(lock);
         tell(&launched);
         return Ok(());
     }

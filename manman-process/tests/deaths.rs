@@ -1,0 +1,183 @@
+//! Who dies, and what becomes of a game: the table of the crate's documentation, row by row.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod support;
+
+use std::time::Duration;
+
+use manman_core::{
+    console::Channel,
+    runtime::{AttemptState, Exit},
+    testkit::runtime::{Game, Screen},
+};
+use support::{Ground, created, ended, game, kill, lives, script, spec, started, until};
+
+const UNSEEN: &str = "nobody saw how it ended: its supervisor was killed before";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_goes_on_without_its_supervisor() {
+    let ground = Ground::new();
+    let before = ground.runtime();
+    let spec = spec(1, 1, game(&Game::Echo));
+    started(&before, &spec).await;
+    let mut screen = Screen::open(&before, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    let (pid, supervisor) = (ground.game(spec.run), ground.supervisor(spec.run));
+    kill(supervisor);
+    until("the supervisor is gone", async || !lives(supervisor)).await;
+    screen.say("without a supervisor").await;
+    screen.until_line(Channel::Stdout, "without a supervisor").await;
+
+    // The manager too: the next one takes it up where it was.
+    drop(before);
+    let after = ground.runtime();
+    let found = after.inspect(spec.run).await.unwrap().unwrap();
+    assert!(matches!(found.state, AttemptState::Running { pid: Some(it), .. } if it == i64::from(pid)));
+    let mut screen = screen.by_another(&after).await;
+    screen.say("with another manager").await;
+    screen.until_line(Channel::Stdout, "with another manager").await;
+    screen.say("exit 7").await;
+    let exit = ended(&after, spec.run).await;
+    assert_eq!((exit.code, exit.error.as_str()), (Exit::UNKNOWN, UNSEEN));
+    screen.to_end().await;
+    let shown = ["ready", "without a supervisor", "with another manager"];
+    assert_eq!(screen.lines(Channel::Stdout), shown);
+    assert_eq!(screen.gaps, []);
+    after.remove(spec.run).await.unwrap();
+    assert!(ground.left().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_without_a_supervisor_stops_with_all_that_it_started() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let child = ground.dir.path().join("child");
+    std::fs::write(&child, "").unwrap();
+    std::fs::set_permissions(&child, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    let text = format!(
+        "setsid sleep 3600 & echo $! > {}; trap 'exit 0' TERM; echo ready; while :; do sleep 3600 & wait $!; done",
+        child.display()
+    );
+    let spec = spec(1, 1, script(&text));
+    started(&runtime, &spec).await;
+    let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    let child: i32 = std::fs::read_to_string(&child).unwrap().trim().parse().unwrap();
+    kill(ground.supervisor(spec.run));
+    let exit = runtime.stop(spec.run, Duration::from_secs(20)).await.unwrap();
+    assert_eq!((exit.code, exit.error.as_str()), (Exit::UNKNOWN, UNSEEN));
+    until("what it started is gone", async || !lives(child)).await;
+    screen.to_end().await;
+    runtime.remove(spec.run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_game_leaves_behind_ends_with_it() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    // In a session of its own, its parent gone: nobody's, but for the supervisor.
+    let text = "(setsid sh -c 'echo $$; exec sleep 3600' &) ; sleep 0.2; exit 3";
+    let spec = spec(1, 1, script(text));
+    started(&runtime, &spec).await;
+    assert_eq!(ended(&runtime, spec.run).await.code, 3);
+    let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.to_end().await;
+    let left: i32 = screen.lines(Channel::Stdout)[0].parse().unwrap();
+    assert!(!lives(left));
+    runtime.remove(spec.run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_machine_took_with_it_is_told() {
+    let ground = Ground::new();
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    let before = ground.runtime();
+    started(&before, &spec).await;
+    let mut screen = Screen::open(&before, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    let pid = ground.game(spec.run);
+    kill(ground.supervisor(spec.run));
+    kill(pid);
+    until("all is gone", async || !lives(pid)).await;
+    let after = ground.runtime_after_reboot();
+    assert_ne!(after.engine().await.unwrap().boot, before.engine().await.unwrap().boot);
+    assert!(!after.engine().await.unwrap().survives_restart);
+    let exit = ended(&after, spec.run).await;
+    assert_eq!((exit.code, exit.error.as_str()), (Exit::UNKNOWN, "the machine was restarted while it ran"));
+    let mut screen = screen.by_another(&after).await;
+    screen.to_end().await;
+    assert_eq!(screen.lines(Channel::Stdout), ["ready"]);
+    after.remove(spec.run).await.unwrap();
+}
+
+/// Pids come again: one of the last run of the machine is somebody else's in this one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_of_another_boot_is_never_signalled() {
+    let ground = Ground::new();
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    started(&ground.runtime(), &spec).await;
+    let pid = ground.game(spec.run);
+    kill(ground.supervisor(spec.run));
+    until("its supervisor is gone", async || support::parent(pid) == Some(1)).await;
+    let after = ground.runtime_after_reboot();
+    after.kill(spec.run).await.unwrap();
+    assert_eq!(after.stop(spec.run, Duration::ZERO).await.unwrap().code, Exit::UNKNOWN);
+    kill(pid);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_at_the_supervisor_do_not_end_the_game() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let spec = spec(1, 1, game(&Game::Echo));
+    started(&runtime, &spec).await;
+    let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    let supervisor = rustix::process::Pid::from_raw(ground.supervisor(spec.run)).unwrap();
+    use rustix::process::Signal;
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        rustix::process::kill_process(supervisor, signal).unwrap();
+    }
+    screen.say("still here").await;
+    screen.until_line(Channel::Stdout, "still here").await;
+    screen.say("exit 5").await;
+    assert_eq!(ended(&runtime, spec.run).await.code, 5);
+    runtime.remove(spec.run).await.unwrap();
+}
+
+/// The signal that asks a game to end is not ignored because a supervisor's ways were
+/// inherited.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_begins_with_the_signals_as_they_are() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let spec = spec(1, 1, script("grep -E 'Sig(Blk|Ign)' /proc/self/status; exec sleep 3600"));
+    started(&runtime, &spec).await;
+    let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until(|screen| screen.lines(Channel::Stdout).len() == 2).await;
+    for line in screen.lines(Channel::Stdout) {
+        let signals = u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap();
+        // Those above 31 are the C library's own affair.
+        assert_eq!(signals & 0x7fff_ffff, 0, "{line}");
+    }
+    let exit = runtime.stop(spec.run, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(exit.code, 128 + 15);
+    runtime.remove(spec.run).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_supervisor_of_another_version_is_left_alone() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    created(&runtime, &spec).await;
+    let plan = ground.run(spec.run).join("plan.json");
+    let text = std::fs::read_to_string(&plan).unwrap().replacen("\"version\":1", "\"version\":2", 1);
+    std::fs::write(&plan, &text).unwrap();
+    let inventory = runtime.list().await.unwrap();
+    assert_eq!(inventory.found, []);
+    assert!(inventory.foreign[0].why.contains("version 2"), "{inventory:?}");
+    assert_eq!(runtime.inspect(spec.run).await.unwrap(), None);
+    runtime.remove(spec.run).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&plan).unwrap(), text);
+}
