@@ -1,4 +1,4 @@
-# What a build needs of the machine. Sourced after packages.sh.
+# What builds and tests need of the machine. Sourced after packages.sh.
 
 machine_ready() {
   rust_ready
@@ -8,6 +8,7 @@ machine_ready() {
   [ -e /usr/include/stdlib.h ] || install_missing "the build" no-such-command=libc6-dev
   [ -e "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ] ||
     install_missing "downloads" no-such-command=ca-certificates
+  install_missing "the tests of consoles" tmux=tmux
 }
 
 rust_ready() {

@@ -1,4 +1,5 @@
 //! An installation in this process, and the program that is run against it.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     fmt,

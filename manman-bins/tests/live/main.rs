@@ -5,7 +5,10 @@
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod support;
+#[path = "../terminal/tmux.rs"]
+mod tmux;
 
+mod console;
 mod cycles;
 mod demo;
 mod ends;

@@ -7,8 +7,9 @@ use super::key::Key;
 /// The most lines that can be called back.
 const KEPT: usize = 200;
 
-/// The longest line; the API takes no longer one.
-const LONGEST: usize = 4096;
+/// The longest line, in characters. Far more than a game can be told, so that a line that
+/// is too long is refused as a whole, and never cut and written.
+const LONGEST: usize = 64 * 1024;
 
 /// What keys came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Editor {
     /// Earlier lines, newest last, and which of them is shown.
     earlier: VecDeque<String>,
     recalled: Option<usize>,
+    /// What was being typed when the first of them was called back.
+    draft: String,
     /// The beginning of a key that has not come whole.
     part: Vec<u8>,
 }
@@ -111,15 +114,19 @@ impl Editor {
 
     fn recall(&mut self, older: bool) {
         let next = match (self.recalled, older) {
-            (None, true) => self.earlier.len().checked_sub(1),
-            (None, false) => return,
+            (None, true) if !self.earlier.is_empty() => Some(self.earlier.len() - 1),
+            (None, _) => return,
             (Some(at), true) => Some(at.saturating_sub(1)),
             (Some(at), false) => Some(at + 1).filter(|&at| at < self.earlier.len()),
         };
-        let line = next.and_then(|at| self.earlier.get(at)).cloned().unwrap_or_default();
-        if next.is_some() || self.recalled.is_some() {
-            self.replace(&line);
+        if self.recalled.is_none() {
+            self.draft = self.line.iter().collect();
         }
+        let line = match next {
+            Some(at) => self.earlier.get(at).cloned().unwrap_or_default(),
+            None => std::mem::take(&mut self.draft),
+        };
+        self.replace(&line);
         self.recalled = next;
     }
 
@@ -171,6 +178,13 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_no_game_is_told_is_not_cut_to_one() {
+        let typed = typed(&[b'x'; 2 * LONGEST]).1.0;
+        assert_eq!(typed.len(), LONGEST);
+        assert!(manman_core::model::ConsoleLine::try_from(typed).is_err());
+    }
+
+    #[test]
     fn there_are_ways_to_leave() {
         for keys in [b"\x04".as_slice(), b"\x1d", b"abc\x1d", b"\x03", b"abc\x03\x03"] {
             assert_eq!(typed(keys).0, [Edit::Leave], "{keys:?}");
@@ -180,14 +194,18 @@ mod tests {
     #[test]
     fn earlier_lines_come_back() {
         let mut editor = Editor::default();
-        editor.feed(b"one\ntwo\ntwo\n");
+        editor.feed(b"one\ntwo\ntwo\ndraft");
         for (keys, line) in [
             ("\x1b[A", "two"),
             ("\x1b[A", "one"),
             ("\x1b[A", "one"),
             ("\x1b[B", "two"),
-            ("\x1b[B", ""),
-            ("\x1b[B", ""),
+            ("\x1b[B", "draft"),
+            ("\x1b[B", "draft"),
+            ("\x1b[Anew", "twonew"),
+            ("\x1b[A", "one"),
+            ("\x1b[B", "two"),
+            ("\x1b[B", "draft"),
         ] {
             editor.feed(keys.as_bytes());
             assert_eq!(editor.shown().0, line, "{keys:?}");

@@ -19,12 +19,12 @@ use crate::{
     },
     cli::{
         failure::Failure,
-        output::{Cleaner, Screen, first_columns, harmless, last_columns, width},
+        output::{Cleaner, Screen, first_columns, harmless, last_columns, rows_above, width},
     },
 };
 
 /// Erases the line and goes to its beginning (ECMA-48, EL).
-const ERASE: &[u8] = b"\r\x1b[K";
+const ERASE: &str = "\r\x1b[K";
 
 /// How a console is printed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,8 +51,9 @@ pub struct Printer {
     waiting_for: LogSource,
     /// What whoever looks is typing, and the cursor's place in it.
     typed: Option<(String, usize)>,
-    /// Whether something stands at the bottom that has to go before the next line.
-    drawn: bool,
+    /// What stands at the bottom, before and behind the cursor, and has to go before the
+    /// next line.
+    drawn: Option<(String, String)>,
 }
 
 impl Printer {
@@ -66,7 +67,7 @@ impl Printer {
             waiting: Vec::new(),
             waiting_for: LogSource::Stdout,
             typed: None,
-            drawn: false,
+            drawn: None,
         }
     }
 
@@ -214,16 +215,24 @@ impl Printer {
     }
 
     fn erase(&mut self, screen: &mut Screen) -> Result<(), Failure> {
-        if std::mem::take(&mut self.drawn) {
-            screen.write_out(ERASE)?;
+        let Some((left, right)) = self.drawn.take() else { return Ok(()) };
+        let columns = screen.columns().unwrap_or(usize::MAX);
+        if width(&left) + width(&right) <= columns {
+            return Ok(screen.write_out(ERASE.as_bytes())?);
         }
-        Ok(())
+        // The window has become narrower, and what filled one row now fills several: back
+        // to the first of them, and away with all (CUU, ED).
+        let up = match rows_above(&left, &right, columns) {
+            0 => String::new(),
+            rows => format!("\x1b[{rows}A"),
+        };
+        Ok(screen.write_out(format!("{up}\r\x1b[J").as_bytes())?)
     }
 
     /// Draws the bottom line: an unfinished line of the game, and what is being typed.
     fn draw(&mut self, screen: &mut Screen) -> Result<(), Failure> {
         let Some(columns) = screen.columns() else { return Ok(()) };
-        if self.drawn || !self.style.bottom {
+        if self.drawn.is_some() || !self.style.bottom {
             return Ok(());
         }
         let mut left = self.unfinished();
@@ -243,10 +252,11 @@ impl Printer {
         let left = last_columns(&left, columns.saturating_sub(1));
         let right = first_columns(&right, columns.saturating_sub(1 + width(left)));
         let mut line = format!("{left}{right}");
-        if !right.is_empty() {
+        // Going back by none would go back by one.
+        if width(right) > 0 {
             line.push_str(&format!("\x1b[{}D", width(right)));
         }
-        self.drawn = true;
+        self.drawn = Some((left.to_owned(), right.to_owned()));
         Ok(screen.write_out(line.as_bytes())?)
     }
 

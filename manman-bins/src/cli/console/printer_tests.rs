@@ -96,6 +96,29 @@ fn what_is_typed_keeps_its_place_and_fits() {
 }
 
 #[test]
+fn what_a_narrower_window_has_wrapped_is_erased_whole() {
+    let (screen, shown) = Screen::captured();
+    let mut screen = screen.columns_of(40);
+    let mut printer = Printer::new(Style { bottom: true, ..Style::default() }, &screen);
+    printer.typing(&mut screen, Some(("twenty-one characters".into(), 15))).unwrap();
+    screen = screen.columns_of(10);
+    printer.seen(&mut screen, output(1, &[(Stdout, "line\n")])).unwrap();
+    assert!(shown.out().contains("\x1b[6D\x1b[1A\r\x1b[Jline\n"), "{:?}", shown.out());
+    // What was drawn since fits, and is erased as ever.
+    printer.typing(&mut screen, None).unwrap();
+    assert!(shown.out().ends_with("\r\x1b[K"), "{:?}", shown.out());
+}
+
+#[test]
+fn a_mark_without_width_moves_no_cursor() {
+    let (screen, shown) = Screen::captured();
+    let mut screen = screen.columns_of(10);
+    let mut printer = Printer::new(Style { bottom: true, ..Style::default() }, &screen);
+    printer.typing(&mut screen, Some(("e\u{301}".into(), 1))).unwrap();
+    assert_eq!(shown.out(), "> e\u{301}");
+}
+
+#[test]
 fn gaps_are_marked_on_stderr() {
     let (screen, shown) = Screen::captured();
     let gap = v1::LogGap {

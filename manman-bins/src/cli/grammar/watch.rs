@@ -31,6 +31,10 @@ pub struct LogsArgs {
 
 /// Follow a game's output and type into its console. Ctrl-D or Ctrl-] leaves; the game goes on.
 ///
+/// Ctrl-C takes away what is being typed, and leaves when that is nothing: it never
+/// reaches the game. Lines are edited with the usual keys; up and down bring back earlier
+/// ones.
+///
 /// When stdin is no terminal, each of its lines is sent, and what the game prints is
 /// printed until stdin has ended and the game was quiet for a while.
 #[derive(Args, Debug)]

@@ -7,7 +7,7 @@ mod table;
 mod words;
 
 pub use clean::{Cleaner, harmless};
-pub use columns::{first_columns, last_columns, width};
+pub use columns::{first_columns, last_columns, rows_above, width};
 #[cfg(test)]
 pub use screen::Captured;
 pub use screen::{Colour, Screen, wants_colours};
