@@ -125,6 +125,54 @@ async fn a_process_of_another_boot_is_never_signalled() {
     kill(pid);
 }
 
+/// What stands beside a game is never replaced while it lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_does_not_feel_an_upgrade() {
+    let ground = Ground::new();
+    let program = ground.dir.path().join("supervisor");
+    std::fs::copy(env!("CARGO_BIN_EXE_manman-supervisor"), &program).unwrap();
+    let mut config = ground.config();
+    config.supervisor = Some(program.clone());
+    let before: std::sync::Arc<dyn manman_core::runtime::Runtime> =
+        std::sync::Arc::new(manman_process::ProcessRuntime::new(ground.owner.clone(), config).unwrap());
+    let spec = spec(1, 1, game(&Game::Echo));
+    started(&before, &spec).await;
+    let supervisor = ground.supervisor(spec.run);
+    drop(before);
+    std::fs::remove_file(&program).unwrap();
+    std::fs::write(&program, "another version").unwrap();
+    let after = ground.runtime();
+    let mut screen = Screen::open(&after, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    assert_eq!(ground.supervisor(spec.run), supervisor);
+    screen.say("exit 6").await;
+    assert_eq!(ended(&after, spec.run).await.code, 6);
+    after.remove(spec.run).await.unwrap();
+}
+
+/// Managers look at a lock by taking it; a start must not take that for another supervisor.
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_succeed_however_often_somebody_looks() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let looks: Vec<_> = (0..4)
+        .map(|_| {
+            let other = ground.runtime();
+            tokio::spawn(async move {
+                loop {
+                    other.list().await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for number in 1..=10 {
+        let spec = spec(number, 1, script("exit 0"));
+        started(&runtime, &spec).await;
+        assert_eq!(ended(&runtime, spec.run).await.code, 0);
+    }
+    looks.iter().for_each(|look| look.abort());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_at_the_supervisor_do_not_end_the_game() {
     let ground = Ground::new();

@@ -1,6 +1,7 @@
 //! From the start of a game to its exit.
 
 use std::{
+    fs::File,
     io::{self, BufRead as _, BufReader, Write as _},
     os::unix::{net::UnixStream, process::CommandExt as _},
     process::{Command, ExitCode, Stdio},
@@ -34,6 +35,9 @@ use crate::{
     record::{Launched, Plan, Started, VERSION},
 };
 
+/// So often a lock is tried for that somebody only looks at.
+const LOOKS: u32 = 100;
+
 /// How long a program may take to be loaded; from a slow disk that is seconds.
 const LOADS_WITHIN: Duration = Duration::from_secs(60);
 
@@ -64,7 +68,7 @@ fn stand_alone() {
 }
 
 fn stand(dir: &RunDir) -> io::Result<()> {
-    let Some(lock) = dir.take_lock()? else {
+    let Some(lock) = lock(dir)? else {
         tell(&Launched::Again);
         return Ok(());
     };
@@ -107,6 +111,21 @@ fn stand(dir: &RunDir) -> io::Result<()> {
         None => status.exit_status().unwrap_or(Exit::UNKNOWN),
     };
     write_record(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
+}
+
+/// Takes the attempt's lock, or `None` if another supervisor has it. Managers hold it for a
+/// moment whenever they look whether anybody does.
+fn lock(dir: &RunDir) -> io::Result<Option<File>> {
+    for _ in 0..LOOKS {
+        if let Some(lock) = dir.take_lock()? {
+            return Ok(Some(lock));
+        }
+        if dir.started().exists() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(None)
 }
 
 /// Starts the launcher and lets it become the game: its pid, and what went wrong if it did
