@@ -176,7 +176,8 @@ mod tests {
         let mut fine = spec();
         fine.mounts.push(mods("/data/game/mods", false));
         assert!(check(&fine).is_ok());
-        let spoils: [(&dyn Fn(&mut ContainerSpec), &str); 6] = [
+        type Spoil<'a> = (&'a dyn Fn(&mut ContainerSpec), &'a str);
+        let spoils: [Spoil<'_>; 6] = [
             (&|spec| spec.image = "debian:12".parse().unwrap(), "container image"),
             (&|spec| spec.command.clear(), "needs a command"),
             (&|spec| spec.network = NetworkSpec::Shared("lan".parse().unwrap()), "lan"),

@@ -9,6 +9,8 @@ machine_ready() {
   [ -e "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ] ||
     install_missing "downloads" no-such-command=ca-certificates
   install_missing "the tests of consoles" tmux=tmux
+  install_missing "the test of the unit" systemd-analyze=systemd
+  install_missing "the tests of plain processes" setpriv=util-linux unshare=util-linux ps=procps
 }
 
 rust_ready() {
