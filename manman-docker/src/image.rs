@@ -47,6 +47,14 @@ impl Images {
     pub(crate) async fn pull(&self, image: &ImageRef, progress: &ProgressSink) -> Result<ImageInfo> {
         let here = match self.client.within(OPERATION, self.inspect(image)).await? {
             Some(here) => here,
+            None if image.is_host() => {
+                let message = format!(
+                    "{} is the machine itself, and games run in containers here: name an image, or run them as plain \
+                     processes (`manman up --runtime process`)",
+                    ImageRef::HOST
+                );
+                return Err(Error::new(ErrorKind::NotFound, OPERATION, message));
+            }
             None => {
                 self.fetch(image, progress).await?;
                 let here = self.client.within(OPERATION, self.inspect(image)).await?;

@@ -23,7 +23,7 @@ use tokio::{
 
 use crate::{
     cgroup,
-    config::{HOST_IMAGE, ProcessConfig},
+    config::ProcessConfig,
     console, directory,
     lifecycle::Runs,
     machine, map,
@@ -179,7 +179,7 @@ impl Runtime for ProcessRuntime {
 
     async fn pull(&self, image: &ImageRef, _progress: ProgressSink) -> Result<ImageInfo> {
         map::find_image("find the image", image)?;
-        Ok(ImageInfo { digest: format!("{HOST_IMAGE}: {}", machine::system()), uid: None, gid: None })
+        Ok(ImageInfo { digest: format!("{}: {}", ImageRef::HOST, machine::system()), uid: None, gid: None })
     }
 
     async fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {

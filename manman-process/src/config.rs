@@ -8,9 +8,6 @@ use manman_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The one image that there is: the machine itself.
-pub const HOST_IMAGE: &str = "host";
-
 /// How games are run as plain processes of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

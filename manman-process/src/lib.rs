@@ -48,7 +48,7 @@
 //!
 //! # What a process is not
 //!
-//! - There is one image, [`HOST_IMAGE`]: the machine itself. The command is a program of the
+//! - There is one image, [`ImageRef::HOST`](manman_core::model::ImageRef::HOST): the machine itself. The command is a program of the
 //!   machine, started in the deployment's directory. Games share files, ports and network
 //!   with everything else; what keeps them apart is their user. As root, manman runs no game
 //!   as root.
@@ -77,5 +77,5 @@ mod translate;
 mod watch;
 
 pub use backend::ProcessRuntime;
-pub use config::{HOST_IMAGE, ProcessConfig};
+pub use config::ProcessConfig;
 pub use supervisor::supervise;

@@ -8,10 +8,7 @@ use manman_core::{
     runtime::{ContainerSpec, NetworkSpec, Owner},
 };
 
-use crate::{
-    config::HOST_IMAGE,
-    record::{Plan, VERSION},
-};
+use crate::record::{Plan, VERSION};
 
 /// Where programs are looked for: Debian keeps games in `/usr/games`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/games:/usr/games";
@@ -55,13 +52,13 @@ pub fn check(spec: &ContainerSpec) -> Result<()> {
 
 /// Refuses all images but the one that there is.
 pub fn find_image(operation: &'static str, image: &ImageRef) -> Result<()> {
-    // References without a tag are completed.
-    if image.as_str().strip_suffix(":latest") == Some(HOST_IMAGE) {
+    if image.is_host() {
         return Ok(());
     }
     let message = format!(
-        "{image} is a container image, and games run as plain processes here: say `--image {HOST_IMAGE}` and the \
-         program with --entrypoint, or run them in containers (`manman up --runtime docker`)"
+        "{image} is a container image, and games run as plain processes here: say `--image {}` and the program with \
+         --entrypoint, or run them in containers (`manman up --runtime docker`)",
+        ImageRef::HOST
     );
     Err(Error::new(ErrorKind::NotFound, operation, message))
 }
@@ -161,7 +158,7 @@ mod tests {
         ContainerSpec {
             command: vec!["/usr/games/game".into()],
             mounts: vec![Mount { source: None, target: "/data/game".parse().unwrap(), read_only: false }],
-            ..ContainerSpec::new(AttemptId::new(SessionId(7), 1), SgcId(3), HOST_IMAGE.parse().unwrap())
+            ..ContainerSpec::new(AttemptId::new(SessionId(7), 1), SgcId(3), ImageRef::HOST.parse().unwrap())
         }
     }
 

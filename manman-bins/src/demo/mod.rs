@@ -8,7 +8,7 @@ mod village;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use manman_process::HOST_IMAGE;
+use manman_core::model::ImageRef;
 use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
@@ -66,7 +66,8 @@ fn check_own(config: &v1::GameConfig) -> anyhow::Result<()> {
     let image = config.body.as_ref().map_or("", |body| &body.image);
     anyhow::ensure!(
         config.name.starts_with(&format!("{IMAGE}-"))
-            && (image.starts_with(&format!("{IMAGE}:")) || image.split(':').next() == Some(HOST_IMAGE)),
+            && (image.starts_with(&format!("{IMAGE}:"))
+                || image.parse::<ImageRef>().is_ok_and(|image| image.is_host())),
         "there is a deployment named {NAME} that is not the demo's: it is left as it is; delete it with \
          `manman deployment delete {NAME}`, or run `manman up` without --demo",
     );

@@ -11,7 +11,6 @@ use std::{
 use anyhow::Context as _;
 use manman_core::model::ImageRef;
 use manman_docker::{DockerConfig, import_image};
-use manman_process::HOST_IMAGE;
 use sha2::{Digest as _, Sha256};
 
 use super::image::{self, PROGRAM, WORLD};
@@ -48,7 +47,7 @@ impl Placed {
     pub(super) fn image(&self) -> String {
         match self {
             Self::Image(image) => image.to_string(),
-            Self::Program(_) => HOST_IMAGE.to_owned(),
+            Self::Program(_) => ImageRef::HOST.to_owned(),
         }
     }
 

@@ -16,6 +16,15 @@ use super::Invalid;
 pub struct ImageRef(String);
 
 impl ImageRef {
+    /// The image that is the machine itself: its programs, as plain processes. No engine of
+    /// containers has it.
+    pub const HOST: &str = "host";
+
+    /// Whether it is the machine itself.
+    pub fn is_host(&self) -> bool {
+        self.0.strip_suffix(":latest") == Some(Self::HOST)
+    }
+
     /// The reference as engines take it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -131,6 +140,8 @@ mod tests {
         ] {
             assert_eq!(text.parse::<ImageRef>().unwrap().as_str(), kept);
         }
+        assert!("host".parse::<ImageRef>().unwrap().is_host());
+        assert!(!"host:1".parse::<ImageRef>().unwrap().is_host());
         let pinned = format!("a/b@{digest}");
         assert_eq!(pinned.parse::<ImageRef>().unwrap().as_str(), pinned);
         for bad in [

@@ -16,7 +16,7 @@ use manman_core::{
     runtime::{AttemptState, ContainerSpec, Exit, Mount, Owner, Runtime},
     testkit::runtime::{Game, PATIENCE, Program},
 };
-use manman_process::{HOST_IMAGE, ProcessConfig, ProcessRuntime};
+use manman_process::{ProcessConfig, ProcessRuntime};
 use rustix::process::{Pid, Signal, kill_process};
 
 pub const SLEEPER: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 3600 & wait $!; done";
@@ -117,7 +117,7 @@ pub fn lives(pid: i32) -> bool {
 }
 
 pub fn host() -> ImageRef {
-    HOST_IMAGE.parse().unwrap()
+    ImageRef::HOST.parse().unwrap()
 }
 
 /// A shell script as a game.
