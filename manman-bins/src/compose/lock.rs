@@ -12,7 +12,7 @@ use rustix::fs::{FlockOperation, flock};
 /// The right to serve a data directory, held until it is dropped or the process dies.
 #[derive(Debug)]
 pub struct DataLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a data directory could not be had.
@@ -64,7 +64,15 @@ impl DataLock {
         }
         held.set_len(0).and_then(|()| held.rewind()).map_err(failed)?;
         writeln!(held, "{}", std::process::id()).map_err(failed)?;
-        Ok(Self { _file: held })
+        Ok(Self { file: held })
+    }
+}
+
+impl Drop for DataLock {
+    /// Lets go of it by name: a child that was forked just now has the file open too, until
+    /// it becomes another program.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -82,7 +90,10 @@ mod tests {
             LockError::Held { pid, .. } => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other}"),
         }
+        // What a child has that was forked before.
+        let inherited = first.file.try_clone().unwrap();
         drop(first);
         DataLock::take(&file).unwrap();
+        drop(inherited);
     }
 }

@@ -35,7 +35,15 @@ pub struct FileDisk {
     path: PathBuf,
     file: Option<File>,
     /// Held so that no other process writes here.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for FileDisk {
+    /// Lets go of it by name: a child that was forked just now has the file open too, until
+    /// it becomes another program.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
+    }
 }
 
 impl FileDisk {
@@ -54,7 +62,7 @@ impl FileDisk {
             .open(&lock_path)
             .map_err(|error| failed(operation, &lock_path, error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path, file: None, _lock: lock }),
+            Ok(()) => Ok(Self { path, file: None, lock }),
             Err(std::fs::TryLockError::WouldBlock) => Err(Error::new(
                 ErrorKind::Conflict,
                 operation,
