@@ -2,7 +2,10 @@
 
 use manman_core::{
     id::GameId,
-    model::{Game, Invalid, game::NewGame},
+    model::{
+        Game, Invalid,
+        game::{GameChange, NewGame},
+    },
 };
 
 use super::{id, needed, parsed, timestamp_in, timestamp_out};
@@ -45,6 +48,16 @@ impl TryFrom<v1::CreateGameRequest> for NewGame {
         };
         new.validate()?;
         Ok(new)
+    }
+}
+
+impl TryFrom<v1::UpdateGameRequest> for GameChange {
+    type Error = Invalid;
+
+    fn try_from(request: v1::UpdateGameRequest) -> Result<Self, Invalid> {
+        let change = Self { steam_app_id: request.steam_app_id, metadata: request.metadata };
+        change.validate()?;
+        Ok(change)
     }
 }
 

@@ -16,6 +16,7 @@ use manman_core::{
 use super::v1;
 
 pub(super) use console::shown_out;
+pub(super) use deployment::ports_in;
 pub(super) use session::{mode_in, state_in};
 
 /// An id, or why the number is none.
@@ -54,7 +55,8 @@ pub fn timestamp_in(at: prost_types::Timestamp) -> Timestamp {
     Timestamp::from_micros(seconds.saturating_add(i64::from(at.nanos) / 1_000))
 }
 
-fn labels_in(field: &str, labels: Labels) -> Result<Labels, Invalid> {
+/// Labels within their bounds.
+pub fn labels_in(field: &str, labels: Labels) -> Result<Labels, Invalid> {
     manman_core::model::text::check_labels(field, &labels)?;
     Ok(labels)
 }

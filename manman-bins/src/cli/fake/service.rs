@@ -38,6 +38,9 @@ impl ManManApi for Fake {
         abandon_server(AbandonServerRequest) -> AbandonServerResponse;
         get_game(GetGameRequest) -> GetGameResponse;
         delete_game(DeleteGameRequest) -> DeleteGameResponse;
+        update_game(UpdateGameRequest) -> UpdateGameResponse;
+        update_game_config(UpdateGameConfigRequest) -> UpdateGameConfigResponse;
+        update_server_game_config(UpdateServerGameConfigRequest) -> UpdateServerGameConfigResponse;
         delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
         delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
         shutdown(ShutdownRequest) -> ShutdownResponse;

@@ -8,7 +8,7 @@ mod server;
 mod silence;
 mod want;
 
-pub use ports::{ports_cover, ports_take};
+pub use ports::{ports_change, ports_cover, ports_take};
 pub use post::Post;
 pub use report::{apply, is_outdated};
 pub use server::{Presence, beaten, is_silent, registered, reported, silenced};
