@@ -1,5 +1,6 @@
 //! The program `manman`: its grammar, and the client half of what it does.
 
+mod apply;
 mod client;
 mod console;
 mod exit;
