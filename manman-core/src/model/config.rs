@@ -46,6 +46,8 @@ pub struct NewConfig {
 /// What a config is to say from now on; its name stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigChange {
+    /// What it is taken to be now, if that matters.
+    pub seen: Option<GameConfig>,
     /// See [`GameConfig::body`].
     pub body: ConfigBody,
     /// Which ports deployments of it ask for. Those that are needed and not named stay

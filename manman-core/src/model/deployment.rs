@@ -90,6 +90,8 @@ pub struct NewDeployment {
 /// What a deployment is to be from now on. Its name, its machine and its files stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeploymentChange {
+    /// What it is taken to be now, if that matters.
+    pub seen: Option<Deployment>,
     /// See [`Deployment::config`]; the one it has, if absent.
     pub config: Option<ConfigId>,
     /// Which ports of the machine to hold. One that is needed and not named here stays where

@@ -34,6 +34,8 @@ pub struct NewGame {
 /// What a game is to say from now on; its name stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GameChange {
+    /// What it is taken to be now, if that matters.
+    pub seen: Option<Game>,
     /// See [`Game::steam_app_id`].
     pub steam_app_id: Option<String>,
     /// See [`Game::metadata`].

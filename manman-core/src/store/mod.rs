@@ -113,6 +113,9 @@ pub trait GameStore {
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>>;
 
     /// Changes what a game says; its name stays.
+    ///
+    /// # Errors
+    /// [`DeedError::ChangedMeanwhile`] if it is not what `change` has seen.
     async fn game_change(&self, id: GameId, change: &GameChange, write: &Write) -> Result<Game, DeedError>;
 
     /// Deletes a game without configs.
@@ -138,6 +141,7 @@ pub trait GameStore {
     /// before and after stays where it is, what is new is taken by the number it has inside.
     ///
     /// # Errors
+    /// [`DeedError::ChangedMeanwhile`] if it is not what `change` has seen;
     /// [`DeedError::SessionLive`] if a deployment would get other ports while a session of
     /// it has not ended; [`DeedError::PortTaken`].
     async fn config_change(
@@ -178,7 +182,8 @@ pub trait DeploymentStore {
     /// its name, its files and its sessions on record stay.
     ///
     /// # Errors
-    /// Those of [`DeploymentStore::deployment_create`]; [`DeedError::SessionLive`] if its
+    /// Those of [`DeploymentStore::deployment_create`]; [`DeedError::ChangedMeanwhile`] if it
+    /// is not what `change` has seen; [`DeedError::SessionLive`] if its
     /// config or its ports would be others while a session of it has not ended.
     async fn deployment_change(
         &self,

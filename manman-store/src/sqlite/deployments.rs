@@ -163,6 +163,7 @@ impl DeploymentStore for SqliteStore {
         }
         text::check_labels("labels", &change.labels)?;
         let before = deed.deployment(id).await?;
+        decide::same_as_seen("deployment", id, change.seen.as_ref(), &before)?;
         let config = deed.config(change.config.unwrap_or(before.config)).await?;
         if before.config != config.id
             && let Some(live) = deed.slot_holder(id).await?

@@ -9,7 +9,7 @@ use manman_core::{
         config::{ConfigChange, NewConfig},
         game::{GameChange, NewGame},
     },
-    store::{DeedError, GameStore, Page, Write},
+    store::{DeedError, GameStore, Page, Write, decide},
 };
 use serde_json::json;
 
@@ -79,7 +79,7 @@ impl GameStore for SqliteStore {
             return Ok(answer);
         }
         change.validate()?;
-        deed.game(id).await?;
+        decide::same_as_seen("game", id, change.seen.as_ref(), &deed.game(id).await?)?;
         let query = sqlx::query("UPDATE games SET steam_app_id = ?, metadata = ? WHERE id = ?")
             .bind(change.steam_app_id.clone())
             .bind(map::json(&change.metadata)?)
@@ -163,7 +163,7 @@ impl GameStore for SqliteStore {
             return Ok(answer);
         }
         change.body.validate()?;
-        deed.config(id).await?;
+        decide::same_as_seen("config", id, change.seen.as_ref(), &deed.config(id).await?)?;
         let query = sqlx::query("UPDATE game_configs SET body = ? WHERE id = ?");
         deed.run(query.bind(map::json(&change.body)?).bind(id.0)).await?;
         let sql = "SELECT * FROM deployments WHERE config_id = ? AND deleted_at IS NULL ORDER BY id";

@@ -11,7 +11,9 @@ use manman_core::{
     },
 };
 
-use super::{enum_in, enums, id, needed, parsed, port_in, port_out, ports_in, timestamp_in, timestamp_out};
+use super::{
+    enum_in, enums, id, needed, parsed, port_in, port_out, ports_in, seen_in, timestamp_in, timestamp_out,
+};
 use crate::api::v1;
 
 enums! {
@@ -218,7 +220,7 @@ impl TryFrom<v1::UpdateGameConfigRequest> for ConfigChange {
                 return Err(within(Invalid::new("server_game_config_id", format!("{sgc} is named twice"))));
             }
         }
-        Ok(Self { body: body_in(request.body)?, ports })
+        Ok(Self { seen: seen_in(request.seen)?, body: body_in(request.body)?, ports })
     }
 }
 

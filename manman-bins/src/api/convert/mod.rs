@@ -40,6 +40,11 @@ pub fn needed<T>(field: &str, message: Option<T>) -> Result<T, Invalid> {
     message.ok_or_else(|| Invalid::new(field, "is missing"))
 }
 
+/// What a caller takes something to be, where it says so.
+pub fn seen_in<M, T: TryFrom<M, Error = Invalid>>(seen: Option<M>) -> Result<Option<T>, Invalid> {
+    seen.map(T::try_from).transpose().map_err(|invalid| invalid.within("seen"))
+}
+
 /// A moment on the wire.
 pub fn timestamp_out(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();

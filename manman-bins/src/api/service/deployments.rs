@@ -8,7 +8,7 @@ use manman_core::{
 use super::{Api, write::write};
 use crate::api::{
     auth::Caller,
-    convert::{id, labels_in, ports_in},
+    convert::{id, labels_in, ports_in, seen_in},
     errors::ApiError,
     v1,
 };
@@ -56,6 +56,7 @@ pub(super) async fn update(
     let write = write(caller, &mut request)?;
     let sgc = id("server_game_config_id", request.server_game_config_id, SgcId)?;
     let change = DeploymentChange {
+        seen: seen_in(request.seen)?,
         config: request.game_config_id.map(|config| id("game_config_id", config, ConfigId)).transpose()?,
         ports: ports_in(request.ports)?,
         labels: labels_in("labels", request.labels)?,

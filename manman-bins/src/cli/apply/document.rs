@@ -124,7 +124,7 @@ fn game(node: &Node, problems: &mut Problems) -> Option<Game> {
     let name = name(&fields, problems);
     let steam_app_id = fields.get("steam_app_id").and_then(|node| {
         let app = text(node, problems)?.to_owned();
-        let alone = GameChange { steam_app_id: Some(app.clone()), metadata: Labels::new() };
+        let alone = GameChange { seen: None, steam_app_id: Some(app.clone()), metadata: Labels::new() };
         alone.validate().map_err(|invalid| problems.add(&node.place, invalid.to_string())).ok()?;
         Some(app)
     });

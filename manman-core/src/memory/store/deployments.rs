@@ -127,6 +127,7 @@ impl DeploymentStore for MemoryStore {
             }
             text::check_labels("labels", &change.labels)?;
             let mut changed = books.deployments.get(&id).ok_or_else(|| missing("deployment", id))?.clone();
+            decide::same_as_seen("deployment", id, change.seen.as_ref(), &changed)?;
             let config = change.config.unwrap_or(changed.config);
             let needs = &books.configs.get(&config).ok_or_else(|| missing("config", config))?.body.ports;
             if changed.config != config

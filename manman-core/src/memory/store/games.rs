@@ -12,7 +12,7 @@ use crate::{
         config::{ConfigChange, NewConfig},
         game::{GameChange, NewGame},
     },
-    store::{DeedError, GameStore, Page, Write},
+    store::{DeedError, GameStore, Page, Write, decide},
 };
 
 #[async_trait]
@@ -59,6 +59,7 @@ impl GameStore for MemoryStore {
             }
             change.validate()?;
             let game = books.games.get_mut(&id).ok_or_else(|| missing("game", id))?;
+            decide::same_as_seen("game", id, change.seen.as_ref(), game)?;
             game.steam_app_id.clone_from(&change.steam_app_id);
             game.metadata.clone_from(&change.metadata);
             let game = game.clone();
@@ -138,9 +139,8 @@ impl GameStore for MemoryStore {
                 return Ok(answer);
             }
             change.body.validate()?;
-            if !books.configs.contains_key(&id) {
-                return Err(missing("config", id));
-            }
+            let before = books.configs.get(&id).ok_or_else(|| missing("config", id))?;
+            decide::same_as_seen("config", id, change.seen.as_ref(), before)?;
             let (mut ports, mut asked) = (books.ports.clone(), change.ports.clone());
             let mut moved = Vec::new();
             for deployment in books.deployments.values().filter(|deployment| deployment.config == id) {

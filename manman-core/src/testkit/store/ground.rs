@@ -209,7 +209,7 @@ pub(super) fn new_config(game: GameId, name: &str, ports: &[u16]) -> NewConfig {
 }
 
 pub(super) fn config_change(body: &ConfigBody) -> ConfigChange {
-    ConfigChange { body: body.clone(), ports: BTreeMap::new() }
+    ConfigChange { seen: None, body: body.clone(), ports: BTreeMap::new() }
 }
 
 pub(super) fn new_deployment(

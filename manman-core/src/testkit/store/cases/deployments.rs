@@ -88,7 +88,12 @@ pub async fn a_changed_deployment_is_the_same_one(ground: &Ground) {
     let large = store.config_create(&large, &write()).await.unwrap().id;
     let change = |config, ports: &[(u16, crate::model::PortAsk)]| {
         let new = new_deployment("x", server, large, ports);
-        DeploymentChange { config, ports: new.ports, labels: [("a".to_owned(), "b".to_owned())].into() }
+        DeploymentChange {
+            seen: None,
+            config,
+            ports: new.ports,
+            labels: [("a".to_owned(), "b".to_owned())].into(),
+        }
     };
     for (ports, is_right) in [
         (vec![(3979, Number(port(4001)))], "taken"),
@@ -99,7 +104,11 @@ pub async fn a_changed_deployment_is_the_same_one(ground: &Ground) {
         assert_eq!(store.deployment_get(town.id).await.unwrap(), Some(town.clone()));
     }
     let moved = change(None, &[(3979, Number(port(5000)))]);
+    let moved = DeploymentChange { seen: Some(town.clone()), ..moved };
+    let seen = moved.clone();
     let moved = store.deployment_change(town.id, &moved, &write()).await.unwrap();
+    let error = refused(store.deployment_change(town.id, &seen, &write()).await);
+    assert!(matches!(error, DeedError::ChangedMeanwhile { noun: "deployment", .. }), "{error:?}");
     assert_eq!((moved.id, &moved.name, moved.config), (town.id, &town.name, config));
     assert_eq!((moved.ports[0].host_port, &moved.labels["a"][..]), (port(5000), "b"));
     let moved = change(Some(large), &[(3977, AnyOf(port(4000), port(4009)))]);
@@ -131,6 +140,7 @@ pub async fn a_live_session_keeps_what_it_has(ground: &Ground) {
     let large = store.config_create(&same_ports, &write()).await.unwrap().id;
     ground.start(town.id).await;
     let change = |config, host| DeploymentChange {
+        seen: None,
         config,
         ports: new_deployment("x", server, large, &[(3979, Number(port(host)))]).ports,
         labels: Default::default(),

@@ -3,7 +3,7 @@
 use super::ground::{Ground, config_change, new_config, new_deployment, new_game, port, refused, write};
 use crate::{
     id::{ConfigId, GameId, SgcId},
-    model::{Game, GameConfig, PortAsk, game::GameChange},
+    model::{Game, GameConfig, PortAsk, config::ConfigChange, game::GameChange},
     store::{DeedError, Page},
 };
 
@@ -85,11 +85,19 @@ pub async fn what_is_in_use_is_not_deleted(ground: &Ground) {
 pub async fn what_is_changed_reads_back(ground: &Ground) {
     let store = &ground.store;
     let game = store.game_create(&new_game("openttd"), &write()).await.unwrap();
-    let change = GameChange { steam_app_id: None, metadata: [("a".to_owned(), "b".to_owned())].into() };
+    let change = GameChange {
+        seen: Some(game.clone()),
+        steam_app_id: None,
+        metadata: [("a".to_owned(), "b".to_owned())].into(),
+    };
     let changed = store.game_change(game.id, &change, &write()).await.unwrap();
     let expected = Game { steam_app_id: None, metadata: change.metadata.clone(), ..game.clone() };
     assert_eq!(changed, expected);
     assert_eq!(store.game_get(game.id).await.unwrap(), Some(expected.clone()));
+    // It is another one by now.
+    let error = refused(store.game_change(game.id, &change, &write()).await);
+    assert!(matches!(error, DeedError::ChangedMeanwhile { noun: "game", .. }), "{error:?}");
+    let change = GameChange { seen: None, ..change };
     let bad = GameChange { steam_app_id: Some("x".to_owned()), ..change.clone() };
     let error = refused(store.game_change(game.id, &bad, &write()).await);
     assert!(matches!(error, DeedError::Invalid(_)), "{error:?}");
@@ -101,7 +109,10 @@ pub async fn what_is_changed_reads_back(ground: &Ground) {
     let mut body = config.body.clone();
     body.image = "openttd:14.0".parse().unwrap();
     body.env_template.insert("A".to_owned(), "b".to_owned());
-    let changed = store.config_change(config.id, &config_change(&body), &write()).await.unwrap();
+    let seen = ConfigChange { seen: Some(config.clone()), ..config_change(&body) };
+    let changed = store.config_change(config.id, &seen, &write()).await.unwrap();
+    let error = refused(store.config_change(config.id, &seen, &write()).await);
+    assert!(matches!(error, DeedError::ChangedMeanwhile { noun: "config", .. }), "{error:?}");
     assert_eq!(changed, GameConfig { body: body.clone(), ..config.clone() });
     assert_eq!(store.config_get(config.id).await.unwrap(), Some(changed.clone()));
     body.env_template.insert("MANMAN_X".to_owned(), "1".to_owned());

@@ -48,9 +48,12 @@ pub async fn every_write_may_be_repeated(ground: &Ground) {
     let config = twice!("CreateGameConfig", config_create(&new_config(game.id, "small", &[])));
     let new = new_deployment("town", host.server, config.id, &[]);
     let town = twice!("DeployGameConfig", deployment_create(&new));
-    twice!("UpdateGame", game_change(game.id, &GameChange { steam_app_id: None, metadata: Labels::new() }));
+    twice!(
+        "UpdateGame",
+        game_change(game.id, &GameChange { seen: None, steam_app_id: None, metadata: Labels::new() })
+    );
     twice!("UpdateGameConfig", config_change(config.id, &super::ground::config_change(&config.body)));
-    let change = DeploymentChange { config: None, ports: vec![], labels: Labels::new() };
+    let change = DeploymentChange { seen: None, config: None, ports: vec![], labels: Labels::new() };
     twice!("UpdateServerGameConfig", deployment_change(town.id, &change));
     let session = ground.start(town.id).await;
     ground.report(host, super::ground::running(session.id, 1)).await;
