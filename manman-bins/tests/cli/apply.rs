@@ -84,7 +84,7 @@ async fn what_is_declared_is_made_changed_and_left_alone() {
     assert_eq!(changed.code, 0, "{changed}");
     for line in [
         "~ change game openttd\n    metadata.genre: \"trains\" -> \"rails\"\n",
-        "~ change config openttd/hill\n    env.RCON_PASSWORD: (hidden) -> (hidden)\n    limits.cpus: 1.5 -> 2\n",
+        "~ change config openttd/hill\n    env.RCON_PASSWORD: another one, (hidden)\n    limits.cpus: 1.5 -> 2\n",
         "session 1 of hill keeps what it began with; the next start has this\n",
         "changed config openttd/hill\napplied 2 changes\n",
     ] {
@@ -239,4 +239,16 @@ async fn somebody_is_asked() {
         assert_eq!(ended.code(), Some(code));
     }
     assert!(house.ok("status").await.out.contains("never started"));
+
+    // What was agreed to is what is done.
+    file(&house, &wanted(IMAGE, "        tty: true\n", "31000"));
+    let mut terminal = terminal::Terminal::new();
+    let mut ran = terminal.run(house.command(&line));
+    terminal.until("apply 1 change? [y/N] ").await;
+    house.ok("deployment delete hill").await;
+    terminal.types("y\r");
+    terminal.until("something was changed meanwhile").await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), ran.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(1));
+    assert_eq!(house.json("config show openttd/hill").await["body"]["tty"], false);
 }

@@ -1,6 +1,6 @@
 //! Doing what is planned, one change after the other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::plan::{Change, Deed, Plan, There};
 use crate::{
@@ -12,6 +12,8 @@ use crate::{
 struct Ids {
     games: BTreeMap<String, i64>,
     configs: BTreeMap<String, i64>,
+    /// Configs that were changed: deployments of them may have other ports since.
+    changed: BTreeSet<i64>,
 }
 
 /// Does it. Says each change once it is done.
@@ -19,6 +21,7 @@ pub async fn act(context: &mut Context, plan: Plan, there: &There) -> Result<Vec
     let mut ids = Ids {
         games: there.games.iter().map(|game| (game.name.clone(), game.game_id)).collect(),
         configs: there.configs.iter().map(|it| (there.full_name(it), it.config_id)).collect(),
+        changed: BTreeSet::new(),
     };
     let total = plan.changes.len();
     let mut done: Vec<String> = Vec::new();
@@ -75,6 +78,7 @@ async fn one(context: &Context, change: Change, ids: &mut Ids) -> Result<String,
             format!(" ({id})")
         }
         Deed::UpdateConfig(request) => {
+            ids.changed.insert(request.config_id);
             let request = v1::UpdateGameConfigRequest { idempotency_key, ..request };
             client.call(request, async |mut api, request| api.update_game_config(request).await).await?;
             String::new()
@@ -89,7 +93,9 @@ async fn one(context: &Context, change: Change, ids: &mut Ids) -> Result<String,
         }
         Deed::UpdateDeployment(config, request) => {
             let game_config_id = Some(known(&ids.configs, "config", &config)?);
-            let request = v1::UpdateServerGameConfigRequest { game_config_id, idempotency_key, ..request };
+            let seen = request.seen.clone().filter(|seen| !ids.changed.contains(&seen.game_config_id));
+            let request =
+                v1::UpdateServerGameConfigRequest { game_config_id, seen, idempotency_key, ..request };
             let answer = client
                 .call(request, async |mut api, request| api.update_server_game_config(request).await)
                 .await?;

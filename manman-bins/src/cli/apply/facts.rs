@@ -7,7 +7,14 @@ use manman_core::model::{CapProfile, ConfigBody, ConsolePolicy, NetworkMode};
 use super::document::port;
 
 /// What is known of a thing, by field.
-pub type Facts = BTreeMap<String, String>;
+pub type Facts = BTreeMap<String, Fact>;
+
+/// A value, and what of it may be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    value: String,
+    shown: String,
+}
 
 /// A field whose value is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,29 +32,61 @@ pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
     let mut fields: Vec<_> = old.keys().chain(new.keys()).collect();
     fields.sort();
     fields.dedup();
-    let differing = fields.into_iter().filter(|field| old.get(*field) != new.get(*field));
-    let difference = |field: &String| {
-        let (old, new) = (old.get(field), new.get(field));
-        // What must not be seen is compared before it is hidden.
-        let shown = |value: Option<&String>| value.map(|value| shown(field, value));
-        Difference { field: field.clone(), old: shown(old), new: shown(new) }
-    };
-    differing.map(difference).collect()
+    let value = |facts: &Facts, field: &String| facts.get(field).map(|fact| fact.value.clone());
+    let shown = |facts: &Facts, field: &String| facts.get(field).map(|fact| fact.shown.clone());
+    let differing = fields.into_iter().filter(|field| value(old, field) != value(new, field));
+    differing
+        .map(|field| Difference { field: field.clone(), old: shown(old, field), new: shown(new, field) })
+        .collect()
+}
+
+impl Fact {
+    /// One that everybody may see.
+    pub fn open(value: impl Into<String>) -> Self {
+        let value = value.into();
+        Self { shown: value.clone(), value }
+    }
+
+    /// The text that belongs to a name, which may be that of a secret.
+    pub fn of(name: &str, text: &str) -> Self {
+        let value = format!("{text:?}");
+        if is_secret(name) { Self { value, shown: HIDDEN.to_owned() } } else { Self::open(value) }
+    }
+
+    /// The words of a command: of `--password=x` and `--password x` the `x` is not seen.
+    fn words(words: &[String]) -> Self {
+        let mut shown = Vec::new();
+        let mut is_next = false;
+        for word in words {
+            let hidden = match word.split_once('=') {
+                Some((name, _)) if is_secret(name) => Some(format!("{name}={HIDDEN}")),
+                _ if is_next => Some(HIDDEN.to_owned()),
+                _ => None,
+            };
+            is_next = word.starts_with(['-', '+']) && !word.contains('=') && is_secret(word);
+            shown.push(hidden.unwrap_or_else(|| word.clone()));
+        }
+        Self { value: format!("{words:?}"), shown: format!("{shown:?}") }
+    }
 }
 
 /// The facts of a config.
 pub fn facts(body: &ConfigBody) -> Facts {
     let mut facts = Facts::new();
-    let mut fact = |field: &str, value: String| drop(facts.insert(field.to_owned(), value));
-    fact("image", body.image.to_string());
+    let mut put = |field: &str, fact: Fact| drop(facts.insert(field.to_owned(), fact));
     for (field, words) in [("entrypoint", &body.entrypoint), ("command", &body.command)] {
         if !words.is_empty() {
-            fact(field, format!("{words:?}"));
+            put(field, Fact::words(words));
         }
     }
     for (key, value) in &body.env_template {
-        fact(&format!("env.{key}"), format!("{value:?}"));
+        put(&format!("env.{key}"), Fact::of(key, value));
     }
+    for (key, value) in &body.labels {
+        put(&format!("labels.{key}"), Fact::of(key, value));
+    }
+    let mut fact = |field: &str, value: String| put(field, Fact::open(value));
+    fact("image", body.image.to_string());
     fact("data_path", body.data_path.to_string());
     for volume in &body.volumes {
         let mode = if volume.read_only { ":ro" } else { "" };
@@ -99,9 +138,6 @@ pub fn facts(body: &ConfigBody) -> Facts {
     fact("log.driver", body.log.driver.clone());
     fact("log.max_size", bytes(body.log.max_size_bytes));
     fact("log.max_files", body.log.max_files.to_string());
-    for (key, value) in &body.labels {
-        fact(&format!("labels.{key}"), format!("{value:?}"));
-    }
     facts
 }
 
@@ -134,13 +170,4 @@ fn is_secret(name: &str) -> bool {
         ["pass", "secret", "token", "key", "credential", "auth", "private", "pwd", "login"];
     let name = name.to_ascii_lowercase();
     SIGNS.iter().any(|sign| name.contains(sign))
-}
-
-/// A value as it may be seen.
-fn shown(field: &str, value: &str) -> String {
-    match field.split_once('.') {
-        Some(("env" | "labels" | "metadata", name)) if is_secret(name) => HIDDEN.to_owned(),
-        None if matches!(field, "entrypoint" | "command") && is_secret(value) => HIDDEN.to_owned(),
-        _ => value.to_owned(),
-    }
 }

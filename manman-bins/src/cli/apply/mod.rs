@@ -30,6 +30,9 @@ use super::{
 };
 use crate::api::v1;
 
+/// The most mistakes that are told one by one.
+const MOST_TOLD: usize = 100;
+
 /// Shows what would change and, if that is wanted, changes it.
 pub async fn apply(context: &mut Context, args: &ApplyArgs) -> Result<(), Failure> {
     let sources = source::read(&args.files)?;
@@ -82,8 +85,13 @@ async fn look(
 }
 
 fn invalid(problems: Problems) -> Failure {
-    let lines = problems.lines();
+    let mut lines = problems.lines();
     let what = if lines.len() == 1 { "one mistake".to_owned() } else { format!("{} mistakes", lines.len()) };
+    if lines.len() > MOST_TOLD {
+        let more = lines.len() - MOST_TOLD;
+        lines.truncate(MOST_TOLD);
+        lines.push(format!("and {more} more"));
+    }
     Failure::usage(format!("{what} in what is declared; nothing was changed"))
         .remedy("The format: docs/apply.md, and `manman apply --help`.")
         .problems(lines)
@@ -115,7 +123,7 @@ async fn agree(context: &mut Context, declared: &Declared, planned: &Plan) -> Re
         return Err(Failure::failed("not applied; nothing was changed"));
     }
     let (_, now) = look(context, declared, Problems::default()).await?;
-    if now == *planned {
+    if now.changes == planned.changes && now.refused == planned.refused {
         return Ok(());
     }
     Err(Failure::failed("something was changed meanwhile by somebody else; nothing was changed here")

@@ -7,13 +7,16 @@ use manman_core::model::ConfigBody;
 
 use super::{
     document::{self, Declared},
-    facts::{Difference, Facts, differences, facts},
+    facts::{Difference, Fact, Facts, differences, facts},
     yaml::Problems,
 };
 use crate::cli::{client::Client, failure::Failure};
 use crate::{api::v1, cli::verbs::pages};
 
 mod deployments;
+mod ports;
+#[cfg(test)]
+mod tests;
 
 /// What the server has.
 #[derive(Debug, Default)]
@@ -131,27 +134,20 @@ pub fn plan(declared: &Declared, there: &There, problems: &mut Problems) -> Resu
     Ok(plan)
 }
 
-/// All configs that there will be, by their full names.
-fn configs(declared: &Declared, there: &There) -> Result<BTreeMap<String, ConfigBody>, Failure> {
-    let mut configs = BTreeMap::new();
+/// All configs that there will be, by their full names; one that is declared wrong is unknown.
+type Configs = BTreeMap<String, Option<ConfigBody>>;
+
+fn configs(declared: &Declared, there: &There) -> Result<Configs, Failure> {
+    let mut configs = Configs::new();
     for config in &there.configs {
-        configs.insert(there.full_name(config), body_of(config)?);
+        configs.insert(there.full_name(config), Some(body_of(config)?));
     }
     for game in &declared.games {
         for config in &game.configs {
-            let name = format!("{}/{}", game.name, config.name);
-            match &config.body {
-                Some(body) => drop(configs.insert(name, body.clone())),
-                // What is wrong with it is said already.
-                None => drop(configs.entry(name).or_insert_with(|| ConfigBody::new(none()))),
-            }
+            configs.insert(format!("{}/{}", game.name, config.name), config.body.clone());
         }
     }
     Ok(configs)
-}
-
-fn none() -> manman_core::model::ImageRef {
-    "none".parse().expect("a constant image parses")
 }
 
 fn body_of(config: &v1::GameConfig) -> Result<ConfigBody, Failure> {
@@ -177,17 +173,19 @@ impl Plan {
         let steam_app_id = game.steam_app_id.clone().or_else(|| old.steam_app_id.clone());
         let metadata = game.metadata.clone().unwrap_or_else(|| old.metadata.clone());
         let says = |app: &Option<String>, metadata: &BTreeMap<String, String>| {
-            let mut facts: Facts = metadata
-                .iter()
-                .map(|(key, value)| (format!("metadata.{key}"), format!("{value:?}")))
-                .collect();
-            facts.extend(app.clone().map(|app| ("steam_app_id".to_owned(), app)));
+            let facts = metadata.iter().map(|(key, value)| (format!("metadata.{key}"), Fact::of(key, value)));
+            let mut facts: Facts = facts.collect();
+            facts.extend(app.clone().map(|app| ("steam_app_id".to_owned(), Fact::open(app))));
             facts
         };
         let differing = differences(&says(&old.steam_app_id, &old.metadata), &says(&steam_app_id, &metadata));
-        let game_id = old.game_id;
-        let deed =
-            Deed::UpdateGame(v1::UpdateGameRequest { game_id, steam_app_id, metadata, ..Default::default() });
+        let deed = Deed::UpdateGame(v1::UpdateGameRequest {
+            game_id: old.game_id,
+            steam_app_id,
+            metadata,
+            seen: Some(old.clone()),
+            ..Default::default()
+        });
         self.change("game", name, false, differing, deed);
     }
 
@@ -206,6 +204,7 @@ impl Plan {
         let deed = Deed::UpdateConfig(v1::UpdateGameConfigRequest {
             config_id: old.config_id,
             body: Some(body.clone().into()),
+            seen: Some(old.clone()),
             ..Default::default()
         });
         self.change("config", full_name, false, differing, deed);

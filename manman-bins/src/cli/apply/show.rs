@@ -47,6 +47,8 @@ pub fn plan(screen: &mut Screen, plan: &Plan) -> Result<(), Failure> {
 fn in_words(difference: &Difference) -> String {
     let Difference { field, old, new } = difference;
     match (old, new) {
+        // What is not shown, or longer than what is shown.
+        (Some(old), Some(new)) if old == new => format!("{field}: another one, {new}"),
         (Some(old), Some(new)) => format!("{field}: {old} -> {new}"),
         (None, Some(new)) => format!("+ {field}: {new}"),
         (Some(old), None) => format!("- {field}: {old}"),

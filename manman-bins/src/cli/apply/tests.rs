@@ -201,22 +201,24 @@ fn all_of_a_config_can_be_declared_and_compared() {
         assert!(differing.iter().any(|it| is_of(&it.field)), "{field} is not compared");
     }
     assert_eq!(differences(&facts(&full), &facts(&full)), []);
-    let leaves = facts(&full);
-    assert_eq!((leaves["limits.memory"].as_str(), leaves["limits.cpus"].as_str()), ("512MiB", "1.5"));
-    assert_eq!((leaves["stop.grace"].as_str(), leaves["log.max_size"].as_str()), ("60s", "10MB"));
+    let new = |field| differing.iter().find(|it| it.field == field).and_then(|it| it.new.as_deref());
+    assert_eq!((new("limits.memory"), new("limits.cpus")), (Some("512MiB"), Some("1.5")));
+    assert_eq!((new("stop.grace"), new("log.max_size")), (Some("60s"), Some("10MB")));
 }
 
 #[test]
 fn secrets_are_compared_and_not_shown() {
     let body = |secret: &str| {
         let lines = format!(
-            "image: a\nenv: {{RCON_PASSWORD: {secret}, apiKey: {secret}, NAME: x}}\ncommand: [--token, {secret}]"
+            "image: a\nenv: {{RCON_PASSWORD: {secret}, apiKey: {secret}, NAME: x}}\ncommand: [--token, {secret}, --rcon-password={secret}, x]"
         );
         facts(read(&config(&lines)).0.games[0].configs[0].body.as_ref().unwrap())
     };
     let differing = differences(&body("hunter2"), &body("hunter3"));
     assert_eq!(differing.len(), 3);
     assert!(!format!("{differing:?}").contains("hunter"), "{differing:?}");
+    let words = r#"["--token", "(hidden)", "--rcon-password=(hidden)", "x"]"#;
+    assert_eq!(differing.iter().find(|it| it.field == "command").unwrap().new.as_deref(), Some(words));
 }
 
 #[test]

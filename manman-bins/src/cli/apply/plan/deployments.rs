@@ -1,16 +1,16 @@
 //! What has to be done about deployments.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use manman_core::model::{ConfigBody, PortAsk, PortNeed, Protocol};
+use manman_core::model::{PortAsk, PortNeed};
 
-use super::{Change, Deed, Plan, There};
+use super::{Configs, Deed, Plan, There, ports};
 use crate::{
     api::{near::near, v1},
     cli::{
         apply::{
             document::{Declared, Deployment, ask, port},
-            facts::{Facts, differences},
+            facts::{Fact, Facts, differences},
             yaml::{Place, Problems},
         },
         output::needed_port,
@@ -19,32 +19,32 @@ use crate::{
     },
 };
 
-type Configs = BTreeMap<String, ConfigBody>;
-
 /// Plans the deployments: changes before new ones, which may need the ports that they free.
 pub fn plan(plan: &mut Plan, declared: &Declared, there: &There, configs: &Configs, problems: &mut Problems) {
     let mut wanted = Vec::new();
     for deployment in &declared.deployments {
         wanted.extend(Wanted::of(deployment, there, configs, problems));
     }
-    clashes(&wanted, there, problems, plan);
+    ports::clashes(&wanted, there, problems, plan);
     let (changed, new): (Vec<_>, Vec<_>) = wanted.iter().partition(|one| one.old.is_some());
     for one in changed.iter().chain(&new) {
         one.plan(plan, there);
     }
-    follow(plan, &wanted, there, configs);
+    ports::follow(plan, &wanted, there, configs);
 }
 
 /// A deployment as it is to be.
-struct Wanted<'d> {
-    declared: &'d Deployment,
-    old: Option<&'d v1::ServerGameConfig>,
+pub struct Wanted<'d> {
+    /// What is declared.
+    pub declared: &'d Deployment,
+    /// What it is now; `None` if it is to be made.
+    pub old: Option<&'d v1::ServerGameConfig>,
     /// By its full name.
-    config: String,
+    pub config: String,
     /// `None`: the only one there is.
-    server: Option<&'d v1::Server>,
+    pub server: Option<&'d v1::Server>,
     /// Each port that the config needs, and what is asked for it.
-    ports: Vec<PortAsked>,
+    pub ports: Vec<PortAsked>,
 }
 
 impl<'d> Wanted<'d> {
@@ -58,7 +58,7 @@ impl<'d> Wanted<'d> {
         let config = config_named(&declared.config, configs, problems);
         let server = server_of(declared, old, there, problems);
         let (config, server) = (config?, server?);
-        let needs = &configs.get(&config)?.ports;
+        let needs = &configs.get(&config)?.as_ref()?.ports;
         for (place, asked) in &declared.ports {
             if !needs.contains(&asked.need) {
                 let known: Vec<_> = needs.iter().map(|need| port(*need)).collect();
@@ -110,6 +110,7 @@ impl<'d> Wanted<'d> {
             server_game_config_id: old.server_game_config_id,
             ports: self.ports.iter().map(asked).collect(),
             labels,
+            seen: Some(old.clone()),
             ..Default::default()
         };
         let deed = Deed::UpdateDeployment(self.config.clone(), request);
@@ -124,15 +125,15 @@ impl<'d> Wanted<'d> {
                 Some(now) if holds(asked.ask, now) => now.to_string(),
                 _ => ask(asked.ask),
             };
-            facts.insert(format!("ports.{}", port(asked.need)), shown);
+            facts.insert(format!("ports.{}", port(asked.need)), Fact::open(shown));
         }
         facts
     }
 }
 
 fn facts_of(config: &str, labels: &BTreeMap<String, String>) -> Facts {
-    let mut facts = Facts::from([("config".to_owned(), config.to_owned())]);
-    facts.extend(labels.iter().map(|(key, value)| (format!("labels.{key}"), format!("{value:?}"))));
+    let mut facts = Facts::from([("config".to_owned(), Fact::open(config))]);
+    facts.extend(labels.iter().map(|(key, value)| (format!("labels.{key}"), Fact::of(key, value))));
     facts
 }
 
@@ -142,13 +143,13 @@ fn facts_now(old: &v1::ServerGameConfig, there: &There) -> Facts {
     let mut facts = facts_of(&config, &old.labels);
     for binding in &old.port_bindings {
         let need = needed_port(binding.container_port, binding.protocol());
-        facts.insert(format!("ports.{need}"), binding.host_port.to_string());
+        facts.insert(format!("ports.{need}"), Fact::open(binding.host_port.to_string()));
     }
     facts
 }
 
 /// The port of the machine that a deployment holds for a need.
-fn bound(old: &v1::ServerGameConfig, need: &PortNeed) -> Option<i32> {
+pub fn bound(old: &v1::ServerGameConfig, need: &PortNeed) -> Option<i32> {
     let is_it = |it: &&v1::PortBinding| {
         it.container_port == i32::from(need.container_port.get())
             && it.protocol() == v1::Protocol::from(need.protocol)
@@ -232,93 +233,6 @@ fn server_of<'t>(
                 problems.add(place, format!("there is no server {name:?}; {remedy}"));
             }
             found.map(Some)
-        }
-    }
-}
-
-/// Notes numbers that two ask for, and those that somebody else holds.
-fn clashes(wanted: &[Wanted<'_>], there: &There, problems: &mut Problems, plan: &mut Plan) {
-    let mut taken: BTreeMap<(i64, i32, Protocol), &Deployment> = BTreeMap::new();
-    let only = there.servers.first().map_or(0, |server| server.server_id);
-    for one in wanted {
-        let server = match (one.server, one.old) {
-            (Some(server), _) => server.server_id,
-            (None, Some(old)) => old.server_id,
-            (None, None) => only,
-        };
-        for asked in &one.ports {
-            let PortAsk::Number(number) = asked.ask else { continue };
-            let (number, protocol) = (i32::from(number.get()), asked.need.protocol);
-            let said = one.declared.ports.iter().find(|(_, it)| it.need == asked.need);
-            let place = said.map_or(&one.declared.place, |(place, _)| place);
-            let shown = format!("{number}/{}", protocol.lower());
-            if let Some(other) = taken.insert((server, number, protocol), one.declared) {
-                let (name, at) = (&other.name, &other.place);
-                problems.add(
-                    place,
-                    format!("port {shown} of the machine is that of deployment {name} ({at}) too"),
-                );
-                continue;
-            }
-            let holder = there.deployments.iter().find(|it| {
-                it.server_id == server
-                    && it.name != one.declared.name.as_str()
-                    && it
-                        .port_bindings
-                        .iter()
-                        .any(|it| it.host_port == number && it.protocol() == v1::Protocol::from(protocol))
-            });
-            let Some(holder) = holder else { continue };
-            // One that is declared too may give it up.
-            if !wanted.iter().any(|other| other.declared.name.as_str() == holder.name) {
-                plan.refused.push(format!(
-                    "deployment {}: port {shown} of {} is held by deployment {}: ask for another one, such as \
-                     {}=any:{number}-{}",
-                    one.declared.name,
-                    there.server_name(server),
-                    holder.name,
-                    port(asked.need),
-                    number.saturating_add(100).min(65_535),
-                ));
-            }
-        }
-    }
-}
-
-/// Says with each changed config what becomes of the deployments of it, and takes what is
-/// asked for their ports into the same deed.
-fn follow(plan: &mut Plan, wanted: &[Wanted<'_>], there: &There, configs: &Configs) {
-    for change in &mut plan.changes {
-        let Change { name, notes, deed: Deed::UpdateConfig(request), .. } = change else { continue };
-        let needs: BTreeSet<_> =
-            configs.get(name).into_iter().flat_map(|body| &body.ports).copied().collect();
-        for one in there.deployments.iter().filter(|one| one.game_config_id == request.config_id) {
-            let declared = wanted.iter().find(|it| it.declared.name.as_str() == one.name);
-            let same =
-                one.port_bindings.len() == needs.len() && needs.iter().all(|need| bound(one, need).is_some());
-            let live = there.live.get(&one.server_game_config_id);
-            match (declared.filter(|it| it.config == *name), live) {
-                (Some(it), None) if !same => request.deployments.push(v1::DeploymentPorts {
-                    server_game_config_id: one.server_game_config_id,
-                    ports: it.ports.iter().map(asked).collect(),
-                }),
-                (None, Some(session)) if !same => plan.refused.push(format!(
-                    "config {name} needs other ports, and deployment {} of it has a live session ({session}): \
-                     stop it first (`manman stop {}`), then apply again",
-                    one.name, one.name
-                )),
-                (None, None) if !same => notes.push(format!(
-                    "deployment {}, which the files do not name, gives up and takes ports with it",
-                    one.name
-                )),
-                (_, Some(session)) if same => {
-                    notes.push(format!(
-                        "session {session} of {} keeps what it began with; the next start has this",
-                        one.name
-                    ));
-                }
-                _ => {}
-            }
         }
     }
 }
