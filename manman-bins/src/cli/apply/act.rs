@@ -70,7 +70,7 @@ async fn one(context: &Context, change: Change, ids: &mut Ids) -> Result<String,
         }
         Deed::CreateConfig(game, request) => {
             let game_id = known(&ids.games, "game", &game)?;
-            let request = v1::CreateGameConfigRequest { game_id, idempotency_key, ..request };
+            let request = v1::CreateGameConfigRequest { game_id, idempotency_key, ..*request };
             let answer =
                 client.call(request, async |mut api, request| api.create_game_config(request).await).await?;
             let id = answer.config.unwrap_or_default().config_id;
@@ -79,7 +79,7 @@ async fn one(context: &Context, change: Change, ids: &mut Ids) -> Result<String,
         }
         Deed::UpdateConfig(request) => {
             ids.changed.insert(request.config_id);
-            let request = v1::UpdateGameConfigRequest { idempotency_key, ..request };
+            let request = v1::UpdateGameConfigRequest { idempotency_key, ..*request };
             client.call(request, async |mut api, request| api.update_game_config(request).await).await?;
             String::new()
         }

@@ -8,7 +8,8 @@ use manman_core::model::{
 
 use super::{
     fields::{Fields, list, pairs, parsed, text, truth, whole},
-    yaml::{Node, Place, Problems, What},
+    place::{Place, Problems},
+    yaml::{Node, What},
 };
 use crate::cli::{
     grammar::{cap_profile, console_policy},

@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use manman_core::model::{ConfigBody, Labels, Name, PortAsk, PortNeed, game::GameChange};
+use manman_core::model::{ConfigBody, Labels, Name, PortAsk, PortNeed, game::GameChange, port::MAX_PORTS};
 
 use super::{
     body,
     fields::{Fields, list, pairs, parsed, text},
+    place::{Place, Problems},
     source::Source,
-    yaml::{self, Node, Place, Problems, What},
+    yaml::{self, Node, What},
 };
 use crate::cli::parse::{self, PortAsked};
 
 /// What files declare, in their order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Declared {
+    /// Whether nothing had to be left out for being wrong, which others may refer to.
+    pub is_whole: bool,
     /// The games, with their configs.
     pub games: Vec<Game>,
     /// The deployments.
@@ -66,9 +69,11 @@ pub struct Deployment {
 
 /// Reads what the files declare; what is wrong is noted.
 pub fn declared(sources: &[Source], problems: &mut Problems) -> Declared {
-    let mut declared = Declared::default();
+    let mut declared = Declared { is_whole: true, games: Vec::new(), deployments: Vec::new() };
     for source in sources {
-        for document in yaml::documents(&source.name, &source.text, problems) {
+        let (documents, is_whole) = yaml::documents(&source.name, &source.text, problems);
+        declared.is_whole &= is_whole;
+        for document in documents {
             read(&document, &mut declared, problems);
         }
     }
@@ -95,7 +100,10 @@ fn once<'d>(names: impl Iterator<Item = (&'d Place, &'static str, String)>, prob
 
 fn read(document: &Node, declared: &mut Declared, problems: &mut Problems) {
     let known = ["version", "games", "deployments"];
-    let Some(fields) = Fields::of(document, "a document", &known, problems) else { return };
+    let Some(fields) = Fields::of(document, "a document", &known, problems) else {
+        declared.is_whole = false;
+        return;
+    };
     match fields.get("version") {
         None => problems.add(&document.place, "says no version: write version: 1 at its top"),
         Some(node) => {
@@ -105,7 +113,16 @@ fn read(document: &Node, declared: &mut Declared, problems: &mut Problems) {
         }
     }
     if let Some(node) = fields.get("games") {
-        declared.games.extend(list(node, problems).iter().filter_map(|node| game(node, problems)));
+        declared.is_whole &= matches!(node.what, What::List(_));
+        for node in list(node, problems) {
+            match game(node, problems) {
+                Some((game, is_whole)) => {
+                    declared.is_whole &= is_whole;
+                    declared.games.push(game);
+                }
+                None => declared.is_whole = false,
+            }
+        }
     }
     if let Some(node) = fields.get("deployments") {
         declared
@@ -119,7 +136,8 @@ fn name(fields: &Fields<'_>, problems: &mut Problems) -> Option<Name> {
     parsed(node, str::parse, problems)
 }
 
-fn game(node: &Node, problems: &mut Problems) -> Option<Game> {
+/// A game, and whether all of its configs could be read.
+fn game(node: &Node, problems: &mut Problems) -> Option<(Game, bool)> {
     let fields = Fields::of(node, "a game", &["name", "steam_app_id", "metadata", "configs"], problems)?;
     let name = name(&fields, problems);
     let steam_app_id = fields.get("steam_app_id").and_then(|node| {
@@ -130,8 +148,11 @@ fn game(node: &Node, problems: &mut Problems) -> Option<Game> {
     });
     let metadata = fields.get("metadata").map(|node| labels(node, "metadata", problems));
     let configs = fields.get("configs").map_or(&[][..], |node| list(node, problems));
-    let configs = configs.iter().filter_map(|node| config(node, problems)).collect();
-    Some(Game { place: node.place.clone(), name: name?, steam_app_id, metadata, configs })
+    let declared = configs.len();
+    let configs: Vec<_> = configs.iter().filter_map(|node| config(node, problems)).collect();
+    let is_whole =
+        configs.len() == declared && fields.get("configs").is_none_or(|it| matches!(it.what, What::List(_)));
+    Some((Game { place: node.place.clone(), name: name?, steam_app_id, metadata, configs }, is_whole))
 }
 
 fn config(node: &Node, problems: &mut Problems) -> Option<Config> {
@@ -165,6 +186,15 @@ fn labels(node: &Node, called: &'static str, problems: &mut Problems) -> Labels 
 
 /// `[3979/udp=30000]` as on the command line, or `{3979/udp: 30000}`.
 fn ports(node: &Node, problems: &mut Problems) -> Vec<(Place, PortAsked)> {
+    let count = match &node.what {
+        What::Map(entries) => entries.len(),
+        What::List(list) => list.len(),
+        What::Word(..) => 0,
+    };
+    if count > MAX_PORTS {
+        problems.add(&node.place, format!("ports: has {count} entries, {MAX_PORTS} are allowed"));
+        return Vec::new();
+    }
     let mut ports: Vec<(Place, PortAsked)> = Vec::new();
     let mut one = |node: &Node, text: String, problems: &mut Problems| match parse::port_asked(&text) {
         Ok(asked) => match ports.iter().find(|(_, earlier)| earlier.need == asked.need) {

@@ -5,7 +5,10 @@ use std::fmt::Display;
 
 use manman_core::model::Labels;
 
-use super::yaml::{Node, Place, Problems, What};
+use super::{
+    place::{Place, Problems},
+    yaml::{Node, What},
+};
 use crate::api::near::near;
 
 /// The keys of a thing.

@@ -9,6 +9,7 @@ mod body;
 mod document;
 mod facts;
 mod fields;
+mod place;
 mod plan;
 mod show;
 mod source;
@@ -20,8 +21,8 @@ mod tests;
 use std::io::{self, BufRead as _, IsTerminal as _};
 
 use document::Declared;
+use place::Problems;
 use plan::{Plan, There, plan};
-use yaml::Problems;
 
 use super::{
     failure::Failure,
@@ -68,6 +69,16 @@ pub async fn apply(context: &mut Context, args: &ApplyArgs) -> Result<(), Failur
     context.screen.value(&show::finished(value, &next))
 }
 
+/// What is wrong with the files, as far as that can be told without a server.
+pub fn mistakes(args: &ApplyArgs) -> Option<Failure> {
+    let mut problems = Problems::default();
+    match source::read(&args.files) {
+        Ok(sources) => drop(document::declared(&sources, &mut problems)),
+        Err(failure) => return Some(failure),
+    }
+    (!problems.is_empty()).then(|| invalid(problems))
+}
+
 /// What there is, and what is to be done about it.
 async fn look(
     context: &Context,
@@ -80,6 +91,10 @@ async fn look(
         Err(failure) if problems.is_empty() => return Err(failure),
         Err(_) => return Err(invalid(problems)),
     };
+    // Whether references lead somewhere is not known where something was left out.
+    if !declared.is_whole {
+        return Err(invalid(problems));
+    }
     let plan = plan(declared, &there, &mut problems)?;
     if problems.is_empty() { Ok((there, plan)) } else { Err(invalid(problems)) }
 }

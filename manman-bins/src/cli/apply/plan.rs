@@ -1,14 +1,14 @@
 //! What has to be done so that what is there is what is declared. No I/O: the same input,
 //! the same plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use manman_core::model::ConfigBody;
 
 use super::{
     document::{self, Declared},
     facts::{Difference, Fact, Facts, differences, facts},
-    yaml::Problems,
+    place::Problems,
 };
 use crate::cli::{client::Client, failure::Failure};
 use crate::{api::v1, cli::verbs::pages};
@@ -58,7 +58,9 @@ impl There {
     }
 
     fn config(&self, full_name: &str) -> Option<&v1::GameConfig> {
-        self.configs.iter().find(|config| self.full_name(config) == full_name)
+        let (game, name) = full_name.split_once('/')?;
+        let game = self.game(game)?.game_id;
+        self.configs.iter().find(|config| config.game_id == game && config.name == name)
     }
 
     fn server_name(&self, id: i64) -> String {
@@ -106,9 +108,9 @@ pub enum Deed {
     /// Change a game.
     UpdateGame(v1::UpdateGameRequest),
     /// Make a config of a game of this name.
-    CreateConfig(String, v1::CreateGameConfigRequest),
+    CreateConfig(String, Box<v1::CreateGameConfigRequest>),
     /// Change a config.
-    UpdateConfig(v1::UpdateGameConfigRequest),
+    UpdateConfig(Box<v1::UpdateGameConfigRequest>),
     /// Deploy the config of this name.
     Deploy(String, v1::DeployGameConfigRequest),
     /// Change a deployment, which is to run the config of this name.
@@ -197,17 +199,23 @@ impl Plan {
                 body: Some(body.clone().into()),
                 ..Default::default()
             };
-            self.change("config", full_name, true, Vec::new(), Deed::CreateConfig(game.to_owned(), request));
+            self.change(
+                "config",
+                full_name,
+                true,
+                Vec::new(),
+                Deed::CreateConfig(game.to_owned(), Box::new(request)),
+            );
             return Ok(());
         };
         let differing = differences(&facts(&body_of(old)?), &facts(body));
-        let deed = Deed::UpdateConfig(v1::UpdateGameConfigRequest {
+        let request = v1::UpdateGameConfigRequest {
             config_id: old.config_id,
             body: Some(body.clone().into()),
             seen: Some(old.clone()),
             ..Default::default()
-        });
-        self.change("config", full_name, false, differing, deed);
+        };
+        self.change("config", full_name, false, differing, Deed::UpdateConfig(Box::new(request)));
         Ok(())
     }
 
@@ -229,16 +237,16 @@ impl Plan {
 }
 
 fn left(declared: &Declared, there: &There) -> [usize; 3] {
-    let names_game = |name: &str| declared.games.iter().any(|game| game.name.as_str() == name);
-    let names_config = |full_name: &str| {
-        declared.games.iter().any(|game| {
-            game.configs.iter().any(|config| format!("{}/{}", game.name, config.name) == full_name)
-        })
-    };
-    let names_deployment = |name: &str| declared.deployments.iter().any(|one| one.name.as_str() == name);
+    let games: BTreeSet<_> = declared.games.iter().map(|game| game.name.to_string()).collect();
+    let configs = declared
+        .games
+        .iter()
+        .flat_map(|game| game.configs.iter().map(|config| format!("{}/{}", game.name, config.name)));
+    let configs: BTreeSet<_> = configs.collect();
+    let deployments: BTreeSet<_> = declared.deployments.iter().map(|one| one.name.as_str()).collect();
     [
-        there.games.iter().filter(|game| !names_game(&game.name)).count(),
-        there.configs.iter().filter(|config| !names_config(&there.full_name(config))).count(),
-        there.deployments.iter().filter(|one| !names_deployment(&one.name)).count(),
+        there.games.iter().filter(|game| !games.contains(&game.name)).count(),
+        there.configs.iter().filter(|config| !configs.contains(&there.full_name(config))).count(),
+        there.deployments.iter().filter(|one| !deployments.contains(one.name.as_str())).count(),
     ]
 }

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::{
     document::{Declared, declared},
     facts::{differences, facts},
+    place::Problems,
     source::Source,
-    yaml::Problems,
 };
 
 fn read(text: &str) -> (Declared, Vec<String>) {
@@ -238,11 +238,23 @@ fn anchors_are_resolved_within_bounds() {
     }
     let (_, problems) = read(&bomb);
     assert!(problems[0].contains("more than 50000 values"), "{problems:?}");
+    let long = format!("version: 1\na: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 100_000].join(","));
+    let (_, problems) = read(&long);
+    assert!(problems[0].contains("more than 8 MiB of text"), "{problems:?}");
     for deep in
         [format!("a: {}", "[".repeat(100_000)), "- ".repeat(10_000), format!("a: {}", "{a: ".repeat(10_000))]
     {
         let (_, problems) = read(&deep);
         assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+}
+
+#[test]
+fn the_page_names_every_key() {
+    let page = include_str!("../../../../docs/apply.md");
+    let more = ["version", "games", "deployments", "steam_app_id", "metadata", "configs", "config", "server"];
+    for key in super::body::KEYS.iter().flat_map(|key| key.split('/')).chain(more) {
+        assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("`{key}, ")), "{key}");
     }
 }
 

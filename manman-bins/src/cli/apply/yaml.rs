@@ -3,9 +3,15 @@
 //! What is read is bounded: files by their size, nesting by the parser, aliases by how much
 //! there is once they are resolved.
 
-use std::{borrow::Cow, collections::HashMap, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, ScanError, Span, Tag};
+
+use super::place::{Place, Problems};
 
 /// The deepest nesting. The format has eight levels.
 const DEEPEST: usize = 32;
@@ -13,56 +19,8 @@ const DEEPEST: usize = 32;
 /// The most values of one file, with what its aliases stand for.
 const MOST_NODES: usize = 50_000;
 
-/// Where something was written.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
-    /// The file, as it was named.
-    pub file: Arc<str>,
-    /// From 1.
-    pub line: usize,
-    /// From 1, in characters.
-    pub column: usize,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}", self.file, self.line, self.column)
-    }
-}
-
-impl fmt::Debug for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Everything that is wrong, each with its place.
-#[derive(Debug, Default)]
-pub struct Problems(Vec<(Place, String)>);
-
-impl Problems {
-    /// Notes what is wrong at a place.
-    pub fn add(&mut self, place: &Place, problem: impl Into<String>) {
-        self.0.push((place.clone(), problem.into()));
-    }
-
-    /// Whether nothing is.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How much is.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// A line for each, by file and place; what was reached through several aliases once.
-    pub fn lines(mut self) -> Vec<String> {
-        self.0.sort();
-        self.0.dedup();
-        self.0.into_iter().map(|(place, problem)| format!("{place}: {problem}")).collect()
-    }
-}
+/// The most bytes of text of one file, with what its aliases stand for.
+const MOST_BYTES: usize = 8 << 20;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -121,8 +79,9 @@ impl Node {
     }
 }
 
-/// The documents of a file; empty ones are left out. What is wrong ends the file.
-pub fn documents(file: &str, text: &str, problems: &mut Problems) -> Vec<Node> {
+/// The documents of a file, those that are not empty, and whether that is all of it: what is
+/// no YAML ends the file.
+pub fn documents(file: &str, text: &str, problems: &mut Problems) -> (Vec<Node>, bool) {
     let mut options = Options::default();
     options.flow_nesting_limit = DEEPEST;
     options.block_nesting_limit = DEEPEST;
@@ -131,16 +90,17 @@ pub fn documents(file: &str, text: &str, problems: &mut Problems) -> Vec<Node> {
         file: file.into(),
         anchors: HashMap::new(),
         nodes: 0,
+        bytes: 0,
     };
     let mut documents = Vec::new();
     loop {
         match reader.document() {
             Ok(Some(node)) if node.is_nothing() => {}
             Ok(Some(node)) => documents.push(node),
-            Ok(None) => return documents,
+            Ok(None) => return (documents, true),
             Err((place, problem)) => {
                 problems.add(&place, problem);
-                return documents;
+                return (documents, false);
             }
         }
     }
@@ -153,6 +113,7 @@ struct Reader<E> {
     file: Arc<str>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
+    bytes: usize,
 }
 
 impl<'t, E: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<E> {
@@ -187,21 +148,24 @@ impl<'t, E: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<E> {
     }
 
     fn node(&mut self, event: Event<'t>, place: Place) -> Result<Node, Wrong> {
-        self.count(1, &place)?;
         let (anchor, what) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let is_text = tagged(tag, &place)?;
+                self.count((1, text.len()), &place)?;
                 (anchor, What::Word(text.into_owned(), style == ScalarStyle::Plain && !is_text))
             }
             Event::SequenceStart(_, anchor, tag) => {
                 tagged(tag, &place)?;
+                self.count((1, 0), &place)?;
                 (anchor, What::List(self.list(&place)?))
             }
             Event::MappingStart(_, anchor, tag) => {
                 tagged(tag, &place)?;
+                self.count((1, 0), &place)?;
                 (anchor, What::Map(self.map(&place)?))
             }
             Event::Alias(anchor) => {
+                // Its place is where it was written: that is what would have to be corrected.
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
                     return Err((place, "is an alias of what it stands in".to_owned()));
                 };
@@ -246,6 +210,11 @@ impl<'t, E: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<E> {
             }
         }
         // https://yaml.org/type/merge.html: what stands in the map itself goes before.
+        let name = |key: &Node| match &key.what {
+            What::Word(text, _) => Some(text.clone()),
+            _ => None,
+        };
+        let mut own: HashSet<_> = entries.iter().filter_map(|(key, _)| name(key)).collect();
         for from in merged {
             let maps = match from.what {
                 What::List(maps) => maps,
@@ -255,23 +224,23 @@ impl<'t, E: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<E> {
                 let What::Map(others) = map.what else {
                     return Err((map.place, "'<<' takes keys and values, or a list of such".to_owned()));
                 };
-                let is_new = |(key, _): &(Node, Node)| match &key.what {
-                    What::Word(text, _) => !entries.iter().any(|(own, _)| own.is_word(text)),
-                    _ => true,
-                };
-                let new: Vec<_> = others.into_iter().filter(is_new).collect();
-                entries.extend(new);
+                entries.extend(
+                    others.into_iter().filter(|(key, _)| name(key).is_none_or(|name| own.insert(name))),
+                );
             }
         }
         Ok(entries)
     }
 
-    fn count(&mut self, nodes: usize, place: &Place) -> Result<(), Wrong> {
+    fn count(&mut self, (nodes, bytes): (usize, usize), place: &Place) -> Result<(), Wrong> {
         self.nodes += nodes;
-        if self.nodes <= MOST_NODES {
-            return Ok(());
-        }
-        Err((place.clone(), format!("here the file has more than {MOST_NODES} values")))
+        self.bytes += bytes;
+        let problem = match (self.nodes > MOST_NODES, self.bytes > MOST_BYTES) {
+            (true, _) => format!("here the file has more than {MOST_NODES} values"),
+            (_, true) => format!("here the file has more than {} MiB of text", MOST_BYTES >> 20),
+            _ => return Ok(()),
+        };
+        Err((place.clone(), problem))
     }
 }
 
@@ -290,10 +259,14 @@ fn tagged(tag: Option<Cow<'_, Tag>>, place: &Place) -> Result<bool, Wrong> {
     }
 }
 
-fn size(node: &Node) -> usize {
+/// How many values, and how many bytes of text.
+fn size(node: &Node) -> (usize, usize) {
+    let add = |one: (usize, usize), other: (usize, usize)| (one.0 + other.0, one.1 + other.1);
     match &node.what {
-        What::Word(..) => 1,
-        What::List(list) => 1 + list.iter().map(size).sum::<usize>(),
-        What::Map(entries) => 1 + entries.iter().map(|(key, value)| size(key) + size(value)).sum::<usize>(),
+        What::Word(text, _) => (1, text.len()),
+        What::List(list) => list.iter().map(size).fold((1, 0), add),
+        What::Map(entries) => {
+            entries.iter().flat_map(|(key, value)| [size(key), size(value)]).fold((1, 0), add)
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
         apply::{
             document::{Declared, Deployment, ask, port},
             facts::{Fact, Facts, differences},
-            yaml::{Place, Problems},
+            place::{Place, Problems},
         },
         output::needed_port,
         parse::PortAsked,

@@ -13,7 +13,7 @@ use crate::{
     cli::{
         apply::{
             document::{Deployment, port},
-            yaml::Problems,
+            place::Problems,
         },
         verbs::asked,
     },

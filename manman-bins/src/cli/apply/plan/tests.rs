@@ -144,6 +144,10 @@ fn references_to_nothing_are_told_with_their_place() {
     // What is unknown because it is declared wrong is not told twice.
     let wrong = "games: [{name: g, configs: [{name: c, image: A b}]}]\ndeployments: [{name: d, config: c, ports: [9/udp]}]";
     assert_eq!(planned(wrong, &there).len(), 1);
+    let wrong = "games: [{name: g, configs: [{image: a}]}]\ndeployments: [{name: d, config: g/z}]";
+    let mut problems = Problems::default();
+    let source = Source { name: "f".to_owned(), text: format!("version: 1\n{wrong}") };
+    assert!(!declared(&[source], &mut problems).is_whole, "it may be g/z that has no name");
     there.servers.clear();
     let text = "deployments: [{name: n, config: c}]";
     assert_eq!(planned(text, &there), ["f:2:15: no server has registered yet, on which it could be"]);
