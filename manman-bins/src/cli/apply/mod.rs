@@ -120,7 +120,7 @@ fn changes(count: usize) -> String {
 /// way by now, nothing is.
 async fn agree(context: &mut Context, declared: &Declared, planned: &Plan) -> Result<(), Failure> {
     let count = changes(planned.changes.len());
-    if !io::stdin().is_terminal() || context.screen.is_json() {
+    if !io::stdin().is_terminal() || !context.screen.out_is_terminal() || context.screen.is_json() {
         context.screen.value(&show::value(planned, "planned"))?;
         return Err(Failure::usage(format!("{count} to apply, and nobody to ask; nothing was changed"))
             .remedy("Add --yes to apply without being asked, or --dry-run to only look."));

@@ -176,6 +176,8 @@ impl<'t, E: Iterator<Item = Result<(Event<'t>, Span), ScanError>>> Reader<E> {
         };
         let node = Node { place, what };
         if anchor != 0 {
+            // A copy of its own.
+            self.count(size(&node), &node.place)?;
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)

@@ -4,10 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Make games, configs and deployments be as files declare them
-///
-/// Shows first what would change, and asks. What the files do not name is left alone, and
-/// nothing is started, stopped or deleted. Applying the same again changes nothing.
+/// Make games, configs and deployments be as files declare them.
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLE)]
 pub struct ApplyArgs {

@@ -88,6 +88,9 @@ pub enum Command {
     Status,
 
     /// Make games, configs and deployments be as files declare them
+    ///
+    /// Shows first what would change, and asks. What the files do not name is left alone, and
+    /// nothing is started, stopped or deleted. Applying the same again changes nothing.
     Apply(ApplyArgs),
 
     /// Games: what can be run

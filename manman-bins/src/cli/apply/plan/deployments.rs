@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use manman_core::model::{PortAsk, PortNeed};
+use manman_core::model::{Port, PortAsk, PortNeed};
 
 use super::{Configs, Deed, Plan, There, ports};
 use crate::{
@@ -95,7 +95,7 @@ impl<'d> Wanted<'d> {
             return;
         }
         let labels = self.declared.labels.clone().unwrap_or_else(|| old.labels.clone());
-        let differing = differences(&facts_now(old, there), &self.facts(old, &labels));
+        let differing = differences(&facts_now(old, there), &self.facts(&labels));
         let touches_session = differing.iter().any(|it| !it.field.starts_with("labels."));
         if let Some(session) = there.live.get(&old.server_game_config_id)
             && touches_session
@@ -117,15 +117,10 @@ impl<'d> Wanted<'d> {
         plan.change("deployment", name, false, differing, deed);
     }
 
-    fn facts(&self, old: &v1::ServerGameConfig, labels: &BTreeMap<String, String>) -> Facts {
+    fn facts(&self, labels: &BTreeMap<String, String>) -> Facts {
         let mut facts = facts_of(&self.config, labels);
         for asked in &self.ports {
-            let now = bound(old, &asked.need);
-            let shown = match now {
-                Some(now) if holds(asked.ask, now) => now.to_string(),
-                _ => ask(asked.ask),
-            };
-            facts.insert(format!("ports.{}", port(asked.need)), Fact::open(shown));
+            facts.insert(format!("ports.{}", port(asked.need)), Fact::open(ask(asked.ask)));
         }
         facts
     }
@@ -157,21 +152,18 @@ pub fn bound(old: &v1::ServerGameConfig, need: &PortNeed) -> Option<i32> {
     old.port_bindings.iter().find(is_it).map(|it| it.host_port)
 }
 
-fn holds(ask: PortAsk, now: i32) -> bool {
-    let is = |port: manman_core::model::Port| i32::from(port.get());
-    match ask {
-        PortAsk::Number(number) => is(number) == now,
-        PortAsk::AnyOf(first, last) => (is(first)..=is(last)).contains(&now),
-    }
-}
-
-/// What is asked for a port: what is declared, or where it is, or its own number.
+/// What is asked for a port: what is declared, or where it is, or its own number. Where any
+/// of a range would do, the one that players know.
 fn wish(declared: &Deployment, old: Option<&v1::ServerGameConfig>, need: &PortNeed) -> PortAsk {
-    if let Some((_, asked)) = declared.ports.iter().find(|(_, asked)| asked.need == *need) {
-        return asked.ask;
+    let now = old.and_then(|old| bound(old, need)).and_then(|now| Port::try_from(i64::from(now)).ok());
+    let asked = declared.ports.iter().find(|(_, asked)| asked.need == *need).map(|(_, asked)| asked.ask);
+    match (asked, now) {
+        (Some(PortAsk::AnyOf(first, last)), Some(now)) if (first..=last).contains(&now) => {
+            PortAsk::Number(now)
+        }
+        (Some(ask), _) => ask,
+        (None, now) => PortAsk::Number(now.unwrap_or(need.container_port)),
     }
-    let now = old.and_then(|old| bound(old, need)).and_then(|now| i64::from(now).try_into().ok());
-    PortAsk::Number(now.unwrap_or(need.container_port))
 }
 
 fn config_named(

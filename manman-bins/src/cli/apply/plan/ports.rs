@@ -80,7 +80,12 @@ pub fn follow(plan: &mut Plan, wanted: &[Wanted<'_>], there: &There, configs: &C
             let same =
                 one.port_bindings.len() == needs.len() && needs.iter().all(|need| bound(one, need).is_some());
             let live = there.live.get(&one.server_game_config_id);
-            match (declared.filter(|it| it.config == *name), live) {
+            match (declared, live) {
+                (Some(it), _) if !same && it.config != *name => plan.refused.push(format!(
+                    "config {name} needs other ports, and deployment {} moves from it to {}: apply one \
+                     after the other",
+                    one.name, it.config
+                )),
                 (Some(it), None) if !same => request.deployments.push(v1::DeploymentPorts {
                     server_game_config_id: one.server_game_config_id,
                     ports: it.ports.iter().map(asked).collect(),

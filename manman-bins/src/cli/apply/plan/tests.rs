@@ -180,6 +180,19 @@ fn what_would_lose_something_is_refused() {
             "{lines:?}"
         );
     }
+    let moves = "games: [{name: g, configs: [{name: c, image: a}]}]\ndeployments: [{name: d, config: other}]";
+    let lines = planned(moves, &self::there());
+    assert!(
+        lines.iter().any(|line| line.starts_with("!config g/c") && line.contains("one after the other")),
+        "{lines:?}"
+    );
+    let text = "deployments:\n  - {name: d, config: c, ports: [1/udp=any:900-1100]}\n  \
+                - {name: e, config: c, server: box, ports: [1/udp=1000]}";
+    let lines = planned(text, &self::there());
+    assert!(
+        lines.len() == 1 && lines[0].contains("is that of deployment d"),
+        "what is held is held: {lines:?}"
+    );
     let labels = "deployments: [{name: d, config: c, labels: {}}]";
     assert_eq!(planned(labels, &there), ["~deployment d labels.x:\"y\">-"], "labels touch no session");
     let image = "games: [{name: g, configs: [{name: c, image: b, ports: [1/udp]}]}]";
