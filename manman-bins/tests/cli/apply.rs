@@ -96,6 +96,10 @@ async fn what_is_declared_is_made_changed_and_left_alone() {
     assert_eq!(config["body"]["env_template"]["RCON_PASSWORD"], "hunter3");
     assert_eq!(house.json("session show hill").await["session"]["state"], "running");
 
+    house.ok("restart hill").await;
+    let ran = house.json("session show hill").await["attempts"].clone();
+    assert!(ran[0]["spec_hash"].is_string() && ran[0]["spec_hash"] == ran[1]["spec_hash"], "{ran:#}");
+
     // Its ports only while none does.
     let moved = text.replace("any:31000-31100", "31500");
     let refused = apply(&house, &moved, "--yes").await;
@@ -117,6 +121,8 @@ async fn what_is_declared_is_made_changed_and_left_alone() {
     );
     assert!(apply(&house, &moved, "--yes").await.out.contains("nothing to do"));
     assert!(house.ok("start hill").await.out.contains("31500"));
+    let now = house.json("session show hill").await["attempts"].clone();
+    assert_ne!(now[0]["spec_hash"], ran[0]["spec_hash"], "the next start has what is declared");
 }
 
 #[tokio::test(flavor = "multi_thread")]
