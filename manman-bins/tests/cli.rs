@@ -1,6 +1,8 @@
 //! The built program against an installation in this process, whose engine is in memory.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+#[path = "cli/apply.rs"]
+mod apply;
 #[path = "cli/house.rs"]
 mod house;
 #[path = "cli/terminal.rs"]

@@ -102,7 +102,8 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     /// plane does not answer.
     async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot>;
 
-    /// What exactly a session runs.
+    /// What exactly a session runs. Whoever asks keeps it while the session lives: a config
+    /// that is changed meanwhile gives another answer.
     ///
     /// # Errors
     /// `NotFound` if it is no session of this host, or its deployment is gone; else as

@@ -7,7 +7,7 @@ pub mod convert;
 pub mod errors;
 pub mod gate;
 pub mod listen;
-mod near;
+pub(crate) mod near;
 mod page;
 pub mod serve;
 pub mod service;

@@ -61,6 +61,16 @@ impl Failure {
         }))
     }
 
+    /// The same, with what it is about before what happened.
+    pub fn about(self, what: &str) -> Self {
+        self.with(|told| told.message = format!("{what}: {}", told.message))
+    }
+
+    /// The same, with each single thing that is wrong.
+    pub fn problems(self, problems: Vec<String>) -> Self {
+        self.with(|told| told.problems = problems)
+    }
+
     /// The same, with how it comes about.
     pub fn cause(self, cause: impl Into<String>) -> Self {
         self.with(|told| told.cause = Some(cause.into()))
@@ -167,7 +177,7 @@ impl From<ConfigError> for Failure {
         let what = if problems.len() == 1 { "one value" } else { "several values" };
         let problems = problems.iter().map(ToString::to_string).collect();
         Self::new(Exit::Config, "config", format!("{what} of the configuration cannot be used"))
-            .with(|told| told.problems = problems)
+            .problems(problems)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The program `manman`: its grammar, and the client half of what it does.
 
+mod apply;
 mod client;
 mod console;
 mod exit;
@@ -71,6 +72,14 @@ fn wants_json(arguments: &[OsString]) -> bool {
             .any(|argument| argument == "-ojson" || argument == "-o=json" || argument == "--output=json")
 }
 
+/// What to say where no manman is reached: what would be wrong with one too, if anything is.
+fn unreached(command: &Command, failure: Failure) -> Failure {
+    match command {
+        Command::Apply(args) => apply::mistakes(args).unwrap_or(failure),
+        _ => failure,
+    }
+}
+
 fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
     if let Command::Explain { code } = &cli.command {
         return verbs::explain(screen, code.as_deref());
@@ -87,7 +96,7 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
     let (shown, done) = runtime.block_on(async {
         let client = match Client::connect(place).await {
             Ok(client) => client,
-            Err(failure) => return (own, Err(failure)),
+            Err(failure) => return (own, Err(unreached(&cli.command, failure))),
         };
         let mut context = Context { screen: own, client, clock: Arc::new(SystemClock) };
         let done = verbs::run(&mut context, cli.command).await;

@@ -7,7 +7,7 @@ use crate::{
     id::{ConfigId, ServerId, SgcId},
     model::{
         Deployment, Invalid, Labels, Name, PortAsk, PortNeed,
-        deployment::{NewDeployment, PortRequest},
+        deployment::{DeploymentChange, NewDeployment, PortRequest},
     },
     store::{DeedError, Page, Write},
 };
@@ -73,6 +73,21 @@ impl Control {
     ) -> Result<Vec<Deployment>, DeedError> {
         check_page(&page)?;
         Ok(self.store.deployment_list(server, page).await?)
+    }
+
+    /// Changes what a deployment runs and where it listens. Its id, name, files and sessions
+    /// on record stay.
+    ///
+    /// # Errors
+    /// Those of [`Control::deployment_create`]; [`DeedError::SessionLive`] if its config or
+    /// its ports would be others while a session of it has not ended.
+    pub async fn deployment_change(
+        &self,
+        id: SgcId,
+        change: &DeploymentChange,
+        write: &Write,
+    ) -> Result<Deployment, DeedError> {
+        self.store.deployment_change(id, change, write).await
     }
 
     /// Deletes a deployment and frees its ports; its files stay on the machine.

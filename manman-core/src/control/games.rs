@@ -3,7 +3,11 @@
 use super::{Control, check_page, found};
 use crate::{
     id::{ConfigId, GameId},
-    model::{Game, GameConfig, config::NewConfig, game::NewGame},
+    model::{
+        Game, GameConfig,
+        config::{ConfigChange, NewConfig},
+        game::{GameChange, NewGame},
+    },
     store::{DeedError, Page, Write},
 };
 
@@ -25,6 +29,16 @@ impl Control {
     pub async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>, DeedError> {
         check_page(&page)?;
         Ok(self.store.game_list(page).await?)
+    }
+
+    /// Changes what a game says; its name stays.
+    pub async fn game_change(
+        &self,
+        id: GameId,
+        change: &GameChange,
+        write: &Write,
+    ) -> Result<Game, DeedError> {
+        self.store.game_change(id, change, write).await
     }
 
     /// Deletes a game without configs.
@@ -58,6 +72,23 @@ impl Control {
     ) -> Result<Vec<GameConfig>, DeedError> {
         check_page(&page)?;
         Ok(self.store.config_list(game, page).await?)
+    }
+
+    /// Changes how a config runs its game, from the next start on: a session that lives
+    /// keeps what it began with. Its deployments give up and take ports as it needs them.
+    ///
+    /// # Errors
+    /// [`DeedError::Invalid`] names the field of a body that could not run;
+    /// [`DeedError::SessionLive`] if a deployment would get other ports while a session of
+    /// it has not ended; [`DeedError::PortTaken`].
+    pub async fn config_change(
+        &self,
+        id: ConfigId,
+        change: &ConfigChange,
+        write: &Write,
+    ) -> Result<GameConfig, DeedError> {
+        change.body.validate()?;
+        self.store.config_change(id, change, write).await
     }
 
     /// Deletes a config that nothing is deployed from.

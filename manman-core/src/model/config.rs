@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     CapProfile, ContainerPath, ImageRef, Invalid, Labels, Limits, Name, PortNeed, RunAs, StopPlan, SubPath,
-    port::MAX_PORTS, text,
+    deployment::PortRequest, port::MAX_PORTS, text,
 };
 use crate::{
     clock::Timestamp,
-    id::{ConfigId, GameId},
+    id::{ConfigId, GameId, SgcId},
 };
 
 /// The most bytes of entrypoint and command together. The kernel takes eight times as much
@@ -41,6 +41,18 @@ pub struct NewConfig {
     pub name: Name,
     /// See [`GameConfig::body`].
     pub body: ConfigBody,
+}
+
+/// What a config is to say from now on; its name stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigChange {
+    /// What it is taken to be now, if that matters.
+    pub seen: Option<GameConfig>,
+    /// See [`GameConfig::body`].
+    pub body: ConfigBody,
+    /// Which ports deployments of it ask for. Those that are needed and not named stay
+    /// where they are; new ones are asked for by the number they have inside.
+    pub ports: BTreeMap<SgcId, Vec<PortRequest>>,
 }
 
 /// A directory of a deployment that its game sees at a place of its own, beside the

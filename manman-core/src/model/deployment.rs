@@ -87,6 +87,20 @@ pub struct NewDeployment {
     pub labels: Labels,
 }
 
+/// What a deployment is to be from now on. Its name, its machine and its files stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeploymentChange {
+    /// What it is taken to be now, if that matters.
+    pub seen: Option<Deployment>,
+    /// See [`Deployment::config`]; the one it has, if absent.
+    pub config: Option<ConfigId>,
+    /// Which ports of the machine to hold. One that is needed and not named here stays where
+    /// it is; where it is nowhere yet, it is asked for by the number it has inside.
+    pub ports: Vec<PortRequest>,
+    /// See [`Deployment::labels`].
+    pub labels: Labels,
+}
+
 /// A port of a machine that a deployment holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerPort {

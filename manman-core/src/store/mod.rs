@@ -24,9 +24,9 @@ use crate::{
     id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId},
     model::{
         ConsoleLine, Deployment, Game, GameConfig, Reason, Server, Session, Want,
-        config::NewConfig,
-        deployment::{NewDeployment, ServerPort},
-        game::NewGame,
+        config::{ConfigChange, NewConfig},
+        deployment::{DeploymentChange, NewDeployment, ServerPort},
+        game::{GameChange, NewGame},
         session::{Attempt, TimelineEntry},
     },
     wire::{Beat, HostReport, Outcome, SessionReport},
@@ -112,6 +112,12 @@ pub trait GameStore {
     /// Games by id.
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>>;
 
+    /// Changes what a game says; its name stays.
+    ///
+    /// # Errors
+    /// [`DeedError::ChangedMeanwhile`] if it is not what `change` has seen.
+    async fn game_change(&self, id: GameId, change: &GameChange, write: &Write) -> Result<Game, DeedError>;
+
     /// Deletes a game without configs.
     ///
     /// # Errors
@@ -129,6 +135,21 @@ pub trait GameStore {
 
     /// Configs by id, of one game or all.
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>>;
+
+    /// Changes how a config runs its game, from the next start on. Where other ports are
+    /// needed, its deployments give up and take ports in the same deed: what is needed
+    /// before and after stays where it is, what is new is taken by the number it has inside.
+    ///
+    /// # Errors
+    /// [`DeedError::ChangedMeanwhile`] if it is not what `change` has seen;
+    /// [`DeedError::SessionLive`] if a deployment would get other ports while a session of
+    /// it has not ended; [`DeedError::PortTaken`].
+    async fn config_change(
+        &self,
+        id: ConfigId,
+        change: &ConfigChange,
+        write: &Write,
+    ) -> Result<GameConfig, DeedError>;
 
     /// Deletes a config that nothing is deployed from.
     ///
@@ -156,6 +177,20 @@ pub trait DeploymentStore {
 
     /// Deployments by id, of one server or all.
     async fn deployment_list(&self, server: Option<ServerId>, page: Page<SgcId>) -> Result<Vec<Deployment>>;
+
+    /// Changes what a deployment runs and where it listens: all of it or nothing. Its id,
+    /// its name, its files and its sessions on record stay.
+    ///
+    /// # Errors
+    /// Those of [`DeploymentStore::deployment_create`]; [`DeedError::ChangedMeanwhile`] if it
+    /// is not what `change` has seen; [`DeedError::SessionLive`] if its
+    /// config or its ports would be others while a session of it has not ended.
+    async fn deployment_change(
+        &self,
+        id: SgcId,
+        change: &DeploymentChange,
+        write: &Write,
+    ) -> Result<Deployment, DeedError>;
 
     /// Deletes a deployment and frees its ports. Its sessions stay on record, its files
     /// stay on the machine.

@@ -26,6 +26,14 @@ pub enum DeedError {
         /// The name.
         name: String,
     },
+    /// It is not what the caller takes it to be.
+    #[error("{noun} {id} was changed meanwhile")]
+    ChangedMeanwhile {
+        /// What kind of thing.
+        noun: &'static str,
+        /// Which one.
+        id: String,
+    },
     /// Something still needs it.
     #[error("{noun} {id} is in use by {by}")]
     InUse {

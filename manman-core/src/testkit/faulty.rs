@@ -16,9 +16,9 @@ use crate::{
     id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId},
     model::{
         ConsoleLine, Deployment, Game, GameConfig, Server, Session,
-        config::NewConfig,
-        deployment::{NewDeployment, ServerPort},
-        game::NewGame,
+        config::{ConfigChange, NewConfig},
+        deployment::{DeploymentChange, NewDeployment, ServerPort},
+        game::{GameChange, NewGame},
         session::{Attempt, TimelineEntry},
     },
     store::{
@@ -145,11 +145,13 @@ faulty! { GameStore:
     game_get(id: GameId) -> Option<Game>;
     game_by_name(name: &str) -> Option<Game>;
     game_list(page: Page<GameId>) -> Vec<Game>;
+    game_change(id: GameId, change: &GameChange, write: &Write) -> Game, or DeedError;
     game_delete(id: GameId, write: &Write) -> (), or DeedError;
     config_create(new: &NewConfig, write: &Write) -> GameConfig, or DeedError;
     config_get(id: ConfigId) -> Option<GameConfig>;
     config_by_name(game: Option<GameId>, name: &str) -> Vec<GameConfig>;
     config_list(game: Option<GameId>, page: Page<ConfigId>) -> Vec<GameConfig>;
+    config_change(id: ConfigId, change: &ConfigChange, write: &Write) -> GameConfig, or DeedError;
     config_delete(id: ConfigId, write: &Write) -> (), or DeedError;
 }
 
@@ -158,6 +160,7 @@ faulty! { DeploymentStore:
     deployment_get(id: SgcId) -> Option<Deployment>;
     deployment_by_name(name: &str) -> Option<Deployment>;
     deployment_list(server: Option<ServerId>, page: Page<SgcId>) -> Vec<Deployment>;
+    deployment_change(id: SgcId, change: &DeploymentChange, write: &Write) -> Deployment, or DeedError;
     deployment_delete(id: SgcId, write: &Write) -> (), or DeedError;
 }
 

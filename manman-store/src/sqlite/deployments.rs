@@ -6,7 +6,11 @@ use async_trait::async_trait;
 use manman_core::{
     error::Result,
     id::{ServerId, SgcId},
-    model::{Deployment, DeploymentStatus, deployment::NewDeployment, text},
+    model::{
+        Deployment, DeploymentStatus, Port, PortBinding, PortNeed, Protocol,
+        deployment::{DeploymentChange, NewDeployment, PortRequest},
+        text,
+    },
     store::{DeedError, DeploymentStore, Page, Write, decide},
 };
 use serde_json::json;
@@ -32,6 +36,63 @@ impl Deed<'_> {
         let holder = row.as_ref().map(map::session).transpose()?;
         Ok(holder.map(|it| DeedError::SessionLive { session: it.id, sgc, state: it.state }))
     }
+
+    /// The ports that are held on a server.
+    async fn held(&mut self, server: ServerId) -> Result<BTreeMap<(Port, Protocol), SgcId>> {
+        let query = sqlx::query("SELECT * FROM server_ports WHERE server_id = ?").bind(server.0);
+        let mut held = BTreeMap::new();
+        for row in self.rows(query).await? {
+            let port = map::server_port(&row)?;
+            held.insert((port.port, port.protocol), port.sgc);
+        }
+        Ok(held)
+    }
+
+    /// Notes that a deployment holds this port.
+    async fn hold(&mut self, server: ServerId, id: SgcId, binding: &PortBinding) -> Result<()> {
+        let sql = "INSERT INTO server_ports (server_id, port, protocol, sgc_id, allocated_at)
+            VALUES (?, ?, ?, ?, ?)";
+        let query = sqlx::query(sql)
+            .bind(server.0)
+            .bind(i64::from(binding.host_port))
+            .bind(binding.protocol.to_string())
+            .bind(id.0)
+            .bind(self.now.as_micros());
+        // The primary key decides; under the one writer it agrees with what was just read.
+        self.run(query).await?;
+        Ok(())
+    }
+
+    /// Gives a deployment the ports that it is to have, if they are not those it has.
+    /// Refused while a session of it has not ended.
+    pub(super) async fn rebind(
+        &mut self,
+        deployment: &Deployment,
+        needs: &[PortNeed],
+        asked: &[PortRequest],
+    ) -> Result<(), DeedError> {
+        let Deployment { id, server, ports: bound, .. } = deployment;
+        let mut others = self.held(*server).await?;
+        others.retain(|_, holder| holder != id);
+        let Some(ports) = decide::ports_change(*server, &others, needs, bound, asked)? else {
+            return Ok(());
+        };
+        if let Some(live) = self.slot_holder(*id).await? {
+            return Err(live);
+        }
+        let at = |it: &PortBinding| (it.host_port, it.protocol);
+        for left in bound.iter().filter(|old| !ports.iter().any(|new| at(new) == at(old))) {
+            let sql = "DELETE FROM server_ports WHERE server_id = ? AND port = ? AND protocol = ?";
+            let query = sqlx::query(sql).bind(server.0).bind(i64::from(left.host_port));
+            self.run(query.bind(left.protocol.to_string())).await?;
+        }
+        for new in ports.iter().filter(|new| !bound.iter().any(|old| at(new) == at(old))) {
+            self.hold(*server, *id, new).await?;
+        }
+        let query = sqlx::query("UPDATE deployments SET ports = ? WHERE id = ?");
+        self.run(query.bind(map::json(&ports)?).bind(id.0)).await?;
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -45,36 +106,21 @@ impl DeploymentStore for SqliteStore {
         deed.epoch_of(new.server).await?.ok_or_else(|| missing("server", new.server))?;
         let config = deed.config(new.config).await?;
         decide::ports_cover(&config.body.ports, &new.ports)?;
-        let query = sqlx::query("SELECT * FROM server_ports WHERE server_id = ?").bind(new.server.0);
-        let mut held = BTreeMap::new();
-        for row in deed.rows(query).await? {
-            let port = map::server_port(&row)?;
-            held.insert((port.port, port.protocol), port.sgc);
-        }
+        let held = deed.held(new.server).await?;
         let sql = "INSERT INTO deployments (name, server_id, config_id, ports, status, labels, created_at)
             VALUES (?, ?, ?, '[]', ?, ?, ?) ON CONFLICT DO NOTHING RETURNING id";
-        let now = deed.now.as_micros();
         let query = sqlx::query(sql)
             .bind(new.name.to_string())
             .bind(new.server.0)
             .bind(new.config.0)
             .bind(DeploymentStatus::Active.as_str())
             .bind(map::json(&new.labels)?)
-            .bind(now);
+            .bind(deed.now.as_micros());
         let taken = || DeedError::NameTaken { noun: "deployment", name: new.name.to_string() };
         let id = SgcId(deed.insert(query).await?.ok_or_else(taken)?);
         let ports = decide::ports_take(new.server, &held, &new.ports)?;
         for binding in &ports {
-            let sql = "INSERT INTO server_ports (server_id, port, protocol, sgc_id, allocated_at)
-                VALUES (?, ?, ?, ?, ?)";
-            let query = sqlx::query(sql)
-                .bind(new.server.0)
-                .bind(i64::from(binding.host_port))
-                .bind(binding.protocol.to_string())
-                .bind(id.0)
-                .bind(now);
-            // The primary key decides; under the one writer it agrees with what was just read.
-            deed.run(query).await?;
+            deed.hold(new.server, id, binding).await?;
         }
         let query = sqlx::query("UPDATE deployments SET ports = ? WHERE id = ?");
         deed.run(query.bind(map::json(&ports)?).bind(id.0)).await?;
@@ -103,6 +149,34 @@ impl DeploymentStore for SqliteStore {
             .bind(server.map(|id| id.0))
             .bind(limit(page.limit));
         self.rows("deployment_list", query).await?.iter().map(map::deployment).collect()
+    }
+
+    async fn deployment_change(
+        &self,
+        id: SgcId,
+        change: &DeploymentChange,
+        write: &Write,
+    ) -> Result<Deployment, DeedError> {
+        let mut deed = self.deed("deployment_change").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return Ok(answer);
+        }
+        text::check_labels("labels", &change.labels)?;
+        let before = deed.deployment(id).await?;
+        decide::same_as_seen("deployment", id, change.seen.as_ref(), &before)?;
+        let config = deed.config(change.config.unwrap_or(before.config)).await?;
+        if before.config != config.id
+            && let Some(live) = deed.slot_holder(id).await?
+        {
+            return Err(live);
+        }
+        deed.rebind(&before, &config.body.ports, &change.ports).await?;
+        let query = sqlx::query("UPDATE deployments SET config_id = ?, labels = ? WHERE id = ?");
+        deed.run(query.bind(config.id.0).bind(map::json(&change.labels)?).bind(id.0)).await?;
+        let after = deed.deployment(id).await?;
+        deed.sign(write, format!("deployment {id}"), json!(after)).await?;
+        deed.commit().await?;
+        Ok(after)
     }
 
     async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {

@@ -4,8 +4,12 @@ use async_trait::async_trait;
 use manman_core::{
     error::Result,
     id::{ConfigId, GameId},
-    model::{Game, GameConfig, config::NewConfig, game::NewGame},
-    store::{DeedError, GameStore, Page, Write},
+    model::{
+        Game, GameConfig,
+        config::{ConfigChange, NewConfig},
+        game::{GameChange, NewGame},
+    },
+    store::{DeedError, GameStore, Page, Write, decide},
 };
 use serde_json::json;
 
@@ -69,6 +73,24 @@ impl GameStore for SqliteStore {
         self.rows("game_list", query).await?.iter().map(map::game).collect()
     }
 
+    async fn game_change(&self, id: GameId, change: &GameChange, write: &Write) -> Result<Game, DeedError> {
+        let mut deed = self.deed("game_change").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return Ok(answer);
+        }
+        change.validate()?;
+        decide::same_as_seen("game", id, change.seen.as_ref(), &deed.game(id).await?)?;
+        let query = sqlx::query("UPDATE games SET steam_app_id = ?, metadata = ? WHERE id = ?")
+            .bind(change.steam_app_id.clone())
+            .bind(map::json(&change.metadata)?)
+            .bind(id.0);
+        deed.run(query).await?;
+        let game = deed.game(id).await?;
+        deed.sign(write, format!("game {id}"), json!(game)).await?;
+        deed.commit().await?;
+        Ok(game)
+    }
+
     async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
         let mut deed = self.deed("game_delete").await?;
         if deed.recall::<()>(write).await?.is_some() {
@@ -128,6 +150,36 @@ impl GameStore for SqliteStore {
             .bind(game.map(|id| id.0))
             .bind(limit(page.limit));
         self.rows("config_list", query).await?.iter().map(map::config).collect()
+    }
+
+    async fn config_change(
+        &self,
+        id: ConfigId,
+        change: &ConfigChange,
+        write: &Write,
+    ) -> Result<GameConfig, DeedError> {
+        let mut deed = self.deed("config_change").await?;
+        if let Some(answer) = deed.recall(write).await? {
+            return Ok(answer);
+        }
+        change.body.validate()?;
+        decide::same_as_seen("config", id, change.seen.as_ref(), &deed.config(id).await?)?;
+        let query = sqlx::query("UPDATE game_configs SET body = ? WHERE id = ?");
+        deed.run(query.bind(map::json(&change.body)?).bind(id.0)).await?;
+        let sql = "SELECT * FROM deployments WHERE config_id = ? AND deleted_at IS NULL ORDER BY id";
+        let mut asked = change.ports.clone();
+        for row in deed.rows(sqlx::query(sql).bind(id.0)).await? {
+            let deployment = map::deployment(&row)?;
+            let asked = asked.remove(&deployment.id).unwrap_or_default();
+            deed.rebind(&deployment, &change.body.ports, &asked).await?;
+        }
+        if let Some((other, _)) = asked.first_key_value() {
+            return Err(missing("deployment of this config", other));
+        }
+        let config = deed.config(id).await?;
+        deed.sign(write, format!("config {id}"), json!(config)).await?;
+        deed.commit().await?;
+        Ok(config)
     }
 
     async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {

@@ -1,15 +1,19 @@
 //! Game configs.
 
+use std::collections::BTreeMap;
+
 use manman_core::{
-    id::{ConfigId, GameId},
+    id::{ConfigId, GameId, SgcId},
     model::{
         CapProfile, ConfigBody, ConsolePolicy, GameConfig, Invalid, Limits, NetworkMode, PortNeed, Signal,
         StopPlan, StopStep, Volume,
-        config::{EngineLog, NewConfig},
+        config::{ConfigChange, EngineLog, NewConfig},
     },
 };
 
-use super::{enum_in, enums, id, needed, parsed, port_in, port_out, timestamp_in, timestamp_out};
+use super::{
+    enum_in, enums, id, needed, parsed, port_in, port_out, ports_in, seen_in, timestamp_in, timestamp_out,
+};
 use crate::api::v1;
 
 enums! {
@@ -199,11 +203,32 @@ impl TryFrom<v1::CreateGameConfigRequest> for NewConfig {
     fn try_from(request: v1::CreateGameConfigRequest) -> Result<Self, Invalid> {
         let game = id("game_id", request.game_id, GameId)?;
         let name = parsed("name", &request.name)?;
-        let body = ConfigBody::try_from(needed("body", request.body)?)
-            .and_then(|body| body.validate().map(|()| body))
-            .map_err(|invalid| invalid.within("body"))?;
-        Ok(Self { game, name, body })
+        Ok(Self { game, name, body: body_in(request.body)? })
     }
+}
+
+impl TryFrom<v1::UpdateGameConfigRequest> for ConfigChange {
+    type Error = Invalid;
+
+    fn try_from(request: v1::UpdateGameConfigRequest) -> Result<Self, Invalid> {
+        let mut ports = BTreeMap::new();
+        for (index, one) in request.deployments.into_iter().enumerate() {
+            let field = format!("deployments[{index}]");
+            let within = |invalid: Invalid| invalid.within(&field);
+            let sgc = id("server_game_config_id", one.server_game_config_id, SgcId).map_err(within)?;
+            if ports.insert(sgc, ports_in(one.ports).map_err(within)?).is_some() {
+                return Err(within(Invalid::new("server_game_config_id", format!("{sgc} is named twice"))));
+            }
+        }
+        Ok(Self { seen: seen_in(request.seen)?, body: body_in(request.body)?, ports })
+    }
+}
+
+/// The body of a request, valid as a whole.
+fn body_in(body: Option<v1::ConfigBody>) -> Result<ConfigBody, Invalid> {
+    ConfigBody::try_from(needed("body", body)?)
+        .and_then(|body| body.validate().map(|()| body))
+        .map_err(|invalid| invalid.within("body"))
 }
 
 #[cfg(test)]

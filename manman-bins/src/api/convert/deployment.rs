@@ -125,19 +125,24 @@ impl TryFrom<v1::DeployGameConfigRequest> for DeployRequest {
     type Error = Invalid;
 
     fn try_from(request: v1::DeployGameConfigRequest) -> Result<Self, Invalid> {
-        let asked = request.ports.len();
-        if asked > MAX_PORTS {
-            return Err(Invalid::new("ports", format!("has {asked} entries, {MAX_PORTS} are allowed")));
-        }
-        let ports = request.ports.into_iter().enumerate().map(|(index, port)| {
-            PortRequest::try_from(port).map_err(|invalid| invalid.within(&format!("ports[{index}]")))
-        });
         Ok(Self {
             config: id("game_config_id", request.game_config_id, ConfigId)?,
             name: request.name.map(|name| parsed("name", &name)).transpose()?,
             server: request.server_id.map(|server| id("server_id", server, ServerId)).transpose()?,
-            ports: ports.collect::<Result<_, _>>()?,
+            ports: ports_in(request.ports)?,
             labels: labels_in("labels", request.labels)?,
         })
     }
+}
+
+/// The ports that a request asks for.
+pub fn ports_in(ports: Vec<v1::PortRequest>) -> Result<Vec<PortRequest>, Invalid> {
+    let asked = ports.len();
+    if asked > MAX_PORTS {
+        return Err(Invalid::new("ports", format!("has {asked} entries, {MAX_PORTS} are allowed")));
+    }
+    let ports = ports.into_iter().enumerate().map(|(index, port)| {
+        PortRequest::try_from(port).map_err(|invalid| invalid.within(&format!("ports[{index}]")))
+    });
+    ports.collect()
 }

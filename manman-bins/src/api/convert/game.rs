@@ -2,10 +2,13 @@
 
 use manman_core::{
     id::GameId,
-    model::{Game, Invalid, game::NewGame},
+    model::{
+        Game, Invalid,
+        game::{GameChange, NewGame},
+    },
 };
 
-use super::{id, needed, parsed, timestamp_in, timestamp_out};
+use super::{id, needed, parsed, seen_in, timestamp_in, timestamp_out};
 use crate::api::v1;
 
 impl From<Game> for v1::Game {
@@ -45,6 +48,20 @@ impl TryFrom<v1::CreateGameRequest> for NewGame {
         };
         new.validate()?;
         Ok(new)
+    }
+}
+
+impl TryFrom<v1::UpdateGameRequest> for GameChange {
+    type Error = Invalid;
+
+    fn try_from(request: v1::UpdateGameRequest) -> Result<Self, Invalid> {
+        let change = Self {
+            seen: seen_in(request.seen)?,
+            steam_app_id: request.steam_app_id,
+            metadata: request.metadata,
+        };
+        change.validate()?;
+        Ok(change)
     }
 }
 

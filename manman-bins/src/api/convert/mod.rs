@@ -16,6 +16,7 @@ use manman_core::{
 use super::v1;
 
 pub(super) use console::shown_out;
+pub(super) use deployment::ports_in;
 pub(super) use session::{mode_in, state_in};
 
 /// An id, or why the number is none.
@@ -39,6 +40,11 @@ pub fn needed<T>(field: &str, message: Option<T>) -> Result<T, Invalid> {
     message.ok_or_else(|| Invalid::new(field, "is missing"))
 }
 
+/// What a caller takes something to be, where it says so.
+pub fn seen_in<M, T: TryFrom<M, Error = Invalid>>(seen: Option<M>) -> Result<Option<T>, Invalid> {
+    seen.map(T::try_from).transpose().map_err(|invalid| invalid.within("seen"))
+}
+
 /// A moment on the wire.
 pub fn timestamp_out(at: Timestamp) -> prost_types::Timestamp {
     let micros = at.as_micros();
@@ -54,7 +60,8 @@ pub fn timestamp_in(at: prost_types::Timestamp) -> Timestamp {
     Timestamp::from_micros(seconds.saturating_add(i64::from(at.nanos) / 1_000))
 }
 
-fn labels_in(field: &str, labels: Labels) -> Result<Labels, Invalid> {
+/// Labels within their bounds.
+pub fn labels_in(field: &str, labels: Labels) -> Result<Labels, Invalid> {
     manman_core::model::text::check_labels(field, &labels)?;
     Ok(labels)
 }

@@ -56,6 +56,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    ChangedMeanwhile = "changed_meanwhile", Aborted, 409,
+        "What was to be changed is not what the caller had seen: somebody else changed it since.",
+        "Look at it again, then decide anew.";
     ConsoleUnavailable = "console_unavailable", Unavailable, 503,
         "What is kept of the console cannot be read now; its game goes on.",
         "Try again; the server's log says what is wrong with it.";

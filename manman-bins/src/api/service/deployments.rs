@@ -1,9 +1,17 @@
 //! Deployments.
 
-use manman_core::id::{ServerId, SgcId};
+use manman_core::{
+    id::{ConfigId, ServerId, SgcId},
+    model::deployment::DeploymentChange,
+};
 
 use super::{Api, write::write};
-use crate::api::{auth::Caller, convert::id, errors::ApiError, v1};
+use crate::api::{
+    auth::Caller,
+    convert::{id, labels_in, ports_in, seen_in},
+    errors::ApiError,
+    v1,
+};
 
 pub(super) async fn create(
     api: &Api,
@@ -38,6 +46,23 @@ pub(super) async fn list(
         next_page_token: api.0.pages.next(&stretch, deployments.len(), last),
         configs: deployments.into_iter().map(Into::into).collect(),
     })
+}
+
+pub(super) async fn update(
+    api: &Api,
+    caller: &Caller,
+    mut request: v1::UpdateServerGameConfigRequest,
+) -> Result<v1::UpdateServerGameConfigResponse, ApiError> {
+    let write = write(caller, &mut request)?;
+    let sgc = id("server_game_config_id", request.server_game_config_id, SgcId)?;
+    let change = DeploymentChange {
+        seen: seen_in(request.seen)?,
+        config: request.game_config_id.map(|config| id("game_config_id", config, ConfigId)).transpose()?,
+        ports: ports_in(request.ports)?,
+        labels: labels_in("labels", request.labels)?,
+    };
+    let deployment = api.control().deployment_change(sgc, &change, &write).await?;
+    Ok(v1::UpdateServerGameConfigResponse { config: Some(deployment.into()) })
 }
 
 pub(super) async fn delete(

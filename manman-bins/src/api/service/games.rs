@@ -38,6 +38,17 @@ pub(super) async fn list(
     })
 }
 
+pub(super) async fn update(
+    api: &Api,
+    caller: &Caller,
+    mut request: v1::UpdateGameRequest,
+) -> Result<v1::UpdateGameResponse, ApiError> {
+    let write = write(caller, &mut request)?;
+    let game = id("game_id", request.game_id, GameId)?;
+    let game = api.control().game_change(game, &request.try_into()?, &write).await?;
+    Ok(v1::UpdateGameResponse { game: Some(game.into()) })
+}
+
 pub(super) async fn delete(
     api: &Api,
     caller: &Caller,
@@ -80,6 +91,17 @@ pub(super) async fn list_configs(
         next_page_token: api.0.pages.next(&stretch, configs.len(), last),
         configs: configs.into_iter().map(Into::into).collect(),
     })
+}
+
+pub(super) async fn update_config(
+    api: &Api,
+    caller: &Caller,
+    mut request: v1::UpdateGameConfigRequest,
+) -> Result<v1::UpdateGameConfigResponse, ApiError> {
+    let write = write(caller, &mut request)?;
+    let config = id("config_id", request.config_id, ConfigId)?;
+    let config = api.control().config_change(config, &request.try_into()?, &write).await?;
+    Ok(v1::UpdateGameConfigResponse { config: Some(config.into()) })
 }
 
 pub(super) async fn delete_config(

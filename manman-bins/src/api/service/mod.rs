@@ -147,17 +147,21 @@ calls! {
         create_game: CreateGameRequest => CreateGameResponse, games::create;
         get_game: GetGameRequest => GetGameResponse, games::get;
         list_games: ListGamesRequest => ListGamesResponse, games::list;
+        update_game: UpdateGameRequest => UpdateGameResponse, games::update;
         delete_game: DeleteGameRequest => DeleteGameResponse, games::delete;
 
         create_game_config: CreateGameConfigRequest => CreateGameConfigResponse, games::create_config;
         get_game_config: GetGameConfigRequest => GetGameConfigResponse, games::get_config;
         list_game_configs: ListGameConfigsRequest => ListGameConfigsResponse, games::list_configs;
+        update_game_config: UpdateGameConfigRequest => UpdateGameConfigResponse, games::update_config;
         delete_game_config: DeleteGameConfigRequest => DeleteGameConfigResponse, games::delete_config;
 
         deploy_game_config: DeployGameConfigRequest => DeployGameConfigResponse, deployments::create;
         get_server_game_config: GetServerGameConfigRequest => GetServerGameConfigResponse, deployments::get;
         list_server_game_configs:
             ListServerGameConfigsRequest => ListServerGameConfigsResponse, deployments::list;
+        update_server_game_config:
+            UpdateServerGameConfigRequest => UpdateServerGameConfigResponse, deployments::update;
         delete_server_game_config:
             DeleteServerGameConfigRequest => DeleteServerGameConfigResponse, deployments::delete;
 

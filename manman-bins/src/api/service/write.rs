@@ -31,10 +31,13 @@ macro_rules! keyed {
 keyed! {
     AbandonServerRequest "AbandonServer";
     CreateGameRequest "CreateGame";
+    UpdateGameRequest "UpdateGame";
     DeleteGameRequest "DeleteGame";
     CreateGameConfigRequest "CreateGameConfig";
+    UpdateGameConfigRequest "UpdateGameConfig";
     DeleteGameConfigRequest "DeleteGameConfig";
     DeployGameConfigRequest "DeployGameConfig";
+    UpdateServerGameConfigRequest "UpdateServerGameConfig";
     DeleteServerGameConfigRequest "DeleteServerGameConfig";
     StartSessionRequest "StartSession";
     StopSessionRequest "StopSession";

@@ -38,10 +38,11 @@ impl ManManApi for Fake {
         abandon_server(AbandonServerRequest) -> AbandonServerResponse;
         get_game(GetGameRequest) -> GetGameResponse;
         delete_game(DeleteGameRequest) -> DeleteGameResponse;
+        update_game(UpdateGameRequest) -> UpdateGameResponse;
+        update_server_game_config(UpdateServerGameConfigRequest) -> UpdateServerGameConfigResponse;
         delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
         delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
         shutdown(ShutdownRequest) -> ShutdownResponse;
-        create_game_config(CreateGameConfigRequest) -> CreateGameConfigResponse;
     }
 
     async fn get_installation(&self, _: Request<v1::GetInstallationRequest>) -> Answer<v1::Installation> {
@@ -112,6 +113,24 @@ impl ManManApi for Fake {
     ) -> Answer<v1::GetGameConfigResponse> {
         let config = self.script().configs.first().cloned();
         Ok(Response::new(v1::GetGameConfigResponse { config }))
+    }
+
+    async fn create_game_config(
+        &self,
+        request: Request<v1::CreateGameConfigRequest>,
+    ) -> Answer<v1::CreateGameConfigResponse> {
+        let request = request.into_inner();
+        self.write("create_game_config", &request.idempotency_key)?;
+        let config = v1::GameConfig { config_id: 9, name: request.name, ..Default::default() };
+        Ok(Response::new(v1::CreateGameConfigResponse { config: Some(config) }))
+    }
+
+    async fn update_game_config(
+        &self,
+        request: Request<v1::UpdateGameConfigRequest>,
+    ) -> Answer<v1::UpdateGameConfigResponse> {
+        self.write("update_game_config", &request.into_inner().idempotency_key)?;
+        Err(ApiError::new(ErrorCode::ChangedMeanwhile, "config 2 was changed meanwhile").into())
     }
 
     async fn deploy_game_config(

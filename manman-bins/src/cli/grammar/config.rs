@@ -123,7 +123,8 @@ pub struct ConfigCreate {
     pub command: Vec<String>,
 }
 
-fn cap_profile(text: &str) -> Result<CapProfile, String> {
+/// `strict` or `image`.
+pub fn cap_profile(text: &str) -> Result<CapProfile, String> {
     match text {
         "strict" => Ok(CapProfile::Strict),
         "image" => Ok(CapProfile::Image),
@@ -131,7 +132,8 @@ fn cap_profile(text: &str) -> Result<CapProfile, String> {
     }
 }
 
-fn console_policy(text: &str) -> Result<ConsolePolicy, String> {
+/// `exact` or `best-effort`.
+pub fn console_policy(text: &str) -> Result<ConsolePolicy, String> {
     match text {
         "exact" => Ok(ConsolePolicy::Exact),
         "best-effort" => Ok(ConsolePolicy::BestEffort),

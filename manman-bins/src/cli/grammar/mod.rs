@@ -1,5 +1,6 @@
 //! What can be said to `manman`.
 
+mod apply;
 mod config;
 mod deployment;
 mod game;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use config::{ConfigCommand, ConfigCreate};
+pub use apply::ApplyArgs;
+pub use config::{ConfigCommand, ConfigCreate, cap_profile, console_policy};
 pub use deployment::{DeploymentCommand, DeploymentCreate};
 pub use game::GameCommand;
 pub use life::{RestartArgs, StartArgs, StopArgs};
@@ -84,6 +86,12 @@ pub enum Command {
     Down(DownArgs),
     /// Show what runs here, on one screen
     Status,
+
+    /// Make games, configs and deployments be as files declare them
+    ///
+    /// Shows first what would change, and asks. What the files do not name is left alone, and
+    /// nothing is started, stopped or deleted. Applying the same again changes nothing.
+    Apply(ApplyArgs),
 
     /// Games: what can be run
     #[command(subcommand)]

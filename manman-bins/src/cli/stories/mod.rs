@@ -1,5 +1,6 @@
 //! Commands against a made-up manman: what they ask, wait for, repeat and print.
 
+mod apply;
 mod console;
 mod life;
 mod lists;

@@ -81,7 +81,8 @@ async fn unlimited(context: &Context, config_id: i64) -> Option<String> {
     })
 }
 
-fn asked(asked: &PortAsked) -> v1::PortRequest {
+/// A port that is asked for, as a request has it.
+pub fn asked(asked: &PortAsked) -> v1::PortRequest {
     let number = |port: manman_core::model::Port| i32::from(port.get());
     v1::PortRequest {
         container_port: number(asked.need.container_port),

@@ -8,7 +8,7 @@ mod find;
 mod game;
 mod life;
 mod names;
-mod pages;
+pub mod pages;
 mod progress;
 mod server;
 mod session;
@@ -19,8 +19,9 @@ use std::{fmt, sync::Arc};
 
 use manman_core::clock::Clock;
 
-use super::{client::Client, console, failure::Failure, grammar::Command, output::Screen};
+use super::{apply, client::Client, console, failure::Failure, grammar::Command, output::Screen};
 
+pub use deployment::asked;
 pub use explain::explain;
 pub use find::find;
 pub use wait::{is_end, status_of};
@@ -45,6 +46,7 @@ impl fmt::Debug for Context {
 pub async fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Status => status::status(context).await,
+        Command::Apply(args) => apply::apply(context, &args).await,
         Command::Game(command) => game::run(context, command).await,
         Command::Config(command) => config::run(context, command).await,
         Command::Deployment(command) => deployment::run(context, command).await,

@@ -1,15 +1,66 @@
 //! Deployments and their ports.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{MemoryStore, books::missing};
+use super::{
+    MemoryStore,
+    books::{Books, missing},
+};
 use crate::{
+    clock::Timestamp,
     error::Result,
     id::{ServerId, SgcId},
-    model::{Deployment, DeploymentStatus, deployment::NewDeployment, text},
+    model::{
+        Deployment, DeploymentStatus, Port, PortBinding, PortNeed, Protocol,
+        deployment::{DeploymentChange, NewDeployment, PortRequest},
+        text,
+    },
     store::{DeedError, DeploymentStore, Page, Write, decide},
 };
+
+/// Who holds which port of which machine.
+pub(super) type Ports = BTreeMap<(ServerId, Port, Protocol), (SgcId, Timestamp)>;
+
+/// Gives a deployment these ports in place of those it has.
+pub(super) fn rebind(ports: &mut Ports, deployment: &Deployment, bindings: &[PortBinding], now: Timestamp) {
+    let server = deployment.server;
+    let wanted = |port, protocol| bindings.iter().any(|it| (it.host_port, it.protocol) == (port, protocol));
+    ports.retain(|&(_, port, protocol), &mut (holder, _)| holder != deployment.id || wanted(port, protocol));
+    for binding in bindings {
+        ports.entry((server, binding.host_port, binding.protocol)).or_insert((deployment.id, now));
+    }
+}
+
+impl Books {
+    /// The session that holds the slot of a deployment, as a refusal.
+    pub(super) fn slot_holder(&self, sgc: SgcId) -> Option<DeedError> {
+        let held = self.live.get(&sgc).and_then(|session| self.sessions.get(session))?;
+        Some(DeedError::SessionLive { session: held.session.id, sgc, state: held.session.state })
+    }
+
+    /// The ports that a deployment is to have beside the holders in `ports`, if they are not
+    /// those it has. Refused while a session of it has not ended.
+    pub(super) fn rebound(
+        &self,
+        ports: &Ports,
+        deployment: &Deployment,
+        needs: &[PortNeed],
+        asked: &[PortRequest],
+    ) -> Result<Option<Vec<PortBinding>>, DeedError> {
+        let others = ports
+            .iter()
+            .filter(|((server, _, _), (holder, _))| *server == deployment.server && *holder != deployment.id);
+        let others = others.map(|(&(_, port, protocol), &(holder, _))| ((port, protocol), holder)).collect();
+        let rebound = decide::ports_change(deployment.server, &others, needs, &deployment.ports, asked)?;
+        match self.slot_holder(deployment.id) {
+            Some(live) if rebound.is_some() => Err(live),
+            _ => Ok(rebound),
+        }
+    }
+}
 
 #[async_trait]
 impl DeploymentStore for MemoryStore {
@@ -64,6 +115,39 @@ impl DeploymentStore for MemoryStore {
         Ok(self.read(|books| super::page_of(&books.deployments, page, wanted)))
     }
 
+    async fn deployment_change(
+        &self,
+        id: SgcId,
+        change: &DeploymentChange,
+        write: &Write,
+    ) -> Result<Deployment, DeedError> {
+        self.deed(|books, now| {
+            if let Some(answer) = books.recall(write, now)? {
+                return Ok(answer);
+            }
+            text::check_labels("labels", &change.labels)?;
+            let mut changed = books.deployments.get(&id).ok_or_else(|| missing("deployment", id))?.clone();
+            decide::same_as_seen("deployment", id, change.seen.as_ref(), &changed)?;
+            let config = change.config.unwrap_or(changed.config);
+            let needs = &books.configs.get(&config).ok_or_else(|| missing("config", config))?.body.ports;
+            if changed.config != config
+                && let Some(live) = books.slot_holder(id)
+            {
+                return Err(live);
+            }
+            let rebound = books.rebound(&books.ports, &changed, needs, &change.ports)?;
+            if let Some(bindings) = rebound {
+                rebind(&mut books.ports, &changed, &bindings, now);
+                changed.ports = bindings;
+            }
+            changed.config = config;
+            changed.labels.clone_from(&change.labels);
+            books.deployments.insert(id, changed.clone());
+            books.sign(write, "deployment_change", format!("deployment {id}"), json!(changed), now);
+            Ok(changed)
+        })
+    }
+
     async fn deployment_delete(&self, id: SgcId, write: &Write) -> Result<(), DeedError> {
         self.deed(|books, now| {
             if books.recall::<()>(write, now)?.is_some() {
@@ -72,9 +156,8 @@ impl DeploymentStore for MemoryStore {
             if !books.deployments.contains_key(&id) {
                 return Err(missing("deployment", id));
             }
-            if let Some(held) = books.live.get(&id).and_then(|session| books.sessions.get(session)) {
-                let session = &held.session;
-                return Err(DeedError::SessionLive { session: session.id, sgc: id, state: session.state });
+            if let Some(live) = books.slot_holder(id) {
+                return Err(live);
             }
             books.deployments.remove(&id);
             books.ports.retain(|_, (holder, _)| *holder != id);

@@ -3,12 +3,16 @@
 use async_trait::async_trait;
 use serde_json::json;
 
-use super::{MemoryStore, books::missing};
+use super::{MemoryStore, books::missing, deployments::rebind};
 use crate::{
     error::Result,
     id::{ConfigId, GameId},
-    model::{Game, GameConfig, config::NewConfig, game::NewGame},
-    store::{DeedError, GameStore, Page, Write},
+    model::{
+        Game, GameConfig,
+        config::{ConfigChange, NewConfig},
+        game::{GameChange, NewGame},
+    },
+    store::{DeedError, GameStore, Page, Write, decide},
 };
 
 #[async_trait]
@@ -46,6 +50,22 @@ impl GameStore for MemoryStore {
 
     async fn game_list(&self, page: Page<GameId>) -> Result<Vec<Game>> {
         Ok(self.read(|books| super::page_of(&books.games, page, |_| true)))
+    }
+
+    async fn game_change(&self, id: GameId, change: &GameChange, write: &Write) -> Result<Game, DeedError> {
+        self.deed(|books, now| {
+            if let Some(answer) = books.recall(write, now)? {
+                return Ok(answer);
+            }
+            change.validate()?;
+            let game = books.games.get_mut(&id).ok_or_else(|| missing("game", id))?;
+            decide::same_as_seen("game", id, change.seen.as_ref(), game)?;
+            game.steam_app_id.clone_from(&change.steam_app_id);
+            game.metadata.clone_from(&change.metadata);
+            let game = game.clone();
+            books.sign(write, "game_change", format!("game {id}"), json!(game), now);
+            Ok(game)
+        })
     }
 
     async fn game_delete(&self, id: GameId, write: &Write) -> Result<(), DeedError> {
@@ -106,6 +126,45 @@ impl GameStore for MemoryStore {
     async fn config_list(&self, game: Option<GameId>, page: Page<ConfigId>) -> Result<Vec<GameConfig>> {
         let wanted = |config: &GameConfig| game.is_none_or(|game| config.game == game);
         Ok(self.read(|books| super::page_of(&books.configs, page, wanted)))
+    }
+
+    async fn config_change(
+        &self,
+        id: ConfigId,
+        change: &ConfigChange,
+        write: &Write,
+    ) -> Result<GameConfig, DeedError> {
+        self.deed(|books, now| {
+            if let Some(answer) = books.recall(write, now)? {
+                return Ok(answer);
+            }
+            change.body.validate()?;
+            let before = books.configs.get(&id).ok_or_else(|| missing("config", id))?;
+            decide::same_as_seen("config", id, change.seen.as_ref(), before)?;
+            let (mut ports, mut asked) = (books.ports.clone(), change.ports.clone());
+            let mut moved = Vec::new();
+            for deployment in books.deployments.values().filter(|deployment| deployment.config == id) {
+                let asked = asked.remove(&deployment.id).unwrap_or_default();
+                if let Some(bindings) = books.rebound(&ports, deployment, &change.body.ports, &asked)? {
+                    rebind(&mut ports, deployment, &bindings, now);
+                    moved.push((deployment.id, bindings));
+                }
+            }
+            if let Some((other, _)) = asked.first_key_value() {
+                return Err(missing("deployment of this config", other));
+            }
+            books.ports = ports;
+            for (sgc, bindings) in moved {
+                if let Some(deployment) = books.deployments.get_mut(&sgc) {
+                    deployment.ports = bindings;
+                }
+            }
+            let config = books.configs.get_mut(&id).ok_or_else(|| missing("config", id))?;
+            config.body = change.body.clone();
+            let config = config.clone();
+            books.sign(write, "config_change", format!("config {id}"), json!(config), now);
+            Ok(config)
+        })
     }
 
     async fn config_delete(&self, id: ConfigId, write: &Write) -> Result<(), DeedError> {

@@ -4,13 +4,15 @@
 mod ports;
 mod post;
 mod report;
+mod seen;
 mod server;
 mod silence;
 mod want;
 
-pub use ports::{ports_cover, ports_take};
+pub use ports::{ports_change, ports_cover, ports_take};
 pub use post::Post;
 pub use report::{apply, is_outdated};
+pub use seen::same_as_seen;
 pub use server::{Presence, beaten, is_silent, registered, reported, silenced};
 pub use silence::{abandoned, expired, lost};
 pub use want::{Wanted, begun, want};

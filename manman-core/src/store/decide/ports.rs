@@ -33,6 +33,46 @@ pub fn ports_cover(needs: &[PortNeed], asked: &[PortRequest]) -> Result<(), Deed
     }
 }
 
+/// The ports of a deployment of `server` that has `bound` and is to have `needs`, `asked`
+/// for as far as they are named; `None` if they are those it has. What is not named stays
+/// where it is, or is taken by the number it has inside; `others` is what is held by others.
+pub fn ports_change(
+    server: ServerId,
+    others: &BTreeMap<(Port, Protocol), SgcId>,
+    needs: &[PortNeed],
+    bound: &[PortBinding],
+    asked: &[PortRequest],
+) -> Result<Option<Vec<PortBinding>>, DeedError> {
+    let asked = ports_kept(needs, bound, asked);
+    ports_cover(needs, &asked)?;
+    let ports = ports_take(server, others, &asked)?;
+    let stands = ports.len() == bound.len() && ports.iter().all(|port| bound.contains(port));
+    Ok((!stands).then_some(ports))
+}
+
+fn ports_kept(needs: &[PortNeed], bound: &[PortBinding], asked: &[PortRequest]) -> Vec<PortRequest> {
+    let now = |port: Port, protocol: Protocol| {
+        let it = bound.iter().find(|it| (it.container_port, it.protocol) == (port, protocol));
+        it.map(|it| it.host_port)
+    };
+    let named = asked.iter().map(|&ask| match (ask.ask, now(ask.container_port, ask.protocol)) {
+        // Any of them would do: the one that players know.
+        (PortAsk::AnyOf(first, last), Some(port)) if (first..=last).contains(&port) => {
+            PortRequest { ask: PortAsk::Number(port), ..ask }
+        }
+        _ => ask,
+    });
+    let rest = needs.iter().filter(|need| {
+        !asked.iter().any(|ask| (ask.container_port, ask.protocol) == (need.container_port, need.protocol))
+    });
+    let rest = rest.map(|need| PortRequest {
+        container_port: need.container_port,
+        protocol: need.protocol,
+        ask: PortAsk::Number(now(need.container_port, need.protocol).unwrap_or(need.container_port)),
+    });
+    named.chain(rest).collect()
+}
+
 /// Chooses the ports of `server` for `asked`, all or none, beside those in `held`.
 /// If there is a way to serve all, one is found; of a range the lowest that fits.
 pub fn ports_take(
@@ -158,6 +198,29 @@ mod tests {
         for asked in [[range(1, 20, 10), range(2, 1, 2)], [number(1, 10), number(2, 10)]] {
             assert!(matches!(take(&[], &asked), Err(DeedError::Invalid(_))), "{asked:?}");
         }
+    }
+
+    #[test]
+    fn what_is_bound_stays_where_it_is() {
+        let needs = [1, 2, 3].map(|n| PortNeed { container_port: port(n), protocol: Protocol::Udp });
+        let bound = [(1, 10), (2, 20)].map(|(inside, host)| PortBinding {
+            container_port: port(inside),
+            host_port: port(host),
+            protocol: Protocol::Udp,
+        });
+        let change = |needs: &[PortNeed], asked: &[PortRequest]| {
+            let ports = ports_change(ServerId(1), &held(&[3, 99]), needs, &bound, asked)?;
+            let hosts =
+                |ports: Vec<PortBinding>| ports.iter().map(|it| it.host_port.get()).collect::<Vec<_>>();
+            Ok::<_, DeedError>(ports.map(hosts))
+        };
+        assert_eq!(change(&needs[..2], &[]).unwrap(), None);
+        assert_eq!(change(&needs[..2], &[range(2, 15, 25)]).unwrap(), None, "the one that players know");
+        assert_eq!(change(&needs[..2], &[range(2, 30, 35)]).unwrap(), Some(vec![30, 10]));
+        assert_eq!(change(&needs[..1], &[]).unwrap(), Some(vec![10]));
+        assert_eq!(change(&needs, &[number(3, 4)]).unwrap(), Some(vec![4, 10, 20]));
+        assert!(matches!(change(&needs, &[]), Err(DeedError::PortTaken { .. })));
+        assert!(matches!(change(&needs[..1], &[number(2, 20)]), Err(DeedError::PortsDiffer(_))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the cases stand on: a store, its clock, and a machine with a deployment.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -17,7 +18,7 @@ use crate::{
     model::{
         Capacity, ConfigBody, Deployment, Labels, Phase, Port, PortAsk, PortNeed, Protocol, Reason, Session,
         StopMode, Want,
-        config::NewConfig,
+        config::{ConfigChange, NewConfig},
         deployment::{NewDeployment, PortRequest},
         game::NewGame,
         reason::ReasonCode,
@@ -205,6 +206,10 @@ pub(super) fn new_config(game: GameId, name: &str, ports: &[u16]) -> NewConfig {
     let need = |&number: &u16| PortNeed { container_port: port(number), protocol: Protocol::Udp };
     body.ports = ports.iter().map(need).collect();
     NewConfig { game, name: name.parse().expect("a name"), body }
+}
+
+pub(super) fn config_change(body: &ConfigBody) -> ConfigChange {
+    ConfigChange { seen: None, body: body.clone(), ports: BTreeMap::new() }
 }
 
 pub(super) fn new_deployment(

@@ -43,12 +43,16 @@ macro_rules! store_conformance {
             what_is_created_reads_back,
             names_are_taken_once,
             what_is_in_use_is_not_deleted,
+            what_is_changed_reads_back,
+            a_changed_config_moves_only_the_ports_it_has_to,
             lists_come_in_pages,
             what_cannot_be_leaves_nothing,
         );
         $crate::store_conformance!(@module $fresh, deployments:
             ports_are_taken_all_or_none,
             ports_are_those_that_the_config_needs,
+            a_changed_deployment_is_the_same_one,
+            a_live_session_keeps_what_it_has,
             a_deployment_lives_until_it_is_deleted,
             ids_are_never_given_twice,
         );

@@ -209,7 +209,7 @@ pub async fn what_a_host_says_is_what_it_reads(fixture: &impl UplinkFixture) {
     .await;
 }
 
-/// A spec does not change while its session lives.
+/// A spec does not change while its session lives and its config stays.
 pub async fn a_spec_is_the_same_each_time(fixture: &impl UplinkFixture) {
     let me = registered(fixture).await;
     let session = fixture.start(me).await;

@@ -1,9 +1,11 @@
 //! Deployments and their ports.
 
-use super::ground::{Ground, STOP, VALID, ended, new_deployment, new_game, port, refused, write};
+use super::ground::{
+    Ground, STOP, VALID, config_change, ended, new_deployment, new_game, port, refused, write,
+};
 use crate::{
     id::{GameId, SgcId},
-    model::{DeploymentStatus, PortAsk::AnyOf, PortAsk::Number, State},
+    model::{DeploymentStatus, PortAsk::AnyOf, PortAsk::Number, State, deployment::DeploymentChange},
     store::{DeedError, Page},
     wire::End,
 };
@@ -69,6 +71,93 @@ pub async fn ports_are_those_that_the_config_needs(ground: &Ground) {
         refused(store.deployment_create(&new_deployment("x", server, config, &reversed), &write()).await);
     assert!(matches!(error, DeedError::Invalid(_)), "{error:?}");
     assert_eq!(store.server_ports(server).await.unwrap(), []);
+}
+
+/// "Changes what a deployment runs and where it listens: all of it or nothing. Its id, its
+/// name, its files and its sessions on record stay."
+pub async fn a_changed_deployment_is_the_same_one(ground: &Ground) {
+    let store = &ground.store;
+    let server = ground.server("box").await.server;
+    let config = ground.config("openttd", &[3979]).await;
+    let new = new_deployment("town", server, config, &[(3979, Number(port(4000)))]);
+    let town = store.deployment_create(&new, &write()).await.unwrap();
+    let other = new_deployment("other", server, config, &[(3979, Number(port(4001)))]);
+    let other = store.deployment_create(&other, &write()).await.unwrap();
+    let game = store.config_get(config).await.unwrap().unwrap().game;
+    let large = super::ground::new_config(game, "large", &[3979, 3977]);
+    let large = store.config_create(&large, &write()).await.unwrap().id;
+    let change = |config, ports: &[(u16, crate::model::PortAsk)]| {
+        let new = new_deployment("x", server, large, ports);
+        DeploymentChange {
+            seen: None,
+            config,
+            ports: new.ports,
+            labels: [("a".to_owned(), "b".to_owned())].into(),
+        }
+    };
+    for (ports, is_right) in [
+        (vec![(3979, Number(port(4001)))], "taken"),
+        (vec![(3979, Number(port(5000))), (3977, Number(port(5001)))], "not needed"),
+    ] {
+        let error = refused(store.deployment_change(town.id, &change(None, &ports), &write()).await);
+        assert!(error.to_string().contains(is_right), "{error:?}");
+        assert_eq!(store.deployment_get(town.id).await.unwrap(), Some(town.clone()));
+    }
+    let moved = change(None, &[(3979, Number(port(5000)))]);
+    let moved = DeploymentChange { seen: Some(town.clone()), ..moved };
+    let seen = moved.clone();
+    let moved = store.deployment_change(town.id, &moved, &write()).await.unwrap();
+    let error = refused(store.deployment_change(town.id, &seen, &write()).await);
+    assert!(matches!(error, DeedError::ChangedMeanwhile { noun: "deployment", .. }), "{error:?}");
+    assert_eq!((moved.id, &moved.name, moved.config), (town.id, &town.name, config));
+    assert_eq!((moved.ports[0].host_port, &moved.labels["a"][..]), (port(5000), "b"));
+    let moved = change(Some(large), &[(3977, AnyOf(port(4000), port(4009)))]);
+    let moved = store.deployment_change(town.id, &moved, &write()).await.unwrap();
+    assert_eq!(store.deployment_get(town.id).await.unwrap(), Some(moved.clone()));
+    assert_eq!((moved.id, moved.config, moved.created_at), (town.id, large, town.created_at));
+    let held = store.server_ports(server).await.unwrap();
+    let held: Vec<_> = held.iter().map(|it| (it.port.get(), it.sgc)).collect();
+    assert_eq!(held, [(4000, town.id), (4001, other.id), (5000, town.id)]);
+    // What it was deployed from is free to go once the other one is gone.
+    store.deployment_delete(other.id, &write()).await.unwrap();
+    store.config_delete(config, &write()).await.unwrap();
+    let error = refused(store.deployment_change(town.id, &change(Some(config), &[]), &write()).await);
+    assert!(matches!(error, DeedError::NotFound { noun: "config", .. }), "{error:?}");
+    let error = refused(store.deployment_change(other.id, &change(None, &[]), &write()).await);
+    assert!(matches!(error, DeedError::NotFound { noun: "deployment", .. }), "{error:?}");
+}
+
+/// "[`DeedError::SessionLive`] if its config or its ports would be others while a session of
+/// it has not ended", for a change of a deployment and of its config.
+pub async fn a_live_session_keeps_what_it_has(ground: &Ground) {
+    let store = &ground.store;
+    let server = ground.server("box").await.server;
+    let config = ground.config("openttd", &[3979]).await;
+    let new = new_deployment("town", server, config, &[(3979, Number(port(4000)))]);
+    let town = store.deployment_create(&new, &write()).await.unwrap();
+    let game = store.config_get(config).await.unwrap().unwrap().game;
+    let same_ports = super::ground::new_config(game, "large", &[3979]);
+    let large = store.config_create(&same_ports, &write()).await.unwrap().id;
+    ground.start(town.id).await;
+    let change = |config, host| DeploymentChange {
+        seen: None,
+        config,
+        ports: new_deployment("x", server, large, &[(3979, Number(port(host)))]).ports,
+        labels: Default::default(),
+    };
+    for change in [change(None, 5000), change(Some(large), 4000)] {
+        let error = refused(store.deployment_change(town.id, &change, &write()).await);
+        assert!(matches!(error, DeedError::SessionLive { .. }), "{error:?}");
+    }
+    let body = |ports: &[u16]| super::ground::new_config(game, "x", ports).body;
+    let error = refused(store.config_change(config, &config_change(&body(&[3979, 3977])), &write()).await);
+    assert!(matches!(error, DeedError::SessionLive { .. }), "{error:?}");
+    assert_eq!(store.deployment_get(town.id).await.unwrap(), Some(town.clone()));
+    // What touches neither goes.
+    store.deployment_change(town.id, &change(None, 4000), &write()).await.unwrap();
+    let mut body = body(&[3979]);
+    body.tty = true;
+    assert!(store.config_change(config, &config_change(&body), &write()).await.unwrap().body.tty);
 }
 
 /// "Deletes a deployment and frees its ports. Its sessions stay on record." Refused "while

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ground::{Ground, STOP, VALID, keyed, new_config, new_deployment, new_game, port, refused, write};
 use crate::{
-    model::{PortAsk, State, Want},
+    model::{Labels, PortAsk, State, Want, deployment::DeploymentChange, game::GameChange},
     store::{Actor, DeedError, Page, WantChange, Write},
 };
 
@@ -48,6 +48,13 @@ pub async fn every_write_may_be_repeated(ground: &Ground) {
     let config = twice!("CreateGameConfig", config_create(&new_config(game.id, "small", &[])));
     let new = new_deployment("town", host.server, config.id, &[]);
     let town = twice!("DeployGameConfig", deployment_create(&new));
+    twice!(
+        "UpdateGame",
+        game_change(game.id, &GameChange { seen: None, steam_app_id: None, metadata: Labels::new() })
+    );
+    twice!("UpdateGameConfig", config_change(config.id, &super::ground::config_change(&config.body)));
+    let change = DeploymentChange { seen: None, config: None, ports: vec![], labels: Labels::new() };
+    twice!("UpdateServerGameConfig", deployment_change(town.id, &change));
     let session = ground.start(town.id).await;
     ground.report(host, super::ground::running(session.id, 1)).await;
     let restarted = twice!("RestartSession", session_want(session.id, WantChange::Restart));
