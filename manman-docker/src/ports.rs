@@ -5,12 +5,25 @@ mod holder;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use manman_core::{
     error::{Error, ErrorKind, Result},
     model::PortBinding,
 };
 
 use crate::{backend::DockerRuntime, blocking::blocking, map};
+
+/// Who on this machine holds a port of `address`, or of any address: a process where it can
+/// be seen, `nginx (pid 42)`. `None` if it is free.
+pub fn held_by(port: &PortBinding, address: Option<IpAddr>) -> Option<String> {
+    bind::first_held(&[*port], address)?;
+    Some(holder::holder(port).unwrap_or_else(nobody_seen))
+}
+
+fn nobody_seen() -> String {
+    "somebody else on this machine".to_owned()
+}
 
 impl DockerRuntime {
     /// Refuses (`Conflict`) ports that somebody on this machine holds.
@@ -44,7 +57,7 @@ impl DockerRuntime {
                 blocking(operation, move || Ok(holder::holder(&port))).await.ok().flatten()
             }
         };
-        let holder = holder.unwrap_or_else(|| "somebody else on this machine".to_owned());
+        let holder = holder.unwrap_or_else(nobody_seen);
         Error::new(ErrorKind::Conflict, operation, format!("port {what} is held by {holder}"))
     }
 }
