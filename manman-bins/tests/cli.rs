@@ -1,8 +1,14 @@
 //! The built program against an installation in this process, whose engine is in memory.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+#[path = "cli/commands.rs"]
+mod commands;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/look.rs"]
+mod look;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/terminal.rs"]
 mod terminal;
 

@@ -2,14 +2,17 @@
 
 mod client;
 mod console;
+mod doctor;
 mod exit;
 mod failure;
 mod grammar;
 mod json;
+mod look;
 mod output;
 mod parse;
 mod place;
 mod process;
+mod uninstall;
 mod verbs;
 
 #[cfg(test)]
@@ -19,7 +22,7 @@ mod stories;
 
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use manman_core::clock::SystemClock;
 
 use client::Client;
@@ -53,6 +56,11 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
+/// All that can be said to `manman`.
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// What clap has to say: help and version are no failure.
 fn refuse(error: &clap::Error, arguments: &[OsString], colours: bool) -> ExitCode {
     if !error.use_stderr() || !wants_json(arguments) {
@@ -75,8 +83,12 @@ fn wants_json(arguments: &[OsString]) -> bool {
 }
 
 fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
-    if let Command::Explain { code } = &cli.command {
-        return verbs::explain(screen, code.as_deref());
+    match &cli.command {
+        Command::Explain { code } => return verbs::explain(screen, code.as_deref()),
+        Command::Completions { shell } => return verbs::completions(screen, *shell),
+        Command::Doctor(args) => return doctor::doctor(screen, &cli.common, args),
+        Command::Uninstall(args) => return uninstall::uninstall(screen, &cli.common, args),
+        _ => {}
     }
     if process::is_one(&cli.command) {
         return process::run(&cli.common, cli.command);

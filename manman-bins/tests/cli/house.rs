@@ -13,9 +13,12 @@ use manman_bins::{
     config::{Environment, UpConfig, UpGiven},
 };
 use manman_core::{
+    clock::SystemClock,
     console::Channel,
     memory::runtime::{Act, Engine, Image, Script},
+    store::{Registration, ServerStore as _},
 };
+use manman_store::{SqliteConfig, SqliteStore};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -102,10 +105,38 @@ impl House {
         }
     }
 
+    /// Enters a server that is not heard.
+    pub async fn silent_server(&self, name: &str) {
+        let database = SqliteConfig::at(self.dir().join("manman.db"));
+        let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.unwrap();
+        let hello = Registration {
+            name: name.parse().unwrap(),
+            environment: "test".parse().unwrap(),
+            machine_id: format!("machine of {name}"),
+            engine_id: "engine".into(),
+            capacity: Default::default(),
+            public_address: None,
+            take_over: false,
+        };
+        store.server_register(&hello, Duration::from_secs(10)).await.unwrap();
+        store.close().await;
+        let mut tries = 0;
+        while !self.ok("server list").await.out.contains("stale") {
+            tries += 1;
+            assert!(tries < 600, "nobody notices that the server is silent");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Ends manman, leaving its games, and brings it up again.
     pub async fn restart(&mut self) {
-        self.running.take().unwrap().end().await;
+        self.end().await;
         self.start().await;
+    }
+
+    /// Ends manman, leaving its games.
+    pub async fn end(&mut self) {
+        self.running.take().unwrap().end().await;
     }
 
     /// Its data directory.

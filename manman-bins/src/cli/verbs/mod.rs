@@ -1,6 +1,7 @@
 //! What the commands do, one file for each noun.
 
 mod body;
+mod completions;
 mod config;
 mod deployment;
 mod explain;
@@ -21,8 +22,11 @@ use manman_core::clock::Clock;
 
 use super::{client::Client, console, failure::Failure, grammar::Command, output::Screen};
 
+pub use completions::completions;
 pub use explain::explain;
 pub use find::find;
+pub use pages::{live_sessions, servers};
+pub use server::degraded_by;
 pub use wait::{is_end, status_of};
 
 /// What a command works with.
@@ -58,6 +62,12 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), Failure>
         Command::Console(args) => console::console(context, &args).await,
         Command::Send(args) => console::send(context, &args).await,
         // Those that need nobody to talk to were done before anybody was looked for.
-        Command::Up(_) | Command::Down(_) | Command::DemoGame | Command::Explain { .. } => Ok(()),
+        Command::Up(_)
+        | Command::Down(_)
+        | Command::DemoGame
+        | Command::Doctor(_)
+        | Command::Uninstall(_)
+        | Command::Completions { .. }
+        | Command::Explain { .. } => Ok(()),
     }
 }
