@@ -3,6 +3,8 @@
 
 #[path = "cli/commands.rs"]
 mod commands;
+#[path = "cli/exits.rs"]
+mod exits;
 #[path = "cli/house.rs"]
 mod house;
 #[path = "cli/look.rs"]
@@ -11,6 +13,8 @@ mod look;
 mod mistakes;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/waits.rs"]
+mod waits;
 
 use std::{process::Stdio, time::Duration};
 

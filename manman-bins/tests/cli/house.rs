@@ -15,7 +15,7 @@ use manman_bins::{
 use manman_core::{
     clock::SystemClock,
     console::Channel,
-    memory::runtime::{Act, Engine, Image, Script},
+    memory::runtime::{Act, Engine, Image, OnSignal, Script},
     store::{Registration, ServerStore as _},
 };
 use manman_store::{SqliteConfig, SqliteStore};
@@ -27,6 +27,9 @@ pub const IMAGE: &str = "game:1";
 
 /// The image of a game that counts for a while, a thousand pairs of lines a second at most.
 pub const COUNTS: &str = "counter:1";
+
+/// The image of a game that ends for nobody but a kill.
+pub const STUBBORN: &str = "stubborn:1";
 
 /// An installation, up or not.
 pub struct House {
@@ -75,6 +78,7 @@ impl House {
         engine.image(&IMAGE.parse().unwrap(), Image::of(Script::of([hello])));
         let count = Act::Count { lines: 1_000_000, pause: Duration::from_millis(1), same: false };
         engine.image(&COUNTS.parse().unwrap(), Image::of(Script::of([count])));
+        engine.image(&STUBBORN.parse().unwrap(), Image::of(Script::default().on_signal(OnSignal::Ignore)));
         Self { dir: tempfile::tempdir().unwrap(), engine, running: None }
     }
 

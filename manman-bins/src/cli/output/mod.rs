@@ -10,6 +10,8 @@ pub use clean::{Cleaner, harmless};
 pub use columns::{first_columns, last_columns, width};
 #[cfg(test)]
 pub use screen::Captured;
-pub use screen::{Colour, Screen, wants_colours};
+#[cfg(test)]
+pub use screen::ERASE;
+pub use screen::{Colour, Looks, Screen};
 pub use table::{Cell, Facts, Table};
 pub use words::{ago, host_ports, lower, moment, needed_port, since, size, span, state_cell};

@@ -26,6 +26,7 @@ pub use completions::completions;
 pub use explain::explain;
 pub use find::find;
 pub use pages::{live_sessions, servers};
+pub use progress::Progress;
 pub use server::degraded_by;
 pub use wait::{is_end, status_of};
 
