@@ -5,10 +5,8 @@ use std::io::{self, IsTerminal as _, Write};
 use prost::{Message, Name};
 use rustix::termios::tcgetwinsize;
 
-use crate::{
-    cli::{failure::Failure, grammar::Format, json},
-    config::Environment,
-};
+use super::looks::{Colour, Looks};
+use crate::cli::{failure::Failure, grammar::Format, json};
 
 /// Stdout and stderr.
 pub struct Screen {
@@ -32,48 +30,6 @@ enum Columns {
     OfTerminal,
     #[cfg(test)]
     Fixed(usize),
-}
-
-/// What a terminal may be sent, should there be one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Looks {
-    /// Colours: unless <https://no-color.org> asks for none.
-    pub colours: bool,
-    /// Sequences that move and erase, and colours with them: a dumb terminal has none.
-    pub escapes: bool,
-}
-
-impl Looks {
-    /// What the environment says of it.
-    pub fn of(around: &impl Environment) -> Self {
-        let escapes = around.get("TERM").is_none_or(|term| term != "dumb");
-        Self { colours: escapes && around.get("NO_COLOR").is_none(), escapes }
-    }
-}
-
-/// A colour of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
-    /// All is well.
-    Green,
-    /// Something to look at.
-    Yellow,
-    /// Something is wrong.
-    Red,
-    /// Beside the point.
-    Dim,
-}
-
-impl Colour {
-    fn paint(self, text: &str) -> String {
-        let code = match self {
-            Self::Green => "32",
-            Self::Yellow => "33",
-            Self::Red => "31",
-            Self::Dim => "2",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
 }
 
 impl Screen {
@@ -324,21 +280,3 @@ mod captured {
 
 #[cfg(test)]
 pub use captured::Captured;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::tests::Fixed;
-
-    #[test]
-    fn colours_can_be_turned_off() {
-        let looks = |name, value| {
-            let looks = Looks::of(&Fixed([(name, value)].into()));
-            (looks.colours, looks.escapes)
-        };
-        assert_eq!(looks("TERM", "xterm"), (true, true));
-        assert_eq!(looks("NO_COLOR", "1"), (false, true));
-        assert_eq!(looks("TERM", "dumb"), (false, false));
-        assert_eq!(looks("OTHER", ""), (true, true));
-    }
-}

@@ -34,7 +34,8 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         let mut items: Vec<_> = ours
             .iter()
             .map(|thing| {
-                let detail = if thing.alive { "alive" } else { "" };
+                let detail =
+                    if thing.alive { "alive: goes with `manman down`; this kills its game" } else { "" };
                 Item::new(&thing.name, detail)
                     .with(format!("{docker} {remove} {}", quoted(thing.name.as_ref())))
             })
@@ -53,7 +54,7 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         of("containers", &found.containers, "rm -f"),
         of("networks", &found.networks, "network rm"),
         of("volumes", &found.volumes, "volume rm"),
-        Step { title: "images of the demo", items: images.collect() },
+        Step { title: "images of the demo, of all installations here", items: images.collect() },
     ]
 }
 
