@@ -202,6 +202,9 @@ impl std::fmt::Debug for Screen {
 }
 
 #[cfg(test)]
+pub use captured::Captured;
+
+#[cfg(test)]
 mod captured {
     use std::sync::{Arc, Mutex};
 
@@ -277,6 +280,3 @@ mod captured {
         }
     }
 }
-
-#[cfg(test)]
-pub use captured::Captured;
