@@ -4,7 +4,10 @@ use std::{io::IsTerminal as _, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::config::{ConfigError, Environment as _, Problem, Process};
+use crate::{
+    cli::Looks,
+    config::{ConfigError, Environment as _, Problem, Process},
+};
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub fn start(format: LogFormat, level: &str) -> Result<(), ConfigError> {
     // Fails only where a subscriber is set already: then that one stays.
     let _ = match format {
         LogFormat::Human => {
-            let colours = std::io::stderr().is_terminal();
+            let colours = Looks::of(&Process).colours && std::io::stderr().is_terminal();
             let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
             registry.with(lines).try_init()
         }

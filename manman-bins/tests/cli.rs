@@ -3,10 +3,20 @@
 
 #[path = "cli/apply.rs"]
 mod apply;
+#[path = "cli/commands.rs"]
+mod commands;
+#[path = "cli/exits.rs"]
+mod exits;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/look.rs"]
+mod look;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/waits.rs"]
+mod waits;
 
 use std::{process::Stdio, time::Duration};
 

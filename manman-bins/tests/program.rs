@@ -194,6 +194,9 @@ fn row_36_a_database_that_is_none_or_of_another_version_is_refused() {
     assert_eq!(output.status.code(), Some(78), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("newer"), "{}", text(&output.stderr));
     assert!(!dir.path().join("manman.sock").exists(), "begun in spite of its store");
+    let doctor = run(dir.path(), &["doctor"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(text(&doctor.stdout).contains("use the newer build"), "{}", text(&doctor.stdout));
 }
 
 /// A database that a later version of manman has migrated.

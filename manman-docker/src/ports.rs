@@ -33,14 +33,13 @@ impl DockerRuntime {
         let holder = match running {
             Some(container) => {
                 let names = container.names.unwrap_or_default();
-                Some(format!("the container {}", map::name(names.first().map(String::as_str))))
+                format!("the container {}", map::name(names.first().map(String::as_str)))
             }
             None => {
                 let port = *port;
-                blocking(operation, move || Ok(port_holder(&port))).await.ok().flatten()
+                blocking(operation, move || Ok(port_holder(&port))).await.unwrap_or_default()
             }
         };
-        let holder = holder.unwrap_or_else(|| "somebody else on this machine".to_owned());
         Error::new(ErrorKind::Conflict, operation, format!("port {what} is held by {holder}"))
     }
 }

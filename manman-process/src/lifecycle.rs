@@ -337,7 +337,7 @@ impl Runs {
 
 /// Says who holds a port.
 fn held(operation: &'static str, port: &PortBinding) -> Error {
-    let holder = port_holder(port).unwrap_or_else(|| "somebody else on this machine".to_owned());
-    let message = format!("port {}/{} is held by {holder}", port.host_port, port.protocol.lower());
+    let (number, holder) = (port.host_port, port_holder(port));
+    let message = format!("port {number}/{} is held by {holder}", port.protocol.lower());
     Error::new(ErrorKind::Conflict, operation, message)
 }

@@ -17,24 +17,27 @@ pub enum Exit {
     NotPermitted,
     /// manman's own configuration is invalid (`EX_CONFIG`).
     Config,
+    /// Broken off by Ctrl-C, as shells show it: 128 and the number of SIGINT.
+    Interrupted,
 }
 
 /// All of them, for the documentation.
 #[cfg(test)]
-const ALL: [(Exit, &str); 6] = [
+const ALL: [(Exit, &str); 7] = [
     (Exit::Ok, "done"),
     (Exit::Failed, "failed: it was refused, or did not come to what was asked"),
     (Exit::Usage, "usage: invalid command line or input file"),
     (Exit::Unreachable, "unreachable: no manman answers"),
     (Exit::NotPermitted, "not permitted: no valid token, or not your files"),
     (Exit::Config, "config: manman's configuration is invalid"),
+    (Exit::Interrupted, "interrupted: broken off by Ctrl-C; what was asked for goes on"),
 ];
 
 /// The end of `--help`.
 pub const HELP: &str = "\
 Names and ids are taken everywhere; a session also by its deployment's name.
 
-Exit codes: 0 done, 1 failed, 2 usage, 69 no manman answers, 77 not permitted, 78 configuration.
+Exit codes: 0 done, 1 failed, 2 usage, 69 no answer, 77 not permitted, 78 configuration, 130 Ctrl-C.
 NO_COLOR turns colours off. Errors with -o json are JSON objects on stderr.";
 
 impl Exit {
@@ -47,6 +50,7 @@ impl Exit {
             Self::Unreachable => 69,
             Self::NotPermitted => 77,
             Self::Config => 78,
+            Self::Interrupted => 130,
         }
     }
 }
@@ -71,10 +75,14 @@ fn as_markdown() -> String {
         "\n`start` and `restart` exit with 1 when the game does not come up, `stop` and `kill` with 0 once it\n\
          has ended, whatever its own exit code was: that is printed, and `-o json` has it as `exit_code`.\n\
          `send` exits with 1 unless the line was written. A reader that goes away (`manman logs NAME | head`)\n\
-         is no failure.\n\n\
+         is no failure. `doctor` exits with 1 if it finds a problem.\n\n\
+         Ctrl-C (SIGINT) while `start`, `stop`, `kill`, `restart` or `down` wait breaks the wait off, not what was\n\
+         asked for: the message says what goes on, and the exit code is 130. It ends `up` with 0, and its games go\n\
+         on; a second one ends it at once, with 1. In a `console` at a terminal it is a key. All other commands end\n\
+         by the signal itself, which shells show as 130.\n\n\
          With `-o json` an error is an object on stderr: `{\"error\": {\"code\", \"message\", \"cause\", \"remedy\",\n\
          \"exit_code\", …}}`; the codes are those of [errors.md](errors.md), and `usage`, `unreachable`,\n\
-         `not_permitted`, `failed` where the program itself refuses.\n",
+         `not_permitted`, `config`, `up`, `interrupted`, `failed` where the program itself refuses.\n",
     );
     page
 }

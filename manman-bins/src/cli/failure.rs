@@ -51,6 +51,11 @@ impl Failure {
         Self::new(Exit::Usage, "usage", message)
     }
 
+    /// Somebody no longer wanted to wait; `message` says what goes on.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self::new(Exit::Interrupted, "interrupted", message)
+    }
+
     /// A failure with a code of its own.
     pub fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
         Self::Told(Box::new(Told {

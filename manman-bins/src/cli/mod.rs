@@ -3,14 +3,17 @@
 mod apply;
 mod client;
 mod console;
+mod doctor;
 mod exit;
 mod failure;
 mod grammar;
 mod json;
+mod look;
 mod output;
 mod parse;
 mod place;
 mod process;
+mod uninstall;
 mod verbs;
 
 #[cfg(test)]
@@ -20,15 +23,16 @@ mod stories;
 
 use std::{ffi::OsString, process::ExitCode, sync::Arc};
 
-use clap::Parser as _;
+use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 use manman_core::clock::SystemClock;
 
 use client::Client;
 use exit::Exit;
 use failure::Failure;
 use grammar::{Cli, Command, Format};
+pub(crate) use output::Looks;
+use output::Screen;
 pub(crate) use output::harmless;
-use output::{Screen, wants_colours};
 use place::Place;
 use verbs::Context;
 
@@ -36,30 +40,40 @@ use crate::config::Process;
 
 /// Does what the command line of this process says.
 pub fn main() -> ExitCode {
-    let colours = wants_colours(&Process);
+    let looks = Looks::of(&Process);
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let cli = match Cli::try_parse_from(&arguments) {
+    // clap looks whether it is a terminal, and at other variables than we do.
+    let colour = if looks.colours { ColorChoice::Auto } else { ColorChoice::Never };
+    let parsed = Cli::command().color(colour).try_get_matches_from(&arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &arguments, colours),
+        Err(error) => return refuse(&error, &arguments, looks),
     };
-    let mut screen = Screen::of_process(cli.common.output, colours);
+    let mut screen = Screen::of_process(cli.common.output, looks);
     let mut exit = Exit::Ok;
     if let Err(failure) = run(cli, &mut screen) {
         failure.show(&mut screen);
         exit = failure.exit();
     }
+    // Nobody is left to be shown anything when stderr is gone.
+    let _ = screen.wipe();
     exit.into()
 }
 
+/// All that can be said to `manman`.
+pub fn command_line() -> clap::Command {
+    Cli::command()
+}
+
 /// What clap has to say: help and version are no failure.
-fn refuse(error: &clap::Error, arguments: &[OsString], colours: bool) -> ExitCode {
+fn refuse(error: &clap::Error, arguments: &[OsString], looks: Looks) -> ExitCode {
     if !error.use_stderr() || !wants_json(arguments) {
         // Nobody is left to be told when the output is gone.
         let _ = error.print();
         return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
     }
     let failure = Failure::usage(error.render().to_string().trim_end());
-    failure.show(&mut Screen::of_process(Format::Json, colours));
+    failure.show(&mut Screen::of_process(Format::Json, looks));
     failure.exit().into()
 }
 
@@ -81,18 +95,22 @@ fn unreached(command: &Command, failure: Failure) -> Failure {
 }
 
 fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
-    if let Command::Explain { code } = &cli.command {
-        return verbs::explain(screen, code.as_deref());
+    match &cli.command {
+        Command::Explain { code } => return verbs::explain(screen, code.as_deref()),
+        Command::Completions { shell } => return verbs::completions(screen, *shell),
+        Command::Doctor(args) => return doctor::doctor(screen, &cli.common, args),
+        Command::Uninstall(args) => return uninstall::uninstall(screen, &cli.common, args),
+        _ => {}
     }
     if process::is_one(&cli.command) {
-        return process::run(&cli.common, cli.command);
+        return process::run(screen, &cli.common, cli.command);
     }
     let place = Place::find(&cli.common, &Process)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let own = std::mem::replace(screen, Screen::of_process(cli.common.output, false));
+    let own = std::mem::replace(screen, Screen::of_process(cli.common.output, Looks::default()));
     let (shown, done) = runtime.block_on(async {
         let client = match Client::connect(place).await {
             Ok(client) => client,

@@ -1,11 +1,15 @@
 //! `up` and `down`: the commands that are a process of their own.
 
-use std::{future::Future, io::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{future::Future, io::Write as _, path::Path, pin::pin, sync::Arc, time::Duration};
+
+use futures::future::Either;
 
 use manman_core::error::Chain;
+use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::{
-    compose::{self, Down, DownError, RuntimeKind, Say, Signals, UpError},
+    compose::{self, Down, DownError, Ended, RuntimeKind, Say, Signals, UpError},
     config::{Process, UpConfig, UpGiven},
     demo, telemetry,
 };
@@ -15,6 +19,8 @@ use super::{
     exit::Exit,
     failure::Failure,
     grammar::{Command, Common, DownArgs, UpArgs},
+    output::Screen,
+    verbs::Progress,
 };
 
 /// How long games may take to end unless said otherwise: time for a stop plan with several
@@ -27,10 +33,10 @@ pub fn is_one(command: &Command) -> bool {
 }
 
 /// Runs one of them.
-pub fn run(common: &Common, command: Command) -> Result<(), Failure> {
+pub fn run(screen: &mut Screen, common: &Common, command: Command) -> Result<(), Failure> {
     match command {
         Command::Up(args) => up(common, args),
-        Command::Down(args) => down(common, &args),
+        Command::Down(args) => down(screen, common, &args),
         _ => Ok(()),
     }
 }
@@ -82,27 +88,74 @@ async fn show_demo(config: UpConfig, kind: RuntimeKind) {
     }
 }
 
-fn down(common: &Common, args: &DownArgs) -> Result<(), Failure> {
+fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Failure> {
     let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
     let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
     telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
+        let (to, mut said) = mpsc::unbounded_channel();
+        // Whoever no longer listens is no longer told.
+        let tell: Say = Arc::new(move |sentence| drop(to.send(sentence.to_owned())));
         let chosen = compose::choose(&config).await;
-        let ended = compose::down(config, how, chosen, say()).await;
-        let ended = ended.map_err(|error| match error {
+        let ended = show_down(screen, compose::down(config, how, chosen, tell), &mut said);
+        let ended = ended.await?.map_err(|error| match error {
             DownError::Up(error) => up_failed(error),
             DownError::Left { .. } => Failure::failed(error.to_string())
                 .remedy("`manman down --kill` ends them at once, `--timeout` gives them longer"),
             error => Failure::failed(Chain(&error).to_string()),
         })?;
-        say()(&match ended.len() {
+        let row = |ended: &Ended| {
+            json!({
+                "deployment": ended.name,
+                "session_id": ended.session.id.0,
+                "state": ended.session.state.to_string(),
+                "exit_code": ended.session.exit_code,
+            })
+        };
+        screen.value(&json!({ "ended": ended.iter().map(row).collect::<Vec<_>>() }))?;
+        screen.say(match ended.len() {
             0 => "no game was running".to_owned(),
             1 => "1 game has ended, and manman with it".to_owned(),
             n => format!("{n} games have ended, and manman with them"),
-        });
-        Ok(())
+        })
     })
+}
+
+/// Prints what is said of games that are ended, with how long it takes below it.
+async fn show_down<T>(
+    screen: &mut Screen,
+    work: impl Future<Output = T>,
+    said: &mut mpsc::UnboundedReceiver<String>,
+) -> Result<T, Failure> {
+    let mut progress = Progress::new("ending the games", "");
+    progress.goes_on(
+        "games that were asked to stop go on stopping, while a manman runs",
+        "See them with `manman status`; `manman down` once more waits for them.",
+    );
+    let mut work = pin!(work);
+    loop {
+        let next = async {
+            tokio::select! {
+                // What was said comes before the end.
+                biased;
+                Some(sentence) = said.recv() => Either::Left(sentence),
+                ended = &mut work => Either::Right(ended),
+            }
+        };
+        match progress.during(screen, next).await? {
+            Either::Left(sentence) => {
+                screen.say(&sentence)?;
+                progress.say(sentence);
+            }
+            Either::Right(ended) => {
+                while let Ok(sentence) = said.try_recv() {
+                    screen.say(sentence)?;
+                }
+                return Ok(ended);
+            }
+        }
+    }
 }
 
 fn path(given: Option<&Path>) -> Option<String> {

@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-use manman_core::error::{Error, ErrorKind};
+use manman_core::{
+    error::{Error, ErrorKind},
+    model::{PortBinding, Protocol},
+};
 
 use super::{drives::RuntimeKind, lock::LockError};
 
@@ -93,8 +96,17 @@ impl UpError {
             Self::Token { path, .. } => {
                 format!("remove {} for a new token, or make it readable for this user", path.display())
             }
-            Self::Listen { .. } => {
-                "another program may have it: choose another with --listen or LISTEN".to_owned()
+            Self::Listen { address, .. } => {
+                let holder = i64::from(address.port()).try_into().ok().and_then(|port| {
+                    let port = PortBinding { container_port: port, host_port: port, protocol: Protocol::Tcp };
+                    manman_core::machine::held_by(&port, Some(address.ip()))
+                });
+                match holder {
+                    Some(holder) => {
+                        format!("{holder} has it: end that, or choose another with --listen or LISTEN")
+                    }
+                    None => "another program may have it: choose another with --listen or LISTEN".to_owned(),
+                }
             }
             Self::Socket { path, .. } if path.as_os_str().len() > 107 => {
                 "the path of a socket has at most 107 bytes: choose a shorter --data-dir".to_owned()

@@ -6,13 +6,14 @@ mod file;
 mod up;
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fmt,
     path::{Path, PathBuf},
 };
 
 pub use dirs::Places;
-pub use up::{RuntimeAsk, UpConfig, UpGiven};
+pub use up::{DEFAULT_DOCKER_SOCKET, DEFAULT_LISTEN, RuntimeAsk, UpConfig, UpGiven};
 
 /// Something wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,12 +67,14 @@ pub struct Reader<'a, E> {
     environment: &'a E,
     file: file::File,
     problems: Vec<Problem>,
+    /// Where each value was found, by its flag.
+    found: BTreeMap<String, String>,
 }
 
 impl<'a, E: Environment> Reader<'a, E> {
     /// Reads from flags, then from `environment`.
     pub fn new(environment: &'a E) -> Self {
-        Self { environment, file: file::File::default(), problems: Vec::new() }
+        Self { environment, file: file::File::default(), problems: Vec::new(), found: BTreeMap::new() }
     }
 
     /// Reads the configuration file: the one given, or `MANMAN_CONFIG`, or `manman.toml` in
@@ -125,7 +128,10 @@ impl<'a, E: Environment> Reader<'a, E> {
     ) -> Option<(String, T)> {
         let (place, text) = self.value(flag, given, variables)?;
         match parse(&text) {
-            Ok(value) => Some((place, value)),
+            Ok(value) => {
+                self.found.insert(flag.to_owned(), place.clone());
+                Some((place, value))
+            }
             Err(problem) => {
                 self.refuse(&place, problem, remedy);
                 None

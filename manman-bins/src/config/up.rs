@@ -1,7 +1,8 @@
 //! The configuration of `manman up`.
 
 use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -67,7 +68,16 @@ pub struct UpConfig {
     pub host: HostConfig,
     /// What the operator should know about the above.
     pub warnings: Vec<String>,
+    /// Where each value was found: flag, variable or place in the file, by the name of its
+    /// flag. What is not among them is a default.
+    pub found: BTreeMap<String, String>,
 }
+
+/// Where the API is served over TCP unless said otherwise.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
+
+/// The engine's socket unless said otherwise.
+pub const DEFAULT_DOCKER_SOCKET: &str = "/var/run/docker.sock";
 
 /// What can be said in the configuration file, beside the table `[host]`.
 const SETTINGS: [&str; 9] = [
@@ -121,7 +131,7 @@ impl UpConfig {
         let remedy = "write it as 127.0.0.1:50051";
         let (place, listen) = reader
             .read_placed("listen", given.listen.as_deref(), &["LISTEN"], remedy, parse_listen)
-            .unwrap_or_else(|| (String::new(), SocketAddr::from(([127, 0, 0, 1], 50051))));
+            .unwrap_or_else(|| (String::new(), DEFAULT_LISTEN));
         if !listen.ip().is_loopback() {
             if given.plaintext {
                 warnings.push(format!(
@@ -200,7 +210,7 @@ impl UpConfig {
         );
         let own = format!("sqlite://{}", Places(&data_dir).database().display());
         reader.unsupported("DATABASE_URL", |url| url == own, "unset it: `manman up` keeps {data}/manman.db");
-        let host = reader.file.host.clone();
+        let (host, found) = (reader.file.host.clone(), reader.found.clone());
         reader.finish()?;
         let server_name = server_name.unwrap_or_else(|| {
             let name = hostname();
@@ -216,11 +226,12 @@ impl UpConfig {
             runtime: runtime.unwrap_or_default(),
             process_user,
             process_cgroup,
-            docker_socket: docker_socket.unwrap_or_else(|| PathBuf::from("/var/run/docker.sock")),
+            docker_socket: docker_socket.unwrap_or_else(|| PathBuf::from(DEFAULT_DOCKER_SOCKET)),
             server_name,
             log_format: log_format.unwrap_or_default(),
             host,
             warnings,
+            found,
         })
     }
 }

@@ -14,9 +14,12 @@ use manman_bins::{
     config::{Environment, UpConfig, UpGiven},
 };
 use manman_core::{
+    clock::SystemClock,
     console::Channel,
-    memory::runtime::{Act, Engine, Image, Script},
+    memory::runtime::{Act, Engine, Image, OnSignal, Script},
+    store::{Registration, ServerStore as _},
 };
+use manman_store::{SqliteConfig, SqliteStore};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -25,6 +28,9 @@ pub const IMAGE: &str = "game:1";
 
 /// The image of a game that counts for a while, a thousand pairs of lines a second at most.
 pub const COUNTS: &str = "counter:1";
+
+/// The image of a game that ends for nobody but a kill.
+pub const STUBBORN: &str = "stubborn:1";
 
 /// An installation, up or not.
 pub struct House {
@@ -73,6 +79,7 @@ impl House {
         engine.image(&IMAGE.parse().unwrap(), Image::of(Script::of([hello])));
         let count = Act::Count { lines: 1_000_000, pause: Duration::from_millis(1), same: false };
         engine.image(&COUNTS.parse().unwrap(), Image::of(Script::of([count])));
+        engine.image(&STUBBORN.parse().unwrap(), Image::of(Script::default().on_signal(OnSignal::Ignore)));
         Self { dir: tempfile::tempdir().unwrap(), engine, running: None }
     }
 
@@ -103,10 +110,38 @@ impl House {
         }
     }
 
+    /// Enters a server that is not heard.
+    pub async fn silent_server(&self, name: &str) {
+        let database = SqliteConfig::at(self.dir().join("manman.db"));
+        let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.unwrap();
+        let hello = Registration {
+            name: name.parse().unwrap(),
+            environment: "test".parse().unwrap(),
+            machine_id: format!("machine of {name}"),
+            engine_id: "engine".into(),
+            capacity: Default::default(),
+            public_address: None,
+            take_over: false,
+        };
+        store.server_register(&hello, Duration::from_secs(10)).await.unwrap();
+        store.close().await;
+        let mut tries = 0;
+        while !self.ok("server list").await.out.contains("stale") {
+            tries += 1;
+            assert!(tries < 600, "nobody notices that the server is silent");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// Ends manman, leaving its games, and brings it up again.
     pub async fn restart(&mut self) {
-        self.running.take().unwrap().end().await;
+        self.end().await;
         self.start().await;
+    }
+
+    /// Ends manman, leaving its games.
+    pub async fn end(&mut self) {
+        self.running.take().unwrap().end().await;
     }
 
     /// Its data directory.

@@ -54,6 +54,11 @@ impl Terminal {
         self.ours.write_all(keys.as_bytes()).unwrap();
     }
 
+    /// All that was shown.
+    pub fn all(&self) -> String {
+        String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned()
+    }
+
     /// How it treats what is typed and written.
     pub fn mode(&self) -> String {
         format!("{:?}", tcgetattr(&self.theirs).unwrap())

@@ -15,6 +15,7 @@ mod ends;
 mod engine;
 mod foreign;
 mod killed;
+mod look;
 mod openttd;
 mod races;
 mod stop;

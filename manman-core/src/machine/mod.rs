@@ -9,7 +9,7 @@ mod ports;
 pub use blocking::blocking;
 pub use data::{DataDir, Nonce, User};
 pub use policy::Policy;
-pub use ports::{first_held, port_holder};
+pub use ports::{first_held, held_by, port_holder};
 
 #[cfg(test)]
 mod tests;

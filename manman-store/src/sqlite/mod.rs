@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod deed;
 mod deployments;
+mod examine;
 mod games;
 mod map;
 mod outbox;
@@ -20,3 +21,4 @@ pub(crate) mod translate;
 
 pub use backend::SqliteStore;
 pub use config::{SqliteConfig, writer};
+pub use examine::{Examination, Holdings, examine};

@@ -12,7 +12,7 @@ use crate::cli::output::Screen;
 
 /// Whether somebody sits there who types and looks.
 pub fn is_interactive(screen: &Screen) -> bool {
-    io::stdin().is_terminal() && screen.out_is_terminal() && !screen.is_json()
+    io::stdin().is_terminal() && screen.is_lively()
 }
 
 /// Whether stdout and stderr were sent into one file or pipe (`2>&1`).

@@ -17,18 +17,21 @@ pub enum ConfigCommand {
     Create(Box<ConfigCreate>),
     /// List configs
     #[command(visible_alias = "ls")]
+    #[command(after_help = "Example:\n  manman config list --game openttd")]
     List {
         /// Only those of this game, by name or id
         #[arg(long, value_name = "GAME")]
         game: Option<String>,
     },
     /// Show a config
+    #[command(after_help = "Example:\n  manman config show openttd/vanilla")]
     Show {
         /// Its name or id, or game/config
         config: String,
     },
     /// Delete a config that has no deployments
     #[command(visible_alias = "rm")]
+    #[command(after_help = "Example:\n  manman config delete openttd/vanilla")]
     Delete {
         /// Its name or id, or game/config
         config: String,

@@ -13,18 +13,21 @@ pub enum DeploymentCommand {
     Create(DeploymentCreate),
     /// List deployments
     #[command(visible_alias = "ls")]
+    #[command(after_help = "Example:\n  manman deployment list --server box")]
     List {
         /// Only those of this server, by name or id
         #[arg(long, value_name = "SERVER")]
         server: Option<String>,
     },
     /// Show a deployment
+    #[command(after_help = "Example:\n  manman deployment show trains")]
     Show {
         /// Its name or id
         deployment: String,
     },
     /// Delete a deployment that has no live session, and free its ports; its files stay
     #[command(visible_alias = "rm")]
+    #[command(after_help = "Example:\n  manman deployment delete trains")]
     Delete {
         /// Its name or id
         deployment: String,

@@ -9,6 +9,7 @@ use crate::cli::parse::{self, Pair};
 #[derive(Debug, Subcommand)]
 pub enum GameCommand {
     /// Create a game
+    #[command(after_help = "Example:\n  manman game create openttd --steam-app-id 1536610")]
     Create {
         /// Its name: letters, digits, '-', '_', '.', not all digits
         name: Name,
@@ -23,12 +24,14 @@ pub enum GameCommand {
     #[command(visible_alias = "ls")]
     List,
     /// Show a game
+    #[command(after_help = "Example:\n  manman game show openttd")]
     Show {
         /// Its name or id
         game: String,
     },
     /// Delete a game that has no configs
     #[command(visible_alias = "rm")]
+    #[command(after_help = "Example:\n  manman game delete openttd")]
     Delete {
         /// Its name or id
         game: String,

@@ -5,6 +5,7 @@ mod config;
 mod deployment;
 mod game;
 mod life;
+mod look;
 mod process;
 mod server;
 mod session;
@@ -13,18 +14,31 @@ mod watch;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 pub use apply::ApplyArgs;
 pub use config::{ConfigCommand, ConfigCreate, cap_profile, console_policy};
 pub use deployment::{DeploymentCommand, DeploymentCreate};
 pub use game::GameCommand;
 pub use life::{RestartArgs, StartArgs, StopArgs};
+pub use look::LookArgs;
 pub use process::{DownArgs, UpArgs};
 pub use server::ServerCommand;
 pub use session::{SessionCommand, StateWord};
 pub use watch::{ConsoleArgs, LogsArgs, SendArgs};
 
 use super::exit;
+
+/// Where each shell looks for completions.
+const COMPLETIONS: &str = "\
+Examples:
+  manman completions bash > ~/.local/share/bash-completion/completions/manman
+  manman completions zsh > \"${fpath[1]}/_manman\"
+  manman completions fish > ~/.config/fish/completions/manman.fish
+  manman completions elvish >> ~/.config/elvish/rc.elv
+  manman completions powershell >> $PROFILE
+
+The directory has to be there, and bash needs its package bash-completion; a new shell has it.";
 
 /// Runs game servers on your own machines.
 #[derive(Debug, Parser)]
@@ -81,8 +95,12 @@ pub enum Format {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run manman on this machine: API, store and host manager in one process
+    #[command(
+        after_help = "Examples:\n  manman up --demo\n  manman up --data-dir /srv/manman --listen 127.0.0.1:50052"
+    )]
     Up(UpArgs),
     /// Stop all games of this installation, then manman itself
+    #[command(after_help = "Example:\n  manman down --timeout 2m")]
     Down(DownArgs),
     /// Show what runs here, on one screen
     Status,
@@ -110,22 +128,45 @@ pub enum Command {
     Session(SessionCommand),
 
     /// Start a deployment and wait until its game runs
+    #[command(after_help = "Example:\n  manman start trains")]
     Start(StartArgs),
     /// Stop a game as its config says and wait until it has ended
+    #[command(after_help = "Example:\n  manman stop trains --timeout 1m")]
     Stop(StopArgs),
     /// End a game at once; overtakes a stop that takes too long
+    #[command(after_help = "Example:\n  manman kill trains")]
     Kill(StopArgs),
     /// Stop a game and start it again, within the same session
+    #[command(after_help = "Example:\n  manman restart trains")]
     Restart(RestartArgs),
 
     /// Print what a game printed
+    #[command(after_help = "Example:\n  manman logs trains -f -n 100")]
     Logs(LogsArgs),
     /// Follow a game's output and type into its console
+    #[command(after_help = "Examples:\n  manman console trains\n  echo save | manman console trains")]
     Console(ConsoleArgs),
     /// Send one line to a game's console
+    #[command(after_help = "Example:\n  manman send trains 'say hello'")]
     Send(SendArgs),
 
+    /// Look at this installation and its machine, for a report of a problem; changes nothing
+    ///
+    /// Works whether or not manman runs and Docker is there. Secrets are masked. The exit code
+    /// is 0 if there is no problem, else 1.
+    #[command(after_help = "Examples:\n  manman doctor\n  manman doctor -o json > report.json")]
+    Doctor(LookArgs),
+    /// List what is left of this installation, and how to remove each; removes nothing itself
+    #[command(after_help = "Example:\n  manman uninstall --data-dir /srv/manman")]
+    Uninstall(LookArgs),
+    /// Write the script with which a shell completes manman's commands and options
+    #[command(after_help = COMPLETIONS)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Explain an error code, or list them all
+    #[command(after_help = "Example:\n  manman explain port_conflict")]
     Explain {
         /// The code, such as port_conflict
         code: Option<String>,

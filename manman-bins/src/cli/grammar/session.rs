@@ -9,6 +9,7 @@ use crate::api::v1;
 pub enum SessionCommand {
     /// List sessions, newest first
     #[command(visible_alias = "ls")]
+    #[command(after_help = "Example:\n  manman session list --deployment trains --state crashed")]
     List {
         /// Only those of this deployment, by name or id
         #[arg(long, value_name = "DEPLOYMENT")]
@@ -27,6 +28,7 @@ pub enum SessionCommand {
         limit: usize,
     },
     /// Show a session and what happened to it
+    #[command(after_help = "Example:\n  manman session show trains")]
     Show {
         /// Its id, or its deployment's name for the latest one
         session: String,

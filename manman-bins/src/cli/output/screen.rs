@@ -5,10 +5,8 @@ use std::io::{self, IsTerminal as _, Write};
 use prost::{Message, Name};
 use rustix::termios::tcgetwinsize;
 
-use crate::{
-    cli::{failure::Failure, grammar::Format, json},
-    config::Environment,
-};
+use super::looks::{Colour, Looks};
+use crate::cli::{failure::Failure, grammar::Format, json};
 
 /// Stdout and stderr.
 pub struct Screen {
@@ -17,11 +15,16 @@ pub struct Screen {
     out_is_terminal: bool,
     err_is_terminal: bool,
     columns: Columns,
-    colours: bool,
+    looks: Looks,
     format: Format,
+    /// Whether a line is shown on stderr that gives way to whatever is written.
+    line: bool,
 }
 
-/// How wide stdout is.
+/// Erases the line and goes to its beginning (ECMA-48, EL).
+pub const ERASE: &str = "\r\x1b[K";
+
+/// How wide the terminals are.
 enum Columns {
     None,
     OfTerminal,
@@ -29,39 +32,9 @@ enum Columns {
     Fixed(usize),
 }
 
-/// Whether colours are wanted: <https://no-color.org>, and terminals that have none.
-pub fn wants_colours(around: &impl Environment) -> bool {
-    around.get("NO_COLOR").is_none() && around.get("TERM").is_none_or(|term| term != "dumb")
-}
-
-/// A colour of a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
-    /// All is well.
-    Green,
-    /// Something to look at.
-    Yellow,
-    /// Something is wrong.
-    Red,
-    /// Beside the point.
-    Dim,
-}
-
-impl Colour {
-    fn paint(self, text: &str) -> String {
-        let code = match self {
-            Self::Green => "32",
-            Self::Yellow => "33",
-            Self::Red => "31",
-            Self::Dim => "2",
-        };
-        format!("\x1b[{code}m{text}\x1b[0m")
-    }
-}
-
 impl Screen {
-    /// The process's own stdout and stderr; colours if they are wanted and it is a terminal.
-    pub fn of_process(format: Format, colours: bool) -> Self {
+    /// The process's own stdout and stderr; with `looks` as far as they are terminals.
+    pub fn of_process(format: Format, looks: Looks) -> Self {
         let out_is_terminal = io::stdout().is_terminal();
         Self {
             out_is_terminal,
@@ -69,8 +42,9 @@ impl Screen {
             err_is_terminal: io::stderr().is_terminal(),
             out: Box::new(io::stdout()),
             err: Box::new(io::stderr()),
-            colours,
+            looks,
             format,
+            line: false,
         }
     }
 
@@ -103,19 +77,60 @@ impl Screen {
         }
     }
 
+    /// The width of the terminal that people read stderr on.
+    fn err_columns(&self) -> usize {
+        match &self.columns {
+            #[cfg(test)]
+            Columns::Fixed(columns) => *columns,
+            _ => {
+                let columns = tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+                if columns == 0 { 80 } else { columns }
+            }
+        }
+    }
+
     /// Whether colours are wanted on stdout.
     pub fn has_colours(&self) -> bool {
-        self.colours && self.out_is_terminal
+        self.looks.colours && self.out_is_terminal
+    }
+
+    /// Whether somebody sits at stdout whose terminal moves and erases.
+    pub fn is_lively(&self) -> bool {
+        self.looks.escapes && self.out_is_terminal && !self.is_json()
+    }
+
+    /// Shows a line on stderr in the place of the one before, until something else is
+    /// written; for terminals that can. `make` is told how many columns there are.
+    pub fn line(&mut self, make: impl FnOnce(usize) -> String) -> io::Result<()> {
+        if !self.looks.escapes || !self.err_is_terminal || self.is_json() {
+            return Ok(());
+        }
+        // In the last column some terminals go to the next line at once.
+        let text = make(self.err_columns().saturating_sub(1));
+        self.line = true;
+        self.err.write_all(format!("{ERASE}{text}").as_bytes())?;
+        self.err.flush()
+    }
+
+    /// Takes that line away.
+    pub fn wipe(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.line) {
+            self.err.write_all(ERASE.as_bytes())?;
+            self.err.flush()?;
+        }
+        Ok(())
     }
 
     /// Writes bytes to stdout and hands them on at once.
     pub fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wipe()?;
         self.out.write_all(bytes)?;
         self.out.flush()
     }
 
     /// Writes bytes to stderr and hands them on at once.
     pub fn write_err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wipe()?;
         self.err.write_all(bytes)?;
         self.err.flush()
     }
@@ -141,14 +156,16 @@ impl Screen {
         if !self.err_is_terminal {
             return Ok(());
         }
-        let line = if self.colours { Colour::Dim.paint(line.as_ref()) } else { line.as_ref().to_owned() };
+        let line =
+            if self.looks.colours { Colour::Dim.paint(line.as_ref()) } else { line.as_ref().to_owned() };
         Ok(self.write_err(format!("{line}\n").as_bytes())?)
     }
 
     /// Something that a reader of the output has to know: a marked line on stderr, always.
     pub fn mark(&mut self, text: impl AsRef<str>) -> Result<(), Failure> {
         let line = format!("-- {} --", text.as_ref());
-        let line = if self.colours && self.err_is_terminal { Colour::Yellow.paint(&line) } else { line };
+        let line =
+            if self.looks.colours && self.err_is_terminal { Colour::Yellow.paint(&line) } else { line };
         Ok(self.write_err(format!("{line}\n").as_bytes())?)
     }
 
@@ -174,7 +191,7 @@ impl Screen {
 
     /// `text` in red, if stderr shows colours.
     pub fn red_err(&self, text: &str) -> String {
-        if self.colours && self.err_is_terminal { Colour::Red.paint(text) } else { text.to_owned() }
+        if self.looks.colours && self.err_is_terminal { Colour::Red.paint(text) } else { text.to_owned() }
     }
 }
 
@@ -183,6 +200,9 @@ impl std::fmt::Debug for Screen {
         f.debug_struct("Screen").field("format", &self.format).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+pub use captured::Captured;
 
 #[cfg(test)]
 mod captured {
@@ -232,8 +252,9 @@ mod captured {
                 out_is_terminal: false,
                 err_is_terminal: false,
                 columns: Columns::None,
-                colours: false,
+                looks: Looks { colours: false, escapes: true },
                 format: Format::Table,
+                line: false,
             };
             (screen, kept)
         }
@@ -248,26 +269,14 @@ mod captured {
             Self { out_is_terminal: true, err_is_terminal: true, columns: Columns::Fixed(1_000), ..self }
         }
 
+        /// The same, as if it were a terminal that moves and erases nothing.
+        pub fn dumb(self) -> Self {
+            Self { looks: Looks::default(), ..self }
+        }
+
         /// The same, as if it were a terminal of this width.
         pub fn columns_of(self, columns: usize) -> Self {
             Self { columns: Columns::Fixed(columns), ..self.terminal() }
         }
-    }
-}
-
-#[cfg(test)]
-pub use captured::Captured;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::tests::Fixed;
-
-    #[test]
-    fn colours_can_be_turned_off() {
-        assert!(wants_colours(&Fixed::default()));
-        assert!(wants_colours(&Fixed([("TERM", "xterm")].into())));
-        assert!(!wants_colours(&Fixed([("NO_COLOR", "1")].into())));
-        assert!(!wants_colours(&Fixed([("TERM", "dumb")].into())));
     }
 }

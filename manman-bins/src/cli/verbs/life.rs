@@ -2,12 +2,13 @@
 
 use super::{
     Context, find,
+    progress::Progress,
     wait::{is_end, status_of, until},
 };
 use crate::{
     api::v1,
     cli::{
-        client::new_key,
+        client::{Client, new_key},
         failure::Failure,
         grammar::{RestartArgs, StartArgs, StopArgs},
         output::{Screen, harmless, host_ports, lower},
@@ -25,41 +26,54 @@ pub enum How {
 
 /// Starts a deployment and waits until its game runs.
 pub async fn start(context: &mut Context, args: &StartArgs) -> Result<(), Failure> {
-    let found = find(&context.client, v1::Noun::ServerGameConfig, &args.deployment).await?;
+    let mut progress = asking("start", &args.deployment);
+    let Context { screen, client, .. } = context;
+    let look = find(client, v1::Noun::ServerGameConfig, &args.deployment);
+    let found = progress.during(screen, look).await??;
     let request = v1::StartSessionRequest { server_game_config_id: found.id, idempotency_key: new_key() };
-    let answer =
-        context.client.call(request, async |mut api, request| api.start_session(request).await).await?;
+    asked(&mut progress, "start", &found.name);
+    let call = client.call(request, async |mut api, request| api.start_session(request).await);
+    let answer = progress.during(screen, call).await??;
     let session = answer.session.unwrap_or_default();
     if args.wait.no_wait {
-        context.screen.message(&session)?;
-        return context
-            .screen
-            .say(format!("start of session {} of {} requested", session.session_id, found.name));
+        screen.message(&session)?;
+        return screen.say(format!("start of session {} of {} requested", session.session_id, found.name));
     }
-    let session = until(context, session, args.wait.timeout, |session| {
+    going_on(&mut progress, "start", &session);
+    let session = until(context, &mut progress, session, args.wait.timeout, |session| {
         session.state() == v1::SessionState::Running || is_end(session)
     })
     .await?;
-    context.screen.message(&session)?;
-    let ports = ports(context, found.id).await?;
-    up(&mut context.screen, &session, &found.name, &ports)
+    let Context { screen, client, .. } = context;
+    screen.message(&session)?;
+    let ports = if screen.is_json() {
+        // Only people are told.
+        String::new()
+    } else {
+        progress.during(screen, ports(client, found.id)).await??
+    };
+    up(screen, &session, &found.name, &ports)
 }
 
 /// Stops a session and waits until it has ended.
 pub async fn stop(context: &mut Context, args: &StopArgs, how: How) -> Result<(), Failure> {
-    let found = find(&context.client, v1::Noun::Session, &args.session).await?;
-    let mode = match how {
-        How::Gracefully => v1::StopMode::Graceful,
-        How::AtOnce => v1::StopMode::Kill,
+    let (mode, deed) = match how {
+        How::Gracefully => (v1::StopMode::Graceful, "stop"),
+        How::AtOnce => (v1::StopMode::Kill, "kill"),
     };
+    let mut progress = asking(deed, &args.session);
+    let Context { screen, client, .. } = context;
+    let found = progress.during(screen, find(client, v1::Noun::Session, &args.session)).await??;
     let request =
         v1::StopSessionRequest { session_id: found.id, mode: mode.into(), idempotency_key: new_key() };
-    let answer =
-        context.client.call(request, async |mut api, request| api.stop_session(request).await).await?;
+    asked(&mut progress, deed, &args.session);
+    let call = client.call(request, async |mut api, request| api.stop_session(request).await);
+    let answer = progress.during(screen, call).await??;
     let mut session = answer.session.unwrap_or_default();
     let ended_before = is_end(&session);
     if !args.wait.no_wait {
-        session = until(context, session, args.wait.timeout, is_end).await?;
+        going_on(&mut progress, deed, &session);
+        session = until(context, &mut progress, session, args.wait.timeout, is_end).await?;
     }
     let name = called(found.id, &args.session);
     let text = match (ended_before, is_end(&session)) {
@@ -73,20 +87,24 @@ pub async fn stop(context: &mut Context, args: &StopArgs, how: How) -> Result<()
 
 /// Restarts a session and waits until its next attempt runs.
 pub async fn restart(context: &mut Context, args: &RestartArgs) -> Result<(), Failure> {
-    let found = find(&context.client, v1::Noun::Session, &args.session).await?;
+    let mut progress = asking("restart", &args.session);
+    let Context { screen, client, .. } = context;
+    let found = progress.during(screen, find(client, v1::Noun::Session, &args.session)).await??;
     // The attempt that the next one has to be after; asked before, for the answer below
     // may come when the next one has begun.
-    let before = status_of(&context.client, found.id).await?.attempt;
+    let before = progress.during(screen, status_of(client, found.id)).await??.attempt;
     let request = v1::RestartSessionRequest { session_id: found.id, idempotency_key: new_key() };
-    let answer =
-        context.client.call(request, async |mut api, request| api.restart_session(request).await).await?;
+    asked(&mut progress, "restart", &args.session);
+    let call = client.call(request, async |mut api, request| api.restart_session(request).await);
+    let answer = progress.during(screen, call).await??;
     let session = answer.session.unwrap_or_default();
     let name = called(found.id, &args.session);
     if args.wait.no_wait {
-        context.screen.message(&session)?;
-        return context.screen.say(format!("restart of {name} requested"));
+        screen.message(&session)?;
+        return screen.say(format!("restart of {name} requested"));
     }
-    let session = until(context, session, args.wait.timeout, |session| {
+    going_on(&mut progress, "restart", &session);
+    let session = until(context, &mut progress, session, args.wait.timeout, |session| {
         is_end(session) || session.state() == v1::SessionState::Running && session.attempt > before
     })
     .await?;
@@ -97,14 +115,33 @@ pub async fn restart(context: &mut Context, args: &RestartArgs) -> Result<(), Fa
     Err(not_up(&mut context.screen, &session, &name)?)
 }
 
-/// The ports at which players find it; only people are told.
-async fn ports(context: &Context, deployment: i64) -> Result<String, Failure> {
-    if context.screen.is_json() {
-        return Ok(String::new());
-    }
+/// A wait in which nothing was asked for yet.
+fn asking(deed: &str, name: &str) -> Progress {
+    Progress::new(format!("{deed} of {}", harmless(name)), format!("no {deed} was asked for"))
+}
+
+/// From here on it may have been.
+fn asked(progress: &mut Progress, deed: &str, name: &str) {
+    progress.goes_on(
+        format!("whether the {deed} of {name} was asked for is not known"),
+        format!("Look again: manman session show {name}."),
+    );
+}
+
+/// From here on it goes on without us.
+fn going_on(progress: &mut Progress, deed: &str, session: &v1::Session) {
+    let id = session.session_id;
+    progress.goes_on(
+        format!("the {deed} of session {id} goes on"),
+        format!("Look again: manman session show {id}."),
+    );
+}
+
+/// The ports at which players find it.
+async fn ports(client: &Client, deployment: i64) -> Result<String, Failure> {
     let request = v1::GetServerGameConfigRequest { server_game_config_id: deployment };
     let call = async |mut api: crate::cli::client::Api, request| api.get_server_game_config(request).await;
-    let answer = context.client.call(request, call).await?;
+    let answer = client.call(request, call).await?;
     Ok(host_ports(&answer.config.unwrap_or_default().port_bindings))
 }
 

@@ -1,6 +1,7 @@
 //! What the commands do, one file for each noun.
 
 mod body;
+mod completions;
 mod config;
 mod deployment;
 mod explain;
@@ -21,9 +22,13 @@ use manman_core::clock::Clock;
 
 use super::{apply, client::Client, console, failure::Failure, grammar::Command, output::Screen};
 
+pub use completions::completions;
 pub use deployment::asked;
 pub use explain::explain;
 pub use find::find;
+pub use pages::{live_sessions, servers};
+pub use progress::Progress;
+pub use server::degraded_by;
 pub use wait::{is_end, status_of};
 
 /// What a command works with.
@@ -60,6 +65,11 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), Failure>
         Command::Console(args) => console::console(context, &args).await,
         Command::Send(args) => console::send(context, &args).await,
         // Those that need nobody to talk to were done before anybody was looked for.
-        Command::Up(_) | Command::Down(_) | Command::Explain { .. } => Ok(()),
+        Command::Up(_)
+        | Command::Down(_)
+        | Command::Doctor(_)
+        | Command::Uninstall(_)
+        | Command::Completions { .. }
+        | Command::Explain { .. } => Ok(()),
     }
 }

@@ -77,6 +77,12 @@ pub async fn servers(client: &Client) -> Result<Vec<v1::Server>, Failure> {
     .await
 }
 
+/// Sessions that have not ended.
+pub async fn live_sessions(client: &Client) -> Result<Vec<v1::Session>, Failure> {
+    let live = v1::ListSessionsRequest { live_only: true, ..Default::default() };
+    sessions(client, &live, usize::MAX).await
+}
+
 /// The newest sessions, as many as `most`, that `filter` lets pass.
 pub async fn sessions(
     client: &Client,

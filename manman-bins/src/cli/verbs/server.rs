@@ -53,7 +53,7 @@ pub fn status_cell(server: &v1::Server) -> Cell {
 
 /// What keeps a server that is heard from serving as it should. What one said that fell
 /// silent since may be over.
-fn degraded_by(server: &v1::Server) -> Vec<String> {
+pub fn degraded_by(server: &v1::Server) -> Vec<String> {
     match &server.health {
         Some(health) if server.status() == v1::ServerStatus::Online => {
             let v1::Health { engine_ok, warnings } = health.clone();

@@ -45,26 +45,16 @@ pub async fn status_of(client: &Client, session_id: i64) -> Result<v1::Session, 
 /// manman that goes away meanwhile is waited for.
 ///
 /// # Errors
-/// When `timeout` has passed, manman stays away, or the session stays lost.
+/// When `timeout` has passed, manman stays away, the session stays lost, or somebody no
+/// longer wants to wait.
 pub async fn until(
-    context: &mut Context,
-    session: v1::Session,
-    timeout: Option<Duration>,
-    arrived: impl Fn(&v1::Session) -> bool,
-) -> Result<v1::Session, Failure> {
-    let mut progress = Progress::new();
-    let arrived = watch(context, &mut progress, session, timeout, arrived).await;
-    progress.done(&mut context.screen)?;
-    arrived
-}
-
-async fn watch(
     context: &mut Context,
     progress: &mut Progress,
     mut session: v1::Session,
     timeout: Option<Duration>,
     arrived: impl Fn(&v1::Session) -> bool,
 ) -> Result<v1::Session, Failure> {
+    let Context { screen, client, .. } = context;
     let begun = Instant::now();
     let mut lost_since = None;
     let mut away_since = None;
@@ -89,28 +79,27 @@ async fn watch(
             lost_since = None;
         }
         if away_since.is_none() {
-            progress.at(&mut context.screen, &session, &trouble)?;
+            progress.at(&session, &trouble);
         }
-        match ask(&context.client, &session, left.min(LONGEST_QUESTION)).await {
+        match progress.during(screen, ask(client, &session, left.min(LONGEST_QUESTION))).await? {
             Ok(now) => {
                 away_since = None;
                 let has_moved = now.revision != session.revision || now.progress != session.progress;
                 session = now;
                 let before = std::mem::take(&mut trouble);
                 if !has_moved {
-                    trouble = trouble_of(&context.client, session.server_id).await;
-                    if !trouble.is_empty() && trouble != before && !context.screen.is_json() {
-                        progress.clear(&mut context.screen)?;
-                        context.screen.mark(&trouble)?;
+                    trouble = progress.during(screen, trouble_of(client, session.server_id)).await?;
+                    if !trouble.is_empty() && trouble != before && !screen.is_json() {
+                        screen.mark(&trouble)?;
                     }
                 }
             }
             Err(status) if is_lost(&status) => {
                 if away_since.get_or_insert_with(Instant::now).elapsed() >= LONGEST_OUTAGE {
-                    return Err(context.client.lost(&status));
+                    return Err(client.lost(&status));
                 }
-                progress.show(&mut context.screen, "manman does not answer, trying again".to_owned())?;
-                time::sleep(Duration::from_millis(500)).await;
+                progress.say("manman does not answer, trying again");
+                progress.during(screen, time::sleep(Duration::from_millis(500))).await?;
             }
             Err(status) => return Err(status.into()),
         }

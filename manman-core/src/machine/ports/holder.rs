@@ -4,9 +4,14 @@ use std::{fs, path::Path};
 
 use crate::model::{PortBinding, Protocol};
 
-/// The process that holds a port of this machine, as far as /proc shows it:
-/// `nginx (pid 42)`.
-pub fn port_holder(port: &PortBinding) -> Option<String> {
+/// Who holds a port of this machine, for people: the process where it can be seen, `nginx (pid
+/// 42)`.
+pub fn port_holder(port: &PortBinding) -> String {
+    seen(port).unwrap_or_else(|| "somebody else on this machine".to_owned())
+}
+
+/// The process that holds it, as far as /proc shows it.
+fn seen(port: &PortBinding) -> Option<String> {
     let inodes = inodes(port);
     let processes = fs::read_dir("/proc").ok()?.flatten();
     processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find_map(|pid| {

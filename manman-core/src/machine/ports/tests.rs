@@ -4,7 +4,7 @@ use std::net::{TcpListener, UdpSocket};
 
 use crate::model::{PortBinding, Protocol};
 
-use super::{first_held, port_holder};
+use super::{first_held, held_by, port_holder};
 
 fn port(number: u16, protocol: Protocol) -> PortBinding {
     let number = i64::from(number).try_into().unwrap();
@@ -21,7 +21,8 @@ fn a_port_in_use_is_found_with_its_holder() {
     ];
     for held in ports {
         assert_eq!(first_held(&[held], None), Some(held));
-        let holder = port_holder(&held).unwrap();
+        assert_eq!(held_by(&held, None), Some(port_holder(&held)));
+        let holder = port_holder(&held);
         assert!(holder.ends_with(&format!("(pid {})", std::process::id())), "{holder}");
     }
     let elsewhere = Some("127.0.0.2".parse().unwrap());

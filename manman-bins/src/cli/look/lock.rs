@@ -1,0 +1,67 @@
+//! Who serves a data directory, without asking for its lock: whoever tries to take it is in
+//! the way of a `manman up` that begins just then.
+
+use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
+
+/// The process that holds the lock `file`; `None` if nobody does.
+///
+/// # Errors
+/// What the system says of the file.
+pub fn holder(file: &Path) -> io::Result<Option<u32>> {
+    let inode = match fs::metadata(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?.ino(),
+    };
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    if let Some(pid) = locks.lines().find_map(|line| held(line, inode)) {
+        return Ok(Some(pid));
+    }
+    // Some file systems number a file otherwise there, and a container's kernel may show no
+    // locks: then what the file says counts, if that process has it open.
+    let said = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u32>().ok());
+    Ok(said.filter(|pid| has_open(*pid, file)))
+}
+
+/// The process of a line of /proc/locks (proc_locks(5)):
+/// `1: FLOCK  ADVISORY  WRITE 5069 fe:00:5890052 0 EOF`.
+fn held(line: &str, inode: u64) -> Option<u32> {
+    let words: Vec<_> = line.split_ascii_whitespace().collect();
+    let [_, "FLOCK", _, "WRITE", pid, place, ..] = words[..] else { return None };
+    let same = place.rsplit(':').next()?.parse() == Ok(inode);
+    // A process that cannot be seen from here is 0.
+    if same { pid.parse().ok().filter(|&pid| pid > 0) } else { None }
+}
+
+fn has_open(pid: u32, file: &Path) -> bool {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target == file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::DataLock;
+
+    #[test]
+    fn whoever_has_it_is_named_and_keeps_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("lock");
+        assert_eq!(holder(&file).unwrap(), None);
+        assert!(!file.exists());
+        let lock = DataLock::take(&file).unwrap();
+        assert_eq!(holder(&file).unwrap(), Some(std::process::id()));
+        drop(lock);
+        assert_eq!(holder(&file).unwrap(), None);
+    }
+
+    #[test]
+    fn the_kernels_lines_are_read() {
+        assert_eq!(held("1: FLOCK  ADVISORY  WRITE 5069 fe:00:77 0 EOF", 77), Some(5069));
+        for other in
+            ["1: FLOCK ADVISORY WRITE 5069 fe:00:78 0 EOF", "2: OFDLCK ADVISORY READ -1 00:06:77 0 EOF", ""]
+        {
+            assert_eq!(held(other, 77), None, "{other}");
+        }
+    }
+}

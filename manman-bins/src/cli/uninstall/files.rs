@@ -1,0 +1,124 @@
+//! What is left in the data directory: each world by itself, so that none goes by mistake.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use futures::future::join_all;
+use manman_store::sqlite::Holdings;
+use rustix::process::geteuid;
+
+use super::{
+    step::{Item, Step, quoted},
+    sudo,
+};
+use crate::cli::{
+    look::{Entry, Look, blocking, tree_size},
+    output::size,
+};
+
+/// What begins the name of a deployment's directory.
+const WORLD: &str = "gsc-";
+
+/// Consoles, worlds, database and the rest.
+pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
+    let places = look.places();
+    let dir = places.0.to_owned();
+    let names = blocking({
+        let dir = dir.clone();
+        move || names(&dir)
+    });
+    let names = match names.await {
+        Ok(names) => names,
+        Err(why) => {
+            let item = Item::new(dir.display().to_string(), format!("not known: {why}"));
+            return vec![Step { title: "data directory", items: vec![item] }];
+        }
+    };
+    if names.is_empty() && !dir.exists() {
+        let item = Item::new(dir.display().to_string(), "is not there");
+        return vec![Step { title: "data directory", items: vec![item] }];
+    }
+    let path = |name: &str| dir.join(name);
+    let known = |group: &[&str]| {
+        names.iter().filter(|name| group.contains(&name.as_str())).map(|name| path(name)).collect::<Vec<_>>()
+    };
+    let world = |name: &&String| name.starts_with(WORLD);
+    let worlds: Vec<_> =
+        names.iter().filter(world).filter(|name| !name.ends_with(".json")).map(|name| path(name)).collect();
+    let state = ["manman.sock", "lock", "token", "journal", "journal.lock", "manman.toml"];
+    let database = ["manman.db", "manman.db-wal", "manman.db-shm"];
+    let ours = [&state[..], &database, &["spool", "blobs"]].concat();
+    let rest: Vec<_> = names
+        .iter()
+        .filter(|name| !world(name) && !ours.contains(&name.as_str()))
+        .map(|name| Item::new(path(name).display().to_string(), "not manman's: left alone"))
+        .collect();
+    let sized = |paths: Vec<PathBuf>| async move { join_all(paths.into_iter().map(item)).await };
+    let (state, consoles, worlds, database) = tokio::join!(
+        sized(known(&state)),
+        sized(known(&["spool", "blobs"])),
+        sized(worlds),
+        sized(known(&database)),
+    );
+    let mut steps = vec![
+        Step { title: "runtime state and configuration", items: state },
+        Step { title: "consoles", items: consoles },
+        Step {
+            title: "worlds of games: what players have built; keep a copy",
+            items: worlds.into_iter().map(|item| called(item, holds)).collect(),
+        },
+        Step { title: "database: games, configs, deployments and what happened", items: database },
+    ];
+    let mut last = vec![
+        Item::new(dir.display().to_string(), "once it is empty").with(format!("rmdir {}", quoted(&dir))),
+    ];
+    last.splice(0..0, rest);
+    steps.push(Step { title: "data directory", items: last });
+    steps
+}
+
+fn names(dir: &Path) -> Result<Vec<String>, String> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|error| error.to_string())?,
+    };
+    let mut names: Vec<_> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// A path with its size and what removes it.
+async fn item(path: PathBuf) -> Item {
+    let shown = path.display().to_string();
+    let asked = blocking(move || {
+        let entry = Entry::at(&path).map_err(|error| error.to_string())?.ok_or("it has gone")?;
+        let (bytes, whole) = tree_size(&path);
+        let root = sudo(entry.uid != geteuid().as_raw());
+        let marker = PathBuf::from(format!("{}.manman.json", path.display()));
+        let (how, mut what) = (if entry.is_dir { "rm -r" } else { "rm" }, quoted(&path));
+        if marker.exists() {
+            what.push_str(&format!(" {}", quoted(&marker)));
+        }
+        Ok((
+            format!("{}{}", if whole { "" } else { "at least " }, size(bytes)),
+            format!("{root}{how} {what}"),
+        ))
+    });
+    match asked.await {
+        Ok((detail, command)) => Item::new(shown, detail).with(command),
+        Err(why) => Item::new(shown, format!("not known: {why}")),
+    }
+}
+
+/// A world with the name of its deployment, where that is on record.
+fn called(mut item: Item, holds: &Result<Holdings, String>) -> Item {
+    let id = item.what.rsplit('-').next().and_then(|id| id.parse::<i64>().ok());
+    let found = holds.as_ref().ok().and_then(|holds| holds.deployments.iter().find(|it| Some(it.0.0) == id));
+    if let Some((_, name)) = found {
+        item.detail = format!("deployment {name}, {}", item.detail);
+    }
+    item
+}

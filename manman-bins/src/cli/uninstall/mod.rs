@@ -1,0 +1,130 @@
+//! `uninstall`: what is left of an installation on this machine, and the commands that
+//! remove it. It reads, and removes nothing.
+
+mod engine;
+mod files;
+mod step;
+
+use std::path::Path;
+
+use manman_store::sqlite::{self, Holdings};
+use rustix::process::geteuid;
+
+use step::{Item, Step, quoted, render};
+
+use super::{
+    doctor::units,
+    failure::Failure,
+    grammar::{Common, LookArgs},
+    look::{Look, blocking, holder, within},
+    output::Screen,
+};
+
+/// Prints what is left, in the order in which it is to be removed.
+pub fn uninstall(screen: &mut Screen, common: &Common, args: &LookArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let (dir, steps) = runtime.block_on(examine(common, args));
+    // A question that hangs is not waited for.
+    runtime.shutdown_background();
+    screen.value(&step::as_json(&dir, &steps))?;
+    screen.print(render(&dir, &steps, screen))
+}
+
+async fn examine(common: &Common, args: &LookArgs) -> (String, Vec<Step>) {
+    let look = Look::at(common, args).await;
+    let dir = look.data_dir.display().to_string();
+    let database = look.places().database();
+    let holds = match blocking({
+        let database = database.clone();
+        move || database.try_exists().map_err(|error| error.to_string())
+    })
+    .await
+    {
+        Ok(true) => match within(async { Ok(sqlite::examine(&database).await) }).await {
+            Ok(Ok(found)) => found.holds.ok_or_else(|| "its schema is not this build's".to_owned()),
+            Ok(Err(error)) => Err(manman_core::error::Chain(&error).to_string()),
+            Err(why) => Err(why),
+        },
+        Ok(false) => Ok(Holdings::default()),
+        Err(why) => Err(why),
+    };
+    let config = args.config.as_deref().map(|file| format!(" --config {}", quoted(file)));
+    let down = format!("manman down --data-dir {}{}", quoted(&look.data_dir), config.unwrap_or_default());
+    let (engine, files) = tokio::join!(engine::steps(&look, &holds), files::steps(&look, &holds));
+    let mut steps = vec![games(&holds, &look, &down).await, unit()];
+    steps.extend(engine);
+    steps.extend(files);
+    steps.push(program());
+    (dir, steps)
+}
+
+/// Games that run, and the process that serves them: both end by the same command.
+async fn games(holds: &Result<Holdings, String>, look: &Look, down: &str) -> Step {
+    let lock = look.places().lock();
+    let held = blocking(move || holder(&lock).map_err(|error| error.to_string())).await.ok().flatten();
+    let mut items = Vec::new();
+    match holds {
+        Ok(holds) => items.extend(
+            holds.live.iter().map(|(session, name)| Item::new(name.clone(), format!("session {session}"))),
+        ),
+        Err(why) => items.push(Item::new("games", format!("not known: {why}"))),
+    }
+    if let Some(pid) = held {
+        items.push(Item::new("manman", format!("process {pid}")));
+    }
+    match items.last_mut() {
+        Some(last) => last.commands.push(down.to_owned()),
+        None => items.push(Item::new("games", "none runs, and manman does not")),
+    }
+    Step { title: "games that run", items }
+}
+
+fn unit() -> Step {
+    let item = |unit: &Path| {
+        let user = unit.starts_with("/home") || unit.components().any(|part| part.as_os_str() == ".config");
+        let (root, of) = (sudo(!user), if user { "systemctl --user" } else { "systemctl" });
+        let mut item = Item::new(unit.display().to_string(), "unit of systemd");
+        item.commands = vec![
+            format!("{root}{of} disable --now manman.service"),
+            format!("{root}rm {}", quoted(unit)),
+            format!("{root}{of} daemon-reload"),
+        ];
+        item
+    };
+    Step { title: "unit of systemd", items: units().iter().map(|unit| item(unit)).collect() }
+}
+
+/// What removes the program itself, last.
+fn program() -> Step {
+    let mut items = Vec::new();
+    if let Some(home) = std::env::var_os("HOME") {
+        let scripts =
+            [".local/share/bash-completion/completions/manman", ".config/fish/completions/manman.fish"];
+        let scripts = scripts.map(|script| Path::new(&home).join(script));
+        items.extend(scripts.iter().filter(|script| script.exists()).map(|script| {
+            Item::new(script.display().to_string(), "completions").with(format!("rm {}", quoted(script)))
+        }));
+    }
+    match std::env::current_exe() {
+        Ok(path) if path.ends_with(".cargo/bin/manman") => {
+            items.push(Item::new(path.display().to_string(), "").with("cargo uninstall manman-bins"));
+        }
+        Ok(path) => {
+            let ours = path
+                .metadata()
+                .is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == geteuid().as_raw());
+            let command = format!("{}rm {}", sudo(!ours), quoted(&path));
+            items.push(Item::new(path.display().to_string(), "").with(command));
+        }
+        Err(error) => items.push(Item::new("manman", format!("its file is not known: {error}"))),
+    }
+    Step { title: "the program", items }
+}
+
+/// What stands before a command that this user may not give.
+fn sudo(needed: bool) -> &'static str {
+    if needed && !geteuid().is_root() { "sudo " } else { "" }
+}
