@@ -22,8 +22,17 @@ const PERIOD: u64 = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup(PathBuf);
 
-/// The part of the hierarchy that is ours, or why there is none.
+/// The part of the hierarchy that is ours, made ready to be divided, or why there is none.
 pub fn delegated(configured: Option<&Path>) -> Result<Cgroup, String> {
+    let Cgroup(path) = find(configured)?;
+    let enable = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
+    fs::write(path.join("cgroup.subtree_control"), enable)
+        .map_err(|error| format!("{} is not ours to divide: {error}", path.display()))?;
+    Ok(Cgroup(path))
+}
+
+/// The part of the hierarchy that should be ours, as it is.
+pub fn find(configured: Option<&Path>) -> Result<Cgroup, String> {
     let path = match configured {
         Some(path) => path.to_owned(),
         None => of_systemd()?,
@@ -36,9 +45,6 @@ pub fn delegated(configured: Option<&Path>) -> Result<Cgroup, String> {
     if !missing.is_empty() {
         return Err(format!("{shown} has no controllers {}", missing.join(", ")));
     }
-    let enable = CONTROLLERS.map(|name| format!("+{name}")).join(" ");
-    fs::write(path.join("cgroup.subtree_control"), enable)
-        .map_err(|error| format!("{shown} is not ours to divide: {error}"))?;
     Ok(Cgroup(path))
 }
 

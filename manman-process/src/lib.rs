@@ -64,6 +64,7 @@ mod cgroup;
 mod config;
 mod console;
 mod directory;
+mod examine;
 mod lifecycle;
 mod machine;
 mod map;
@@ -78,4 +79,5 @@ mod watch;
 
 pub use backend::ProcessRuntime;
 pub use config::ProcessConfig;
+pub use examine::{Attempt, Examination, examine};
 pub use supervisor::supervise;

@@ -37,6 +37,11 @@ use crate::{
 /// How long another process may hold the lock on all attempts; it does so for milliseconds.
 const LOCKED_FOR: Duration = Duration::from_secs(8);
 
+/// Where the directories of all attempts are.
+pub fn root_of(config: &ProcessConfig) -> PathBuf {
+    config.data_dir.join("process").join("runs")
+}
+
 /// The attempts of a machine.
 #[derive(Debug)]
 pub struct Runs {
@@ -55,7 +60,7 @@ impl Runs {
 
     /// Where the directories of all attempts are.
     pub fn root(&self) -> PathBuf {
-        self.config.data_dir.join("process").join("runs")
+        root_of(&self.config)
     }
 
     /// The present run of the machine.

@@ -52,8 +52,27 @@ pub enum Look {
     Nothing,
 }
 
-/// Looks at the directory of an attempt; `boot` is the machine's present run.
+/// Looks at the directory of an attempt of `owner`; `boot` is the machine's present run.
 pub fn look(owner: &Owner, boot: &str, path: &Path) -> Result<Look> {
+    let seen = match look_at_any(boot, path)? {
+        Look::Ours(seen) => seen,
+        other => return Ok(other),
+    };
+    let theirs = &seen.plan.owner;
+    let why = if theirs.cluster != owner.cluster {
+        format!("it belongs to the installation {}", theirs.cluster)
+    } else if theirs != owner {
+        format!("it belongs to server {}, environment {}", theirs.server, theirs.environment)
+    } else if seen.dir.name() != crate::directory::name(owner, seen.plan.run) {
+        "it is not called what its plan says".to_owned()
+    } else {
+        return Ok(Look::Ours(seen));
+    };
+    Ok(Look::Foreign(Foreign { name: seen.dir.name(), why }))
+}
+
+/// Looks at the directory of an attempt, whoever its owner is.
+pub fn look_at_any(boot: &str, path: &Path) -> Result<Look> {
     let dir = RunDir::new(path.to_owned());
     let foreign = |why: String| Ok(Look::Foreign(Foreign { name: dir.name(), why }));
     let plan = match read_record::<serde_json::Value>(&dir.plan()) {
@@ -74,16 +93,6 @@ pub fn look(owner: &Owner, boot: &str, path: &Path) -> Result<Look> {
         Ok(plan) => plan,
         Err(error) => return foreign(format!("its plan cannot be read: {error}")),
     };
-    if plan.owner.cluster != owner.cluster {
-        return foreign(format!("it belongs to the installation {}", plan.owner.cluster));
-    }
-    if plan.owner != *owner {
-        let Owner { server, environment, .. } = &plan.owner;
-        return foreign(format!("it belongs to server {server}, environment {environment}"));
-    }
-    if dir.name() != crate::directory::name(owner, plan.run) {
-        return foreign("it is not called what its plan says".to_owned());
-    }
     let (started, state, is_supervised) = state(&dir, boot)?;
     Ok(Look::Ours(Box::new(Seen { dir, plan, started, state, is_supervised })))
 }

@@ -125,8 +125,8 @@ async fn answers(config: &UpConfig) -> std::result::Result<String, String> {
     }
 }
 
-/// What drove the games of an installation before.
-pub(super) fn recorded(path: &Path) -> Option<RuntimeKind> {
+/// What drove the games of an installation before, by the file that says so.
+pub fn recorded(path: &Path) -> Option<RuntimeKind> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 

@@ -15,7 +15,7 @@ mod up;
 
 pub use banner::Banner;
 pub use down::{Down, DownError, Ended, down};
-pub use drives::{Chosen, Drives, MakeRuntime, RuntimeKind, choose, docker, process};
+pub use drives::{Chosen, Drives, MakeRuntime, RuntimeKind, choose, docker, process, recorded};
 pub use error::UpError;
 pub use late::LateViewing;
 pub use lock::{DataLock, LockError};

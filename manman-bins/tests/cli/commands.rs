@@ -10,8 +10,8 @@ use super::house::House;
 
 /// A command, a good use of it, and a mistake with its exit code and what is said about it.
 /// One installation sees them in this order. `{new}` is a directory that is not there,
-/// `{taken}` an address that is taken. A new command needs its line here.
-const COMMANDS: [(&str, &str, &str, i32, &str); 32] = [
+/// `{games}` a file that declares a game, `{taken}` an address that is taken. A new command needs its line here.
+const COMMANDS: [(&str, &str, &str, i32, &str); 33] = [
     ("up", "up --data-dir {new} --listen 127.0.0.1:0", "up --data-dir {new} --listen {taken}", 78, "(pid "),
     ("down", "down --data-dir {new}", "down --timeout 30", 2, "30s"),
     ("status", "status", "status --adress x", 2, "--address"),
@@ -51,6 +51,7 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 32] = [
     ("deployment delete", "deployment delete trains", "deployment delete trains", 1, "trains"),
     ("config delete", "config delete vanilla", "config delete vanilla", 1, "vanilla"),
     ("game delete", "game delete openttd", "game delete openttd", 1, "openttd"),
+    ("apply", "apply -f {games} --yes", "apply -f /nonexistent.yaml --yes", 2, "/nonexistent.yaml"),
     ("doctor", "doctor --help", "doctor --config /nonexistent.toml", 1, "problem"),
     ("uninstall", "uninstall", "uninstall --yes", 2, "--yes"),
     ("completions", "completions bash", "completions tcsh", 2, "bash"),
@@ -120,8 +121,11 @@ async fn every_command_has_a_good_use_and_answers_a_mistake() {
     let house = House::up().await;
     house.silent_server("attic").await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let games = house.dir().join("games.yaml");
+    std::fs::write(&games, "version: 1\ngames:\n  - name: applied\n").unwrap();
     let filled = |line: &str| {
         let new = house.dir().join("new").display().to_string();
+        let line = line.replace("{games}", &games.display().to_string());
         line.replace("{new}", &new).replace("{taken}", &taken.local_addr().unwrap().to_string())
     };
     for (command, good, mistake, code, said) in COMMANDS {

@@ -45,13 +45,14 @@ pub fn doctor(screen: &mut Screen, common: &Common, args: &LookArgs) -> Result<(
 async fn examine(common: &Common, args: &LookArgs) -> Report {
     let look = Look::at(common, args).await;
     let (database, cluster) = database::examine(&look).await;
-    let (machine, files, served, docker) = tokio::join!(
+    let (machine, files, served, docker, process) = tokio::join!(
         machine::section(&look),
         files::section(&look),
         served::section(&look, common),
         runtime::docker(&look, cluster),
+        runtime::process(&look, cluster),
     );
     let mut sections = vec![machine::program(), machine, settings::section(&look), files];
-    sections.extend([database, served, docker]);
+    sections.extend([database, served, docker, process]);
     Report { sections }
 }

@@ -5,9 +5,13 @@ use manman_core::{
     id::ClusterId,
 };
 use manman_docker::{Examination, Thing};
+use manman_process::{Attempt, ProcessConfig};
 
 use super::report::{Check, Section};
-use crate::cli::look::{LIMIT, Look, within};
+use crate::{
+    cli::look::{LIMIT, Look, blocking, within},
+    compose::RuntimeKind,
+};
 
 /// The Docker Engine.
 pub async fn docker(look: &Look, cluster: Option<ClusterId>) -> Section {
@@ -29,14 +33,60 @@ pub async fn docker(look: &Look, cluster: Option<ClusterId>) -> Section {
                 ErrorKind::Timeout => "see its log (`journalctl -u docker`), and restart it",
                 _ => "install or start Docker, or say where it is with --docker-socket or DOCKER_SOCKET",
             };
-            vec![Check::problem("socket", format!("{shown}: {}", Chain(&error)), remedy)]
+            vec![away(look, format!("{shown}: {}", Chain(&error)), remedy)]
         }
         Err(why) => {
             let remedy = "see its log (`journalctl -u docker`), and restart it";
-            vec![Check::problem("socket", format!("{shown}: {why}"), remedy)]
+            vec![away(look, format!("{shown}: {why}"), remedy)]
         }
     };
     Section { title: "docker", checks }
+}
+
+/// An engine that does not answer is in the way only of who wants one.
+fn away(look: &Look, text: String, remedy: &str) -> Check {
+    match look.runtime() {
+        Some(RuntimeKind::Docker) => Check::problem("socket", text, remedy),
+        Some(RuntimeKind::Process) | None => Check::note("socket", text).remedy(remedy),
+    }
+}
+
+/// Plain processes.
+pub async fn process(look: &Look, cluster: Option<ClusterId>) -> Section {
+    let chosen = match look.runtime() {
+        Some(kind) => Check::ok("runtime", format!("{kind} runs the games")),
+        None => Check::ok("runtime", "not chosen yet: docker if it answers, else process"),
+    };
+    let mut process = ProcessConfig::new(&look.data_dir);
+    process.cgroup = look.config.as_ref().ok().and_then(|config| config.process_cgroup.clone());
+    let asked =
+        blocking(move || manman_process::examine(&process).map_err(|error| Chain(&error).to_string()));
+    let mut checks = vec![chosen];
+    match asked.await {
+        Ok(found) => {
+            checks.push(Check::ok("system", &found.system));
+            checks.push(match found.unlimited {
+                None => Check::ok("limits", "hold: a cgroup is delegated"),
+                Some(why) => Check::note("limits", format!("do not hold for plain processes: {why}")),
+            });
+            let named = |attempt: &Attempt| {
+                let state = if attempt.alive { "alive" } else { "ended or never started" };
+                let whose = match (attempt.cluster, cluster) {
+                    (Some(theirs), Some(ours)) if theirs == ours => "",
+                    (Some(_), _) => ", of another installation",
+                    (None, _) => ", unreadable",
+                };
+                format!("{} ({state}{whose})", attempt.name)
+            };
+            let names: Vec<_> = found.attempts.iter().map(named).collect();
+            checks.push(Check::ok(
+                "attempts",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+            ));
+        }
+        Err(why) => checks.push(Check::unknown("attempts", why)),
+    }
+    Section { title: "plain processes", checks }
 }
 
 fn engine(found: &Examination) -> Vec<Check> {
@@ -97,6 +147,7 @@ mod tests {
         let given = crate::config::UpGiven {
             data_dir: Some(dir.path().display().to_string()),
             docker_socket: Some(socket.display().to_string()),
+            runtime: Some("docker".to_owned()),
             ..Default::default()
         };
         let config = crate::config::UpConfig::read(&given, &crate::config::tests::Fixed::default()).unwrap();

@@ -78,8 +78,10 @@ fn settings(look: &Look, config: &UpConfig) -> Vec<Check> {
         of("listen", config.listen.to_string()),
         of("environment", config.environment.to_string()),
         of("server-name", config.server_name.to_string()),
+        of("runtime", format!("{:?}", config.runtime).to_lowercase()),
         of("docker-socket", config.docker_socket.display().to_string()),
         of("host-data-dir", host_data_dir.map_or("found out".to_owned(), |dir| dir.display().to_string())),
+        of("process-user", config.process_user.clone().unwrap_or_else(|| "as by default".to_owned())),
         of("log-format", format!("{:?}", config.log_format).to_lowercase()),
     ];
     let usual = manman_core::host::HostConfig::default();

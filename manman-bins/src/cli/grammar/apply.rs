@@ -20,7 +20,11 @@ pub struct ApplyArgs {
 }
 
 const EXAMPLE: &str = "\
-Example of a file:
+Examples:
+  manman apply -f games.yaml
+  manman apply -f games.yaml --yes
+
+A file:
   version: 1
   games:
     - name: openttd

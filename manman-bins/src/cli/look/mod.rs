@@ -14,7 +14,12 @@ pub use probe::{LIMIT, blocking, within};
 pub use tree::{Entry, owner, tree_size};
 
 use super::grammar::{Common, LookArgs};
-use crate::config::{self, DEFAULT_DOCKER_SOCKET, Environment, Places, Problem, Process, UpConfig, UpGiven};
+use crate::{
+    compose::{self, RuntimeKind},
+    config::{
+        self, DEFAULT_DOCKER_SOCKET, Environment, Places, Problem, Process, RuntimeAsk, UpConfig, UpGiven,
+    },
+};
 
 /// The installation that is looked at.
 #[derive(Clone, Debug)]
@@ -55,6 +60,16 @@ impl Look {
     /// What is in its data directory.
     pub fn places(&self) -> Places<'_> {
         Places(&self.data_dir)
+    }
+
+    /// What runs the games: what was asked for, else what has run them before.
+    pub fn runtime(&self) -> Option<RuntimeKind> {
+        let asked = self.config.as_ref().map_or(RuntimeAsk::Auto, |config| config.runtime);
+        match asked {
+            RuntimeAsk::Docker => Some(RuntimeKind::Docker),
+            RuntimeAsk::Process => Some(RuntimeKind::Process),
+            RuntimeAsk::Auto => compose::recorded(&self.places().runtime()),
+        }
     }
 
     /// The engine's socket, also where other parts of the configuration cannot be used.

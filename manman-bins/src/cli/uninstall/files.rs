@@ -47,7 +47,17 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
     let world = |name: &&String| name.starts_with(WORLD);
     let worlds: Vec<_> =
         names.iter().filter(world).filter(|name| !name.ends_with(".json")).map(|name| path(name)).collect();
-    let state = ["manman.sock", "lock", "token", "journal", "journal.lock", "manman.toml"];
+    let state = [
+        "manman.sock",
+        "lock",
+        "token",
+        "journal",
+        "journal.lock",
+        "manman.toml",
+        "runtime",
+        "demo",
+        "process",
+    ];
     let database = ["manman.db", "manman.db-wal", "manman.db-shm"];
     let ours = [&state[..], &database, &["spool", "blobs"]].concat();
     let rest: Vec<_> = names
