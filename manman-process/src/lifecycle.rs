@@ -249,7 +249,10 @@ impl Runs {
 
     /// Sends a signal to the main process of a game that runs.
     pub fn signal(&self, operation: &'static str, seen: &Seen, signal: Signal) -> Result<()> {
-        let (AttemptState::Running { .. }, Some(started)) = (&seen.state, &seen.started) else {
+        // What is being loaded too: from a bad disk it may never be.
+        let (AttemptState::Running { .. } | AttemptState::Created, Some(started)) =
+            (&seen.state, &seen.started)
+        else {
             return Ok(());
         };
         let sent = process::signal(started.game, signal).map_err(|error| {
@@ -294,7 +297,7 @@ impl Runs {
         if seen.state.is_alive() {
             return Err(Error::new(ErrorKind::Conflict, operation, format!("{run} is alive")));
         }
-        if seen.is_supervised && seen.started.is_none() {
+        if seen.is_supervised {
             return Err(Error::new(ErrorKind::Busy, operation, format!("{run} is being started")));
         }
         self.sweep(&seen);

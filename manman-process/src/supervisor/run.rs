@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     cgroup::Cgroup,
-    directory::{RunDir, read_record, write_record},
+    directory::{RunDir, keep_room, read_record, write_kept, write_record},
     machine,
     process::identify,
     record::{Launched, Plan, Started, VERSION},
@@ -72,7 +72,7 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     if plan.version != VERSION {
         return Err(io::Error::other(format!("its plan has version {}, not {VERSION}", plan.version)));
     }
-    if dir.started().exists() || dir.exit().exists() {
+    if dir.starting().exists() || dir.started().exists() || dir.exit().exists() {
         tell(&Launched::Again);
         return Ok(());
     }
@@ -80,13 +80,15 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let terminal = if plan.tty { Some(Terminal::open()?) } else { None };
     let keeper = Keeper::open(dir, plan.keep_bytes)?;
+    keep_room(&dir.exit())?;
     let (game, launched) = launch(dir, &plan, terminal.as_ref(), &keeper)?;
     if let Some(launched) = launched {
-        let _ = std::fs::remove_file(dir.started());
         bury_the_rest()?;
+        let _ = std::fs::remove_file(dir.starting());
         tell(&launched);
         return Ok(());
     }
+    std::fs::rename(dir.starting(), dir.started())?;
     tell(&Launched::Running);
     let shown = match terminal {
         Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
@@ -104,7 +106,7 @@ fn stand(dir: &RunDir) -> io::Result<()> {
         Some(signal) => 128 + signal,
         None => status.exit_status().unwrap_or(Exit::UNKNOWN),
     };
-    write_record(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
+    write_kept(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
 }
 
 /// Starts the launcher and lets it become the game: its pid, and what went wrong if it did
@@ -129,7 +131,7 @@ fn launch(
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let game = identify(pid).ok_or_else(|| io::Error::other("the launcher has gone"))?;
     let boot = machine::boot_id();
-    write_record(&dir.started(), &Started { game, boot, at: SystemClock.now() })?;
+    write_record(&dir.starting(), &Started { game, boot, at: SystemClock.now() })?;
     (&ours).write_all(GO)?;
     ours.set_read_timeout(Some(LOADS_WITHIN))?;
     let mut line = String::new();
