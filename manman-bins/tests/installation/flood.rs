@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Installation, until};
+use super::{Installation, scaled, until};
 
 /// Lines by channel, in order, as `manman logs` tells them; and whether the numbers that
 /// manman gave them are 1, 2, 3, …
@@ -75,7 +75,7 @@ pub fn numbered(name: &str, number: usize) -> String {
 }
 
 /// With all lines the same.
-pub fn identical(name: &str, _: usize) -> String {
+fn identical(name: &str, _: usize) -> String {
     flooded(&format!("{name} identical "))
 }
 
@@ -165,4 +165,22 @@ pub fn written(console: &Console) -> (u64, u64) {
         console.out.iter().rev().find_map(|line| line.strip_prefix("done out=")).expect("its last line");
     let (out, err) = done.split_once(" err=").unwrap();
     (out.parse().unwrap(), err.parse().unwrap())
+}
+
+/// Under numbered lines no kill of manman loses, doubles or renumbers one. `through_kills` is
+/// given a name, a mode, how often, and lines a second.
+pub fn numbered_through_kills(through_kills: impl FnOnce(&str, &str, u32, u32) -> Console) {
+    let begun = Instant::now();
+    let (kills, rate) = (scaled(10, 100), scaled(20_000, 50_000));
+    let console = through_kills("flood", "numbered", kills, rate);
+    let counts = assert_whole(&console, numbered);
+    assert_eq!(counts, written(&console));
+    eprintln!("{kills} kills in {:?}: {counts:?} lines compared", begun.elapsed());
+}
+
+/// Under identical lines none is lost or doubled either: few enough that the start of them is
+/// still kept when the last kill is over.
+pub fn identical_through_kills(through_kills: impl FnOnce(&str, &str, u32, u32) -> Console) {
+    let console = through_kills("same", "identical", scaled(4, 10), 20_000);
+    assert_eq!(assert_whole(&console, identical), written(&console));
 }

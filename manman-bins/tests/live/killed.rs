@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, identical, numbered, written},
-    support::{Installation, docker, scaled, until},
+    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, numbered},
+    support::{Installation, docker, until},
 };
 
 /// The lines of a flooder that the engine keeps: five files of 20 MB, and about so many bytes
@@ -15,7 +15,7 @@ use crate::{
 const KEPT_LINES: f64 = 100e6 / 100.0;
 
 /// Kills manman so many times while a game floods, and returns its console after the end.
-fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Installation, Console) {
+fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> Console {
     let mut manman = Installation::new(Path::new("/var/run/docker.sock"));
     manman.configure(flood::ALL_KEPT);
     manman.start();
@@ -35,22 +35,18 @@ fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Instal
         printed: &|| docker::lines(&["logs", "--tail", "20", &container]),
     };
     let console = flood.through_kills(&mut manman);
-    (manman, console)
+    manman.await_nothing_left();
+    console
 }
 
 #[test]
 fn no_line_is_lost_doubled_or_renumbered() {
-    let (manman, console) = flood_through_kills("flood", "numbered", scaled(10, 100), scaled(20_000, 50_000));
-    assert_eq!(assert_whole(&console, numbered), written(&console));
-    manman.await_nothing_left();
+    flood::numbered_through_kills(flood_through_kills);
 }
 
 #[test]
 fn identical_lines_are_counted_right() {
-    // Few enough that the engine's log still holds the start when the last kill is over.
-    let (manman, console) = flood_through_kills("same", "identical", scaled(4, 10), 20_000);
-    assert_eq!(assert_whole(&console, identical), written(&console));
-    manman.await_nothing_left();
+    flood::identical_through_kills(flood_through_kills);
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! `kill -9` of manman at random moments: the game does not notice, and its console is whole.
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt as _,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs::File, os::unix::fs::FileExt as _, path::Path, time::Duration};
 
 use crate::{
-    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, identical, numbered, written},
-    support::{Installation, record, scaled, until},
+    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, numbered},
+    support::{Installation, record, until},
 };
 
 /// The lines of a flooder that are kept: 100 MB, and so many bytes of them for each.
@@ -25,7 +20,7 @@ fn printed(output: &Path) -> Vec<String> {
 }
 
 /// Kills manman so many times while a game floods, and returns its console after the end.
-fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Installation, Console) {
+fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> Console {
     let mut manman = Installation::new();
     manman.configure(flood::ALL_KEPT);
     manman.start();
@@ -45,26 +40,18 @@ fn flood_through_kills(name: &str, mode: &str, kills: u32, rate: u32) -> (Instal
         printed: &|| printed(&attempt.directory.join("stdout")),
     };
     let console = flood.through_kills(&mut manman);
-    (manman, console)
+    manman.await_nothing_left();
+    console
 }
 
 #[test]
 fn no_line_is_lost_doubled_or_renumbered() {
-    let begun = Instant::now();
-    let (kills, rate) = (scaled(10, 100), scaled(20_000, 50_000));
-    let (manman, console) = flood_through_kills("flood", "numbered", kills, rate);
-    let counts = assert_whole(&console, numbered);
-    assert_eq!(counts, written(&console));
-    eprintln!("{kills} kills in {:?}: {counts:?} lines compared", begun.elapsed());
-    manman.await_nothing_left();
+    flood::numbered_through_kills(flood_through_kills);
 }
 
 #[test]
 fn identical_lines_are_counted_right() {
-    // Few enough that the start is still kept when the last kill is over.
-    let (manman, console) = flood_through_kills("same", "identical", scaled(4, 10), 20_000);
-    assert_eq!(assert_whole(&console, identical), written(&console));
-    manman.await_nothing_left();
+    flood::identical_through_kills(flood_through_kills);
 }
 
 #[test]

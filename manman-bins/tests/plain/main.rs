@@ -11,6 +11,7 @@ mod support;
 
 mod cycles;
 mod day;
+mod disk;
 mod ends;
 mod killed;
 mod machine;
