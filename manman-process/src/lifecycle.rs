@@ -74,12 +74,10 @@ impl Runs {
 
     pub fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
         self.config.policy.check(spec)?;
+        // Who cannot be is refused before anything is given to them.
+        let of_spec = map::user(spec, &self.config.user)?;
         let us = || (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let user = match user {
-            Some(user) => user,
-            None => map::user(spec, &self.config.user)?.unwrap_or_else(us),
-        };
-        self.data.prepare(spec, user)
+        self.data.prepare(spec, user.or(of_spec).unwrap_or_else(us))
     }
 
     /// One attempt of ours.

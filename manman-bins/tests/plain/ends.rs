@@ -104,14 +104,16 @@ fn a_mapped_port_is_refused_with_the_way_out() {
 
 #[test]
 fn a_user_that_cannot_be_is_refused() {
+    let manman = Installation::up();
     let (user, refused) = if is_root() {
         ("0:0", "games are not run as root")
     } else {
         ("4242:4242", "a game can run as 4242:4242 only if manman runs as root")
     };
     let config = ["--image", "host", "--entrypoint", "/bin/cat", "--user", user];
-    let session = fails(&Installation::up(), &config, &[], refused);
+    let session = fails(&manman, &config, &[], refused);
     assert_eq!(session["reason"]["code"], "denied", "{session:#}");
+    assert!(!manman.game_directory(1).exists(), "nothing is made for it");
 }
 
 #[test]
