@@ -33,7 +33,7 @@ fn another_runtime_has_to_wait_for_the_end_of_the_games() {
     let refused = manman.run(&["up", "--runtime", "docker"]);
     assert_eq!(refused.code, 78, "{refused}");
     for said in [
-        "1 sessions of this installation are run by the runtime process, and docker is asked for",
+        "1 session of this installation is run by the runtime process, and docker is asked for",
         "go on with --runtime process, or end the games first with `manman down`",
     ] {
         assert!(refused.err.contains(said), "{refused}");
