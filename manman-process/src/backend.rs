@@ -116,6 +116,9 @@ impl ProcessRuntime {
                 .await?;
                 return Ok(Some(exit));
             }
+            if seen.state == AttemptState::Created && seen.started.is_none() {
+                return Ok(Some(never()));
+            }
             let now = Instant::now();
             if now >= until {
                 return Ok(None);
@@ -136,6 +139,11 @@ impl ProcessRuntime {
         })
         .await
     }
+}
+
+/// How one ended that could not begin.
+fn never() -> Exit {
+    Exit { code: 128, out_of_memory: false, at: None, error: String::new() }
 }
 
 async fn within<T>(
@@ -202,9 +210,8 @@ impl Runtime for ProcessRuntime {
         let until = Instant::now().checked_add(grace);
         let seen =
             self.signal(operation, run, if grace.is_zero() { Some(Signal::KILL) } else { None }).await?;
-        if seen.state == AttemptState::Created {
-            let never = Exit { code: 128, out_of_memory: false, at: None, error: String::new() };
-            return Ok(never);
+        if seen.state == AttemptState::Created && seen.started.is_none() {
+            return Ok(never());
         }
         let until = until.unwrap_or_else(|| Instant::now() + Duration::from_secs(365 * 86_400));
         if let Some(exit) = self.gone(operation, run, until).await? {

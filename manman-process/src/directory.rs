@@ -55,6 +55,11 @@ impl RunDir {
         self.0.join("plan.json")
     }
 
+    /// Its process, while its program is being loaded.
+    pub fn starting(&self) -> PathBuf {
+        self.0.join("starting.json")
+    }
+
     /// Its process, once it was started.
     pub fn started(&self) -> PathBuf {
         self.0.join("started.json")
@@ -132,10 +137,16 @@ pub fn private() -> OpenOptions {
     options
 }
 
-/// Writes a small file so that it is there whole or not at all.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Where a file is written before it is there.
+fn aside(path: &Path) -> PathBuf {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
+    aside.into()
+}
+
+/// Writes a small file so that it is there whole or not at all.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = aside(path);
     let mut file = private().create(true).truncate(true).write(true).open(&aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
@@ -145,6 +156,27 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Writes a record so that it is there whole or not at all.
 pub fn write_record(path: &Path, record: &impl Serialize) -> io::Result<()> {
     write_whole(path, &serde_json::to_vec(record)?)
+}
+
+/// Larger than the record of any exit that a supervisor sees.
+const EXIT_BYTES: usize = 512;
+
+/// Keeps room for what [`write_kept`] is to write there, also where the disk is full by then.
+pub fn keep_room(path: &Path) -> io::Result<()> {
+    let mut file = private().create(true).truncate(true).write(true).open(aside(path))?;
+    file.write_all(&[b' '; EXIT_BYTES])?;
+    file.sync_all()
+}
+
+/// Writes a record so that it is there whole or not at all, where room was kept for it.
+pub fn write_kept(path: &Path, record: &impl Serialize) -> io::Result<()> {
+    let aside = aside(path);
+    let bytes = serde_json::to_vec(record)?;
+    let mut file = private().create(true).truncate(false).write(true).open(&aside)?;
+    file.write_all(&bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    file.sync_all()?;
+    fs::rename(&aside, path)
 }
 
 /// Reads a record, or `None` if there is none.
@@ -188,6 +220,18 @@ mod tests {
         assert!(run.take_lock().unwrap().is_none());
         drop(held);
         assert!(!run.is_supervised().unwrap());
+    }
+
+    #[test]
+    fn a_record_fits_where_room_was_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("exit.json");
+        let exit =
+            manman_core::runtime::Exit { code: 7, out_of_memory: true, at: None, error: String::new() };
+        keep_room(&path).unwrap();
+        assert_eq!(read_record::<manman_core::runtime::Exit>(&path).unwrap(), None, "not there yet");
+        write_kept(&path, &exit).unwrap();
+        assert_eq!(read_record(&path).unwrap(), Some(exit));
     }
 
     #[test]

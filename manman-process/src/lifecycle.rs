@@ -79,12 +79,10 @@ impl Runs {
 
     pub fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
         self.config.policy.check(spec)?;
+        // Who cannot be is refused before anything is given to them.
+        let of_spec = map::user(spec, &self.config.user)?;
         let us = || (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        let user = match user {
-            Some(user) => user,
-            None => map::user(spec, &self.config.user)?.unwrap_or_else(us),
-        };
-        self.data.prepare(spec, user)
+        self.data.prepare(spec, user.or(of_spec).unwrap_or_else(us))
     }
 
     /// One attempt of ours.
@@ -254,7 +252,10 @@ impl Runs {
 
     /// Sends a signal to the main process of a game that runs.
     pub fn signal(&self, operation: &'static str, seen: &Seen, signal: Signal) -> Result<()> {
-        let (AttemptState::Running { .. }, Some(started)) = (&seen.state, &seen.started) else {
+        // What is being loaded too: from a bad disk it may never be.
+        let (AttemptState::Running { .. } | AttemptState::Created, Some(started)) =
+            (&seen.state, &seen.started)
+        else {
             return Ok(());
         };
         let sent = process::signal(started.game, signal).map_err(|error| {
@@ -299,7 +300,7 @@ impl Runs {
         if seen.state.is_alive() {
             return Err(Error::new(ErrorKind::Conflict, operation, format!("{run} is alive")));
         }
-        if seen.is_supervised && seen.started.is_none() {
+        if seen.is_supervised {
             return Err(Error::new(ErrorKind::Busy, operation, format!("{run} is being started")));
         }
         self.sweep(&seen);

@@ -101,12 +101,18 @@ fn state(dir: &RunDir, boot: &str) -> Result<(Option<Started>, AttemptState, boo
     let operation = "look at an attempt";
     let failed = |path: &Path, error| of_file(operation, "read", path, error);
     let read_exit = || read_record::<Exit>(&dir.exit()).map_err(|error| failed(&dir.exit(), error));
-    let started = || read_record::<Started>(&dir.started()).map_err(|error| failed(&dir.started(), error));
+    let begun = || begun(dir).map_err(|error| failed(&dir.started(), error));
     if let Some(exit) = read_exit()? {
-        return Ok((started()?, AttemptState::Exited(exit), false));
+        return Ok((begun()?.map(|(started, _)| started), AttemptState::Exited(exit), false));
     }
     let is_supervised = dir.is_supervised().map_err(|error| failed(&dir.lock(), error))?;
-    let Some(started) = started()? else { return Ok((None, AttemptState::Created, is_supervised)) };
+    let Some((started, is_loaded)) = begun()? else {
+        return Ok((None, AttemptState::Created, is_supervised));
+    };
+    // Who loads it tells whether it can be; what nobody tells of any more is seen below.
+    if !is_loaded && is_supervised {
+        return Ok((Some(started), AttemptState::Created, true));
+    }
     let stat = if started.boot == boot { process::look(started.game) } else { None };
     let lives = stat.filter(process::Stat::is_alive);
     let state = if is_supervised || lives.is_some() {
@@ -135,12 +141,21 @@ fn state(dir: &RunDir, boot: &str) -> Result<(Option<Started>, AttemptState, boo
     Ok((Some(started), state, is_supervised))
 }
 
+/// The process of an attempt that was begun, and whether its program was loaded. A process is
+/// on record as being loaded first: so nothing is missed between the two looks.
+fn begun(dir: &RunDir) -> std::io::Result<Option<(Started, bool)>> {
+    if let Some(starting) = read_record::<Started>(&dir.starting())? {
+        return Ok(Some((starting, false)));
+    }
+    Ok(read_record::<Started>(&dir.started())?.map(|started| (started, true)))
+}
+
 /// Whether nothing is going to be printed any more.
 pub fn has_ended(dir: &RunDir, boot: &str) -> std::io::Result<bool> {
     if dir.exit().exists() {
         return Ok(true);
     }
-    let Some(started) = read_record::<Started>(&dir.started())? else { return Ok(false) };
+    let Some((started, _)) = begun(dir)? else { return Ok(false) };
     let lives = started.boot == boot && process::look(started.game).is_some_and(|stat| stat.is_alive());
     Ok(!lives && !dir.is_supervised()?)
 }

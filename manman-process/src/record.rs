@@ -73,7 +73,8 @@ pub struct Process {
     pub start: u64,
 }
 
-/// The process of an attempt. Written before its program is loaded, so what lives is known.
+/// The process of an attempt. Written before its program is loaded, so what lives is known;
+/// renamed once it is, so that nobody takes for a game what cannot become one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// The game's main process.

@@ -108,6 +108,23 @@ async fn write_until_killed(path: &Path) {
 
 /// "What was committed survives the death of the process."
 #[tokio::test]
+async fn a_full_disk_fails_what_does_not_fit_and_nothing_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = pool(&dir.path().join("full.db")).await;
+    sqlx::query("CREATE TABLE filler (bytes BLOB)").execute(&pool).await.unwrap();
+    let fill = "INSERT INTO filler VALUES (zeroblob(1000000))";
+    // As large as it may get; SQLite fails as it does where the disk ends.
+    sqlx::query("PRAGMA max_page_count = 1").execute(&pool).await.unwrap();
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let full = sqlx::query(fill).execute(&mut *tx).await.unwrap_err();
+    assert!(full.to_string().contains("full"), "{full}");
+    drop(tx);
+    let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    sqlx::query(fill).execute(&mut *tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_killed_writer_loses_nothing() {
     if let Some(path) = std::env::var_os(CHILD) {
         return write_until_killed(Path::new(&path)).await;

@@ -62,7 +62,7 @@ pub enum UpError {
         error: Error,
     },
     /// Games of it live that something else drives.
-    #[error("{live} sessions of this installation are run by the runtime {before}, and {now} is asked for")]
+    #[error("{} by the runtime {before}, and {now} is asked for", sessions_are_run(*live))]
     OtherRuntime {
         /// What drives them.
         before: RuntimeKind,
@@ -80,6 +80,13 @@ pub enum UpError {
     /// It was told to end at once.
     #[error("ended at once, as asked twice; games go on")]
     Hurried,
+}
+
+fn sessions_are_run(live: usize) -> String {
+    match live {
+        1 => "1 session of this installation is run".to_owned(),
+        live => format!("{live} sessions of this installation are run"),
+    }
 }
 
 impl UpError {

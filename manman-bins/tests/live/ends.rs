@@ -8,9 +8,10 @@ use std::{
 
 use serde_json::Value;
 
-use crate::support::{Installation, docker, until};
-
-const GAME: &[&str] = &["--image", "manman-fixture/testgame:1"];
+use crate::{
+    installation::stories::{self, reason},
+    support::{GAME, Installation, docker, until},
+};
 
 fn started(name: &str, config: &[&str], ports: &[&str]) -> (Installation, i64) {
     let manman = Installation::up();
@@ -19,41 +20,26 @@ fn started(name: &str, config: &[&str], ports: &[&str]) -> (Installation, i64) {
     (manman, sgc)
 }
 
-fn reason(session: &Value) -> String {
-    session["reason"]["text"].as_str().unwrap_or_default().to_owned()
-}
-
 #[track_caller]
 fn fails(name: &str, config: &[&str], ports: &[&str], sentence: &str) -> Value {
     let manman = Installation::up();
     manman.deploy(name, config, ports);
-    let ran = manman.run(&["start", name]);
-    assert_eq!(ran.code, 1, "{ran}");
-    let session = manman.await_state(name, "failed");
-    assert!(reason(&session).contains(sentence), "{session:#}");
-    assert!(ran.err.contains(sentence), "{ran}");
+    let session = stories::start_fails(&manman, name, sentence);
     manman.await_nothing_left();
     session
 }
 
 #[test]
 fn exit_0_by_itself_is_completed() {
-    let (manman, _) = started("calm", GAME, &[]);
-    manman.ok(&["send", "calm", "stop"]);
-    let session = manman.await_state("calm", "completed");
-    assert_eq!(session["exit_code"], 0);
+    let manman = Installation::up();
+    stories::exit_0_is_completed(&manman, GAME);
     manman.await_nothing_left();
 }
 
 #[test]
 fn exit_42_is_crashed_with_its_last_lines() {
-    let (manman, _) = started("wild", GAME, &[]);
-    manman.ok(&["send", "wild", "crash 42"]);
-    let session = manman.await_state("wild", "crashed");
-    assert_eq!(session["exit_code"], 42);
-    assert!(reason(&session).contains("42"), "{session:#}");
-    let last = session["last_lines"].as_array().unwrap();
-    assert!(last.iter().any(|line| line.as_str().unwrap().contains("crash requested")), "{session:#}");
+    let manman = Installation::up();
+    stories::exit_42_is_crashed(&manman, GAME);
     manman.await_nothing_left();
 }
 
@@ -132,7 +118,7 @@ fn a_missing_command_is_named() {
 fn a_port_held_by_somebody_else_is_named() {
     let held = TcpListener::bind("0.0.0.0:0").unwrap();
     let port = held.local_addr().unwrap().port().to_string();
-    let config = ["--image", "manman-fixture/testgame:1", "--port", "7777/tcp"];
+    let config = [GAME, &["--port", "7777/tcp"]].concat();
     let session = fails("portless", &config, &[&format!("7777/tcp={port}")], &format!("port {port}/tcp"));
     // The holder is this very process.
     assert!(reason(&session).contains(&std::process::id().to_string()), "{session:#}");
@@ -140,14 +126,7 @@ fn a_port_held_by_somebody_else_is_named() {
 
 #[test]
 fn a_restart_is_another_attempt_of_the_same_session() {
-    let (manman, sgc) = started("phoenix", GAME, &[]);
-    let before = manman.session("phoenix");
-    let first = manman.container(sgc);
-    manman.ok(&["restart", "phoenix"]);
-    let after = manman.await_state("phoenix", "running");
-    assert_eq!(after["session_id"], before["session_id"]);
-    assert_eq!(after["attempt"], 2);
-    assert_ne!(manman.container(sgc), first);
-    manman.ok(&["stop", "phoenix"]);
+    let manman = Installation::up();
+    stories::restart_is_another_attempt(&manman, GAME, |sgc| docker::pid(&manman.container(sgc)));
     manman.await_nothing_left();
 }

@@ -11,7 +11,7 @@ use manman_docker::testkit::{Options, SecondEngine};
 use serde_json::Value;
 
 use crate::{
-    killed::{Console, assert_whole, numbered},
+    installation::flood::{Console, assert_whole, numbered},
     support::{Installation, docker, scaled, until},
 };
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
+#[path = "../installation/mod.rs"]
+mod installation;
 mod support;
 #[path = "../terminal/tmux.rs"]
 mod tmux;

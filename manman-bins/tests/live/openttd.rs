@@ -1,8 +1,8 @@
 //! A game that others made, from deployment to the next session.
 
-use std::{io::Write as _, net::UdpSocket, process::Stdio, time::Duration};
+use std::{net::UdpSocket, time::Duration};
 
-use crate::support::{Installation, Ran, until};
+use crate::support::{Installation, until};
 
 const CONFIG: &[&str] = &[
     "--image",
@@ -29,21 +29,9 @@ fn answers_its_protocol(port: u16) -> bool {
     matches!(socket.recv(&mut reply), Ok(n) if n >= 3 && reply[2] == 1)
 }
 
-/// What the console shows of one line that is typed into it.
-fn typed(manman: &Installation, line: &str) -> Ran {
-    let mut console = manman.client(&["console", "hill", "--wait", "1s"]);
-    let mut console =
-        console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Its end ends the console, too, once the game has been quiet.
-    writeln!(console.stdin.take().unwrap(), "{line}").unwrap();
-    let ran = Ran::from(console.wait_with_output().unwrap());
-    assert_eq!(ran.code, 0, "{ran}");
-    ran
-}
-
 /// A setting of the world that is being played.
 fn trains(manman: &Installation) -> Option<u32> {
-    let reply = typed(manman, "setting vehicle.max_trains").out;
+    let reply = manman.typed("hill", "setting vehicle.max_trains").out;
     reply.split("is '").nth(1)?.split('\'').next()?.parse().ok()
 }
 
@@ -62,12 +50,12 @@ fn a_third_partys_game_is_played_stopped_and_found_again() {
     });
 
     // Its replies come on stdout, its log on stderr.
-    let reply = typed(&manman, "server_info");
+    let reply = manman.typed("hill", "server_info");
     assert!(reply.out.contains("Current/maximum clients"), "{reply}");
     assert!(!reply.err.contains("Current/maximum clients"), "{reply}");
     // Kept in the save, and nowhere else.
     assert_eq!(trains(&manman), Some(500));
-    typed(&manman, "setting vehicle.max_trains 77");
+    manman.typed("hill", "setting vehicle.max_trains 77");
     assert_eq!(trains(&manman), Some(77));
 
     let stopped = manman.json(&["stop", "hill"]);
@@ -86,7 +74,7 @@ fn a_third_partys_game_is_played_stopped_and_found_again() {
     manman.ok(&["start", "hill"]);
     until("it answers again", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
     assert_eq!(trains(&manman), Some(500), "a new world");
-    typed(&manman, "load world");
+    manman.typed("hill", "load world");
     until("the world of the last session is loaded", Duration::from_secs(30), || {
         (trains(&manman) == Some(77)).then_some(())
     });

@@ -1,25 +1,17 @@
 //! Many at once, and the same again: one effect each.
 
-use std::{
-    process::Stdio,
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::process::Stdio;
 
-use crate::support::{Installation, Ran, docker, scaled, until};
+use crate::{
+    installation::stories,
+    support::{GAME, Installation, docker, scaled},
+};
 
 #[test]
 fn of_two_starts_at_once_one_is_refused_by_name() {
     let manman = Installation::up();
-    let sgc = manman.deploy("twice", &["--image", "manman-fixture/testgame:1"], &[]);
-    let starts: Vec<Ran> = std::thread::scope(|scope| {
-        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| manman.run(&["start", "twice"]))).collect();
-        both.into_iter().map(|start| start.join().unwrap()).collect()
-    });
-    let session = manman.await_state("twice", "running")["session_id"].to_string();
-    let (won, refused): (Vec<_>, Vec<_>) = starts.iter().partition(|ran| ran.code == 0);
-    assert_eq!((won.len(), refused.len()), (1, 1), "{starts:?}");
-    assert!(refused[0].err.contains(&format!("session {session}")), "{}", refused[0]);
+    let sgc = manman.deploy("twice", GAME, &[]);
+    stories::of_two_starts_one_is_refused(&manman, "twice");
     manman.container(sgc);
     manman.ok(&["kill", "twice"]);
 }
@@ -97,35 +89,12 @@ fn games_of_one_range_never_share_a_port() {
 #[test]
 fn starts_and_stops_that_race_leave_one_container_or_none() {
     let manman = Installation::up();
-    let sgc = manman.deploy("racer", &["--image", "manman-fixture/testgame:1"], &[]);
+    let sgc = manman.deploy("racer", GAME, &[]);
     let label = format!("label=manman.environment={}", manman.environment);
-    let over = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let looks = scope.spawn(|| {
-            let mut seen = 0;
-            while !over.load(Ordering::Relaxed) {
-                let live = docker::lines(&["ps", "-q", "--filter", &label]);
-                assert!(live.len() <= 1, "{live:?} of deployment {sgc}");
-                seen += live.len();
-            }
-            seen
-        });
-        let mut random = fastrand::Rng::new();
-        for _ in 0..scaled(24, 400) {
-            let apart = Duration::from_millis(random.u64(0..600));
-            std::thread::scope(|scope| {
-                scope.spawn(|| manman.run(&["start", "racer", "--no-wait"]));
-                std::thread::sleep(apart);
-                scope.spawn(|| manman.run(&["stop", "racer", "--no-wait"]));
-            });
-        }
-        over.store(true, Ordering::Relaxed);
-        assert!(looks.join().unwrap() > 0, "some of them ran");
-    });
-    until("the last one ends", Duration::from_secs(60), || {
-        manman.run(&["kill", "racer"]);
-        let ended = !manman.session("racer")["ended_at"].is_null();
-        ended.then_some(())
+    stories::race(&manman, "racer", scaled(24, 400), || {
+        let live = docker::lines(&["ps", "-q", "--filter", &label]);
+        assert!(live.len() <= 1, "{live:?} of deployment {sgc}");
+        live.len()
     });
     manman.await_nothing_left();
 }

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     cgroup::Cgroup,
-    directory::{RunDir, read_record, write_record},
+    directory::{RunDir, keep_room, read_record, write_kept, write_record},
     machine,
     process::identify,
     record::{Launched, Plan, Started, VERSION},
@@ -76,7 +76,7 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     if plan.version != VERSION {
         return Err(io::Error::other(format!("its plan has version {}, not {VERSION}", plan.version)));
     }
-    if dir.started().exists() || dir.exit().exists() {
+    if dir.starting().exists() || dir.started().exists() || dir.exit().exists() {
         tell(&Launched::Again);
         return Ok(());
     }
@@ -84,15 +84,17 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     set_child_subreaper(Some(rustix::process::getpid()))?;
     let terminal = if plan.tty { Some(Terminal::open()?) } else { None };
     let keeper = Keeper::open(dir, plan.keep_bytes)?;
+    keep_room(&dir.exit())?;
     let (game, launched) = launch(dir, &plan, terminal.as_ref(), &keeper)?;
     if let Some(launched) = launched {
-        let _ = std::fs::remove_file(dir.started());
         bury_the_rest()?;
+        let _ = std::fs::remove_file(dir.starting());
         // Whoever hears of it may remove all this at once.
         drop(lock);
         tell(&launched);
         return Ok(());
     }
+    std::fs::rename(dir.starting(), dir.started())?;
     tell(&Launched::Running);
     let shown = match terminal {
         Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
@@ -110,7 +112,7 @@ fn stand(dir: &RunDir) -> io::Result<()> {
         Some(signal) => 128 + signal,
         None => status.exit_status().unwrap_or(Exit::UNKNOWN),
     };
-    write_record(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
+    write_kept(&dir.exit(), &Exit { code, out_of_memory, at: Some(at), error: String::new() })
 }
 
 /// Takes the attempt's lock, or `None` if another supervisor has it. Managers hold it for a
@@ -150,7 +152,7 @@ fn launch(
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let game = identify(pid).ok_or_else(|| io::Error::other("the launcher has gone"))?;
     let boot = machine::boot_id();
-    write_record(&dir.started(), &Started { game, boot, at: SystemClock.now() })?;
+    write_record(&dir.starting(), &Started { game, boot, at: SystemClock.now() })?;
     (&ours).write_all(GO)?;
     ours.set_read_timeout(Some(LOADS_WITHIN))?;
     let mut line = String::new();

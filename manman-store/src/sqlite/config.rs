@@ -9,7 +9,7 @@ use std::{
 use manman_core::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use sqlx::{
-    SqlitePool,
+    Connection as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -101,8 +101,16 @@ fn pool_options() -> SqlitePoolOptions {
 pub async fn writer(config: &SqliteConfig) -> Result<SqlitePool> {
     config.validate()?;
     prepare(&config.path)?;
-    let pool = pool_options().max_connections(1).connect_with(config.options());
-    pool.await.map_err(|error| translate("open the database", error))
+    let pool = pool_options().max_connections(1).after_release(|connection, _| {
+        Box::pin(async move {
+            // What was asked of it before is done then, a rollback too.
+            connection.ping().await?;
+            // On a full disk SQLite ends a transaction by itself (lang_transaction.html, 2.3),
+            // which the driver never learns: on that connection it would begin none again.
+            Ok(!connection.is_in_transaction())
+        })
+    });
+    pool.connect_with(config.options()).await.map_err(|error| translate("open the database", error))
 }
 
 /// Makes the file, or shuts others out of it. SQLite gives its side files the same mode.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -148,7 +148,7 @@ impl FileKeeper {
             if let Err(error) = file.write_all(&self.buffer) {
                 // A part of it may be there. If it cannot be cut off, the next segment
                 // begins with these numbers and this part does not count.
-                if file.set_len(*bytes).is_err() {
+                if cut(file, *bytes).is_err() {
                     self.file = None;
                 }
                 return Err(error);
@@ -158,6 +158,13 @@ impl FileKeeper {
         self.buffer.shrink_to(64 << 10);
         Ok(())
     }
+}
+
+/// Cuts a file off, and goes on writing there: beyond it there would be a hole, and readers
+/// end at one.
+fn cut(file: &mut File, bytes: u64) -> io::Result<()> {
+    file.set_len(bytes)?;
+    file.seek(SeekFrom::Start(bytes)).map(|_| ())
 }
 
 impl Keeper for FileKeeper {
@@ -171,5 +178,39 @@ impl Keeper for FileKeeper {
         self.write(entries).map_err(|error| failed("append to the console's spool", error))?;
         self.next = next;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        console::{Batch, Channel},
+        host::spool::{FileSpool, Kept, Spool as _},
+    };
+
+    fn entry(first: u64) -> Entry {
+        let position = Position::from_bytes(b"here").unwrap();
+        let batch = Batch::of([(Channel::Stdout, &b"line\n"[..])], position, Timestamp::default()).unwrap();
+        Entry { first, numbers: 1, attempt: 1, what: Kept::Output(Arc::new(batch)) }
+    }
+
+    #[test]
+    fn what_a_full_disk_took_in_part_leaves_no_hole() {
+        let root = tempfile::tempdir().unwrap();
+        let (config, session) = (SpoolConfig::default(), SessionId(7));
+        let mut keeper = FileKeeper::open(root.path().join("7"), session, &config).unwrap();
+        keeper.append(&[entry(1)]).unwrap();
+        let bytes = keeper.segments.back().unwrap().1;
+        let file = keeper.file.as_mut().unwrap();
+        file.write_all(b"a part of a record").unwrap();
+        cut(file, bytes).unwrap();
+        keeper.append(&[entry(2)]).unwrap();
+        let spool = FileSpool::new(root.path(), config).unwrap();
+        let read = spool.read(session).unwrap().unwrap().read(1, 3, usize::MAX).unwrap();
+        assert_eq!(read, [entry(1), entry(2)]);
     }
 }
