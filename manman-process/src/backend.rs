@@ -28,6 +28,7 @@ use crate::{
     lifecycle::Runs,
     machine, map,
     observe::Seen,
+    process,
     readers::Readers,
     stats, supervisor,
     watch::{Change, Watch},
@@ -176,6 +177,10 @@ impl Runtime for ProcessRuntime {
             if info.boot.is_empty() {
                 let message = "/proc is not mounted: plain processes cannot be told apart without it";
                 return Err(Error::new(ErrorKind::Unavailable, "ask the machine", message));
+            }
+            if process::identify_self().is_err() {
+                let message = "plain processes need Linux 5.3 or newer, to signal none but the one meant";
+                return Err(Error::new(ErrorKind::Unsupported, "ask the machine", message));
             }
             if let Err(why) = cgroup::delegated(runs.config.cgroup.as_deref()) {
                 info.warnings.push(format!("limits of memory, processor and processes do not hold: {why}"));

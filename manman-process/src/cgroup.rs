@@ -79,7 +79,10 @@ impl Cgroup {
             Err(error) => return Err(error),
         }
         for (file, value) in values(limits) {
-            fs::write(child.0.join(file), value)?;
+            if let Err(error) = fs::write(child.0.join(file), value) {
+                let _ = child.remove();
+                return Err(error);
+            }
         }
         Ok(child)
     }

@@ -3,8 +3,9 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use manman_core::{
@@ -137,20 +138,45 @@ pub fn private() -> OpenOptions {
     options
 }
 
-/// Where a file is written before it is there.
+/// Where room is kept for a file that is not there yet.
 fn aside(path: &Path) -> PathBuf {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
     aside.into()
 }
 
+/// Writes a number that [`read_number`] reads. On a full disk it overwrites what is there,
+/// which then has room for it: all of them are written alike.
+pub fn write_number(path: &Path, number: u64) -> io::Result<()> {
+    let text = format!("{number:020}");
+    match write_whole(path, text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+            OpenOptions::new().write(true).open(path)?.write_all_at(text.as_bytes(), 0)
+        }
+        written => written,
+    }
+}
+
 /// Writes a small file so that it is there whole or not at all.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let aside = aside(path);
-    let mut file = private().create(true).truncate(true).write(true).open(&aside)?;
+    // Several may be at it at once, in one process or in two.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(format!(".{}-{number}.new", std::process::id()));
+    let aside = PathBuf::from(aside);
+    let written = write_aside(path, &aside, bytes);
+    if written.is_err() {
+        let _ = fs::remove_file(&aside);
+    }
+    written
+}
+
+fn write_aside(path: &Path, aside: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = private().create(true).truncate(true).write(true).open(aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    fs::rename(&aside, path)
+    fs::rename(aside, path)
 }
 
 /// Writes a record so that it is there whole or not at all.
@@ -182,7 +208,10 @@ pub fn write_kept(path: &Path, record: &impl Serialize) -> io::Result<()> {
 /// Reads a record, or `None` if there is none.
 pub fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match read_small(path)? {
-        Some(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        Some(bytes) => {
+            let read = serde_json::from_slice(&bytes).map(Some);
+            read.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        }
         None => Ok(None),
     }
 }
@@ -239,7 +268,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("trimmed");
         assert_eq!(read_number(&path).unwrap(), 0);
-        write_whole(&path, b"65536").unwrap();
+        write_number(&path, 65536).unwrap();
         assert_eq!(read_number(&path).unwrap(), 65536);
         write_whole(&path, b"many").unwrap();
         assert!(read_number(&path).is_err());

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, BufRead as _, BufReader, Read as _},
-    os::unix::{fs::DirBuilderExt as _, process::CommandExt as _},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Mutex, PoisonError},
@@ -71,10 +71,15 @@ impl Runs {
     /// Makes the directory of all attempts, which is nobody else's business.
     pub fn make_root(&self) -> Result<()> {
         let (root, operation) = (self.root(), "make the directory of attempts");
-        let make = |dir: &Path, mode| fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
-        make(&self.config.data_dir, 0o755)
-            .and_then(|()| make(&root, 0o700))
-            .map_err(|error| of_file(operation, "make", &root, error))
+        let make = || {
+            if !self.config.data_dir.exists() {
+                fs::create_dir_all(&self.config.data_dir)?;
+                // Games of other users come through, whatever the umask says.
+                fs::set_permissions(&self.config.data_dir, fs::Permissions::from_mode(0o755))?;
+            }
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)
+        };
+        make().map_err(|error| of_file(operation, "make", &root, error))
     }
 
     pub fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
@@ -141,6 +146,7 @@ impl Runs {
         let user = map::user(spec, &self.config.user)?;
         self.data.places(spec)?;
         let _lock = self.lock(operation)?;
+        self.clear_away();
         let path = self.root().join(directory::name(&self.owner, spec.run));
         match look(&self.owner, &self.boot(), &path)? {
             Look::Ours(seen) if seen.plan.spec_hash == spec.spec_hash => return Ok(()),
@@ -158,7 +164,24 @@ impl Runs {
         let place = self.data.root().join(self.owner.deployment_name(spec.sgc));
         let mut plan = map::plan(&self.owner, spec, user, &place, mark);
         plan.cgroup = self.cgroup(operation, spec)?.map(|cgroup| cgroup.path().to_owned());
-        self.write(&plan, &path).map_err(|error| of_file(operation, "write", &path, error))
+        self.write(&plan, &path).map_err(|error| {
+            if let Some(cgroup) = &plan.cgroup {
+                let _ = Cgroup::at(cgroup).remove();
+            }
+            of_file(operation, "write", &path, error)
+        })
+    }
+
+    /// Removes what a crash has left half made or half removed.
+    fn clear_away(&self) {
+        let entries = fs::read_dir(self.root()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            if [&b".new-"[..], b".gone-"].iter().any(|half| name.as_encoded_bytes().starts_with(half)) {
+                // What cannot be removed now is tried again with the next attempt.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
     }
 
     /// Writes the directory of an attempt, whole or not at all.
@@ -230,7 +253,6 @@ impl Runs {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
-            .process_group(0)
             .spawn()?;
         let out = child.stdout.take();
         self.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);

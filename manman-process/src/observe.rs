@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use manman_core::{
-    error::Result,
+    error::{Chain, ErrorKind, Result},
     runtime::{AttemptState, Exit, Foreign, Found, Owner},
 };
 
@@ -93,7 +93,12 @@ pub fn look_at_any(boot: &str, path: &Path) -> Result<Look> {
         Ok(plan) => plan,
         Err(error) => return foreign(format!("its plan cannot be read: {error}")),
     };
-    let (started, state, is_supervised) = state(&dir, boot)?;
+    let (started, state, is_supervised) = match state(&dir, boot) {
+        Ok(state) => state,
+        // One that is damaged must not hide the others. Whatever passes is no damage.
+        Err(error) if error.kind() == ErrorKind::Corrupt => return foreign(Chain(&error).to_string()),
+        Err(error) => return Err(error),
+    };
     Ok(Look::Ours(Box::new(Seen { dir, plan, started, state, is_supervised })))
 }
 
@@ -113,7 +118,11 @@ fn state(dir: &RunDir, boot: &str) -> Result<(Option<Started>, AttemptState, boo
     if !is_loaded && is_supervised {
         return Ok((Some(started), AttemptState::Created, true));
     }
-    let stat = if started.boot == boot { process::look(started.game) } else { None };
+    let stat = if started.boot == boot {
+        process::look(started.game).map_err(|error| failed(Path::new("/proc"), error))?
+    } else {
+        None
+    };
     let lives = stat.filter(process::Stat::is_alive);
     let state = if is_supervised || lives.is_some() {
         // What has ended and is supervised is about to have its exit written down.
@@ -156,6 +165,6 @@ pub fn has_ended(dir: &RunDir, boot: &str) -> std::io::Result<bool> {
         return Ok(true);
     }
     let Some((started, _)) = begun(dir)? else { return Ok(false) };
-    let lives = started.boot == boot && process::look(started.game).is_some_and(|stat| stat.is_alive());
+    let lives = started.boot == boot && process::look(started.game)?.is_some_and(|stat| stat.is_alive());
     Ok(!lives && !dir.is_supervised()?)
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, io};
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
+};
 
 use crate::record::Process;
 
@@ -43,15 +46,20 @@ impl Stat {
     }
 }
 
-/// A process, or `None` if there is none.
-pub fn stat(pid: i32) -> Option<Stat> {
-    Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+/// A process, or `None` if there is none. That it cannot be told is an error, not an end.
+pub fn stat(pid: i32) -> io::Result<Option<Stat>> {
+    match fs::read_to_string(format!("/proc/{pid}/stat")) {
+        Ok(text) => Ok(Stat::parse(&text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// All processes that can be seen.
 pub fn all() -> Vec<Stat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?)).collect()
+    entries.filter_map(|entry| stat(entry.file_name().to_str()?.parse().ok()?).ok()?).collect()
 }
 
 /// Those of `all` that descend from `ancestor`, it itself left out.
@@ -71,13 +79,13 @@ pub fn descendants(all: &[Stat], ancestor: i32) -> Vec<Stat> {
 }
 
 /// The process of this pid as it is now.
-pub fn identify(pid: i32) -> Option<Process> {
-    stat(pid).map(|stat| Process { pid, start: stat.start })
+pub fn identify(pid: i32) -> io::Result<Option<Process>> {
+    Ok(stat(pid)?.map(|stat| Process { pid, start: stat.start }))
 }
 
 /// The process as it is now, unless it has gone and its pid is another's.
-pub fn look(process: Process) -> Option<Stat> {
-    stat(process.pid).filter(|stat| stat.start == process.start)
+pub fn look(process: Process) -> io::Result<Option<Stat>> {
+    Ok(stat(process.pid)?.filter(|stat| stat.start == process.start))
 }
 
 /// Sends a signal to this process and no other: `false` if it has gone.
@@ -86,17 +94,22 @@ pub fn signal(process: Process, signal: Signal) -> io::Result<bool> {
     // Held first and looked at then: what is held cannot become another one.
     let held = match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(held) => held,
-        Err(rustix::io::Errno::SRCH) => return Ok(false),
+        Err(Errno::SRCH) => return Ok(false),
         Err(errno) => return Err(errno.into()),
     };
-    if look(process).is_none() {
+    if look(process)?.is_none() {
         return Ok(false);
     }
     match pidfd_send_signal(held, signal) {
         Ok(()) => Ok(true),
-        Err(rustix::io::Errno::SRCH) => Ok(false),
+        Err(Errno::SRCH) => Ok(false),
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Holds this process as [`signal`] holds others: fails where the kernel cannot.
+pub fn identify_self() -> io::Result<()> {
+    Ok(pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).map(|_| ())?)
 }
 
 /// Processes whose environment was marked at their start, and that live. What cannot be read
@@ -136,10 +149,10 @@ mod tests {
     #[test]
     fn a_signal_reaches_none_but_the_one_meant() {
         let mut child = Command::new("sleep").arg("600").env("MANMAN_TEST_MARK", "u7").spawn().unwrap();
-        let process = identify(child.id() as i32).unwrap();
+        let process = identify(child.id() as i32).unwrap().unwrap();
         let other = Process { start: process.start + 1, ..process };
         assert!(!signal(other, Signal::KILL).unwrap(), "the pid of another one");
-        assert!(look(process).is_some_and(|stat| stat.is_alive()));
+        assert!(look(process).unwrap().is_some_and(|stat| stat.is_alive()));
         let ours = descendants(&all(), std::process::id() as i32);
         assert!(ours.iter().any(|stat| stat.pid == process.pid));
         // The mark is there once the program is loaded.
@@ -149,6 +162,6 @@ mod tests {
         assert!(signal(process, Signal::KILL).unwrap());
         child.wait().unwrap();
         assert!(!signal(process, Signal::KILL).unwrap());
-        assert_eq!(look(process), None);
+        assert_eq!(look(process).unwrap(), None);
     }
 }

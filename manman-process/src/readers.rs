@@ -12,7 +12,7 @@ use std::{
 
 use manman_core::console::Channel;
 
-use crate::directory::{RunDir, write_whole};
+use crate::directory::{RunDir, write_number};
 
 /// It is told again after so much more.
 const STEP: u64 = 4 << 20;
@@ -67,9 +67,8 @@ impl Reader {
         let dir = self.dir.clone();
         Some(move || {
             for channel in Channel::BOTH {
-                let text = least[channel.index()].to_string();
                 // Not told, it is kept a little longer.
-                let _ = write_whole(&dir.taken(channel), text.as_bytes());
+                let _ = write_number(&dir.taken(channel), least[channel.index()]);
             }
         })
     }

@@ -91,7 +91,7 @@ pub struct Started {
 pub enum Launched {
     /// The program is loaded and runs.
     Running,
-    /// It cannot be loaded: the error number of the call, and what was tried.
+    /// It cannot be loaded: the error number of the call, and which step it was.
     NotLoaded {
         /// errno(3).
         errno: i32,

@@ -31,12 +31,13 @@ pub fn of_load(operation: &'static str, errno: i32, what: &str) -> Error {
         _ => ErrorKind::Invalid,
     };
     let hint = match error {
+        _ if !what.starts_with("run ") => "",
         Errno::NOENT => ": no such program, or what it is run by is missing",
         Errno::ACCESS => ": it may not be run by the game's user, or a directory above it may not be passed",
         Errno::NOEXEC => ": it is no program of this machine",
         _ => "",
     };
-    Error::new(kind, operation, format!("cannot run {what}{hint}")).because(io::Error::from(error))
+    Error::new(kind, operation, format!("cannot {what}{hint}")).because(io::Error::from(error))
 }
 
 #[cfg(test)]
@@ -64,7 +65,7 @@ mod tests {
             (Errno::TXTBSY, ErrorKind::Busy),
             (Errno::AGAIN, ErrorKind::Busy),
         ] {
-            assert_eq!(of_load("test", errno.raw_os_error(), "/game").kind(), kind, "{errno:?}");
+            assert_eq!(of_load("test", errno.raw_os_error(), "run /game").kind(), kind, "{errno:?}");
         }
     }
 }

@@ -149,7 +149,16 @@ impl Shared {
             return;
         }
         if dir == self.root {
+            // In the making, or on its way out: then it was something before.
+            if flags.contains(ReadFlags::MOVED_FROM)
+                && let Some(notify) = state.followed.remove(&self.root.join(name))
+            {
+                notify.notify_waiters();
+            }
             drop(state);
+            if name.starts_with('.') {
+                return;
+            }
             if flags.intersects(ReadFlags::CREATE | ReadFlags::MOVED_TO) {
                 self.add_run(&self.root.join(name));
             }

@@ -115,14 +115,77 @@ async fn what_the_machine_took_with_it_is_told() {
 async fn a_process_of_another_boot_is_never_signalled() {
     let ground = Ground::new();
     let spec = spec(1, 1, game(&Game::Sleeper));
-    started(&ground.runtime(), &spec).await;
-    let pid = ground.game(spec.run);
+    let before = ground.runtime();
+    started(&before, &spec).await;
     kill(ground.supervisor(spec.run));
-    until("its supervisor is gone", async || support::parent(pid) == Some(1)).await;
+    kill(ground.game(spec.run));
+    let mut stranger = std::process::Command::new("sleep").arg("3600").spawn().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", stranger.id())).unwrap();
+    let start: u64 = stat.rsplit_once(") ").unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap();
+    let record = ground.run(spec.run).join("started.json");
+    let mut written: serde_json::Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
+    written["game"] = serde_json::json!({"pid": stranger.id(), "start": start});
+    std::fs::write(&record, written.to_string()).unwrap();
+
     let after = ground.runtime_after_reboot();
     after.kill(spec.run).await.unwrap();
     assert_eq!(after.stop(spec.run, Duration::ZERO).await.unwrap().code, Exit::UNKNOWN);
-    kill(pid);
+    after.retire(spec.run).await.unwrap();
+    after.remove(spec.run).await.unwrap();
+    assert!(lives(stranger.id() as i32));
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+/// Neither Ctrl-C at manman's terminal nor its end reaches a game.
+#[tokio::test(flavor = "multi_thread")]
+async fn games_and_supervisors_are_in_sessions_of_their_own() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let text = "grep NoNewPrivs /proc/self/status; exec sleep 3600";
+    let spec = spec(1, 1, script(text));
+    started(&runtime, &spec).await;
+    let (game, supervisor) = (ground.game(spec.run), ground.supervisor(spec.run));
+    let session =
+        |pid| rustix::process::getsid(rustix::process::Pid::from_raw(pid)).unwrap().as_raw_nonzero().get();
+    assert_eq!((session(game), session(supervisor)), (game, supervisor));
+    let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until_line(Channel::Stdout, "NoNewPrivs:\t1").await;
+    runtime.kill(spec.run).await.unwrap();
+    assert_eq!(ended(&runtime, spec.run).await.code, 137);
+    runtime.remove(spec.run).await.unwrap();
+}
+
+/// A record that was damaged hides its attempt, and no other one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_is_told_and_in_nobodys_way() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let (damaged, other) = (spec(1, 1, game(&Game::Sleeper)), spec(2, 1, game(&Game::Sleeper)));
+    created(&runtime, &damaged).await;
+    std::fs::write(ground.run(damaged.run).join("exit.json"), "{").unwrap();
+    started(&runtime, &other).await;
+    let inventory = runtime.list().await.unwrap();
+    assert_eq!(inventory.found.iter().map(|found| found.run).collect::<Vec<_>>(), [other.run]);
+    assert!(inventory.foreign[0].why.contains("damaged"), "{inventory:?}");
+    runtime.kill(other.run).await.unwrap();
+    ended(&runtime, other.run).await;
+    runtime.remove(other.run).await.unwrap();
+}
+
+/// What a crash has left half made or half removed goes with the next attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn halves_are_cleared_away() {
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    for half in [".new-1", ".gone-1"] {
+        std::fs::create_dir_all(ground.runs().join(half)).unwrap();
+        std::fs::write(ground.runs().join(half).join("plan.json"), "{}").unwrap();
+    }
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    created(&runtime, &spec).await;
+    assert_eq!(ground.left().len(), 1, "{:?}", ground.left());
+    runtime.remove(spec.run).await.unwrap();
 }
 
 /// What stands beside a game is never replaced while it lives.

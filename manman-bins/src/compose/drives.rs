@@ -94,7 +94,8 @@ pub async fn choose(config: &UpConfig) -> Chosen {
         RuntimeAsk::Docker => RuntimeKind::Docker,
         RuntimeAsk::Process => RuntimeKind::Process,
         RuntimeAsk::Auto => {
-            if let Some(kind) = recorded(&Places(&config.data_dir).runtime()) {
+            // What cannot be read is refused by whoever comes to rely on it.
+            if let Ok(Some(kind)) = recorded(&Places(&config.data_dir).runtime()) {
                 return Chosen { kind, why: "as before".to_owned() };
             }
             let socket = config.docker_socket.display();
@@ -126,13 +127,23 @@ async fn answers(config: &UpConfig) -> std::result::Result<String, String> {
 }
 
 /// What drove the games of an installation before, by the file that says so.
-pub fn recorded(path: &Path) -> Option<RuntimeKind> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+///
+/// # Errors
+/// If it is there and cannot be understood.
+pub fn recorded(path: &Path) -> io::Result<Option<RuntimeKind>> {
+    match fs::read_to_string(path) {
+        Ok(text) => text.trim().parse().map(Some).map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Writes down what drives the games of an installation.
 pub(super) fn record(path: &Path, kind: RuntimeKind) -> io::Result<()> {
-    fs::write(path, format!("{kind}\n"))
+    let beside = path.with_extension("new");
+    fs::write(&beside, format!("{kind}\n"))?;
+    fs::File::open(&beside)?.sync_all()?;
+    fs::rename(beside, path)
 }
 
 /// The Docker Engine that the configuration names. Contacts nobody.

@@ -1,7 +1,7 @@
 //! An installation in one process: control plane, API and host manager on SQLite, disk
 //! and a broker in memory.
 
-use std::{fmt, fs, os::unix::fs::DirBuilderExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -307,16 +307,29 @@ async fn wait_for_engine(
 /// would neither see nor stop it.
 async fn keep_to(kind: RuntimeKind, places: &Places<'_>, store: &SqliteStore) -> Result<(), UpError> {
     let path = places.runtime();
-    // There was a time when nothing else drove games, and nothing was written down.
-    let before = drives::recorded(&path).unwrap_or(RuntimeKind::Docker);
-    let live = if before == kind { 0 } else { live(store).await };
-    if live > 0 {
-        return Err(UpError::OtherRuntime { before, now: kind, live });
+    let unusable = |error| UpError::DataDir { dir: path.clone(), error };
+    let recorded = drives::recorded(&path).map_err(unusable)?;
+    if recorded == Some(kind) {
+        return Ok(());
     }
-    drives::record(&path, kind).map_err(|error| UpError::DataDir { dir: path, error })
+    // There was a time when nothing else drove games, and nothing was written down.
+    let before = recorded.unwrap_or(RuntimeKind::Docker);
+    if before != kind {
+        let counted = store.session_live_count().await;
+        let live = counted.map_err(|error| UpError::Store { path: places.database(), error })?;
+        if live > 0 {
+            return Err(UpError::OtherRuntime { before, now: kind, live });
+        }
+    }
+    drives::record(&path, kind).map_err(unusable)
 }
 
 /// Makes the data directory; what is secret in it has a mode of its own.
 fn make_dir(dir: &Path) -> std::io::Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(dir)
+    if dir.exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    // Games of other users come through, whatever the umask says.
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
 }

@@ -135,14 +135,18 @@ impl Demo {
                 self.client.create_game(request).await?.into_inner().game.context("an empty reply")?.game_id
             }
         };
-        // Not root, and somebody whom this process may give the directory to.
+        // In a container not root, and somebody whom this process may give the directory to;
+        // who plain processes are is said by the configuration.
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
-        let user =
-            if uid.is_root() { "1000:1000".to_owned() } else { format!("{}:{}", uid.as_raw(), gid.as_raw()) };
+        let user = match placed {
+            Placed::Program(_) => None,
+            Placed::Image(_) if uid.is_root() => Some("1000:1000".to_owned()),
+            Placed::Image(_) => Some(format!("{}:{}", uid.as_raw(), gid.as_raw())),
+        };
         let body = v1::ConfigBody {
             image: placed.image(),
             entrypoint: placed.entrypoint()?,
-            user: Some(user),
+            user,
             stop: Some(v1::StopPlan {
                 steps: vec![v1::StopStep { command: "quit".to_owned(), wait_millis: 5_000 }],
                 ..Default::default()

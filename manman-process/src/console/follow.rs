@@ -119,6 +119,11 @@ impl Follower {
         let from = self.place.at(channel);
         if len <= from {
             self.unfinished[channel.index()] = None;
+            if len < from {
+                // Cut off by the game, or lost with the machine: nobody knows what else is.
+                self.place.0[channel.index()] = len;
+                self.missing(channel, None, "the output ends before what was read of it");
+            }
             return Ok(false);
         }
         let waits = self.unfinished[channel.index()];
@@ -172,12 +177,17 @@ impl Follower {
         Ok(slot.clone())
     }
 
-    /// Says that so many bytes are missing here.
+    /// Says that so many bytes were not kept.
     fn gap(&mut self, channel: Channel, bytes: u64) {
         self.place = self.place.after(channel, usize::try_from(bytes).unwrap_or(usize::MAX));
         self.unfinished[channel.index()] = None;
-        let reason = "more was printed than is kept for who has not read it".to_owned();
-        let gap = Gap { channel: Some(channel), bytes: Some(bytes), lines: None, uncertain: false, reason };
+        self.missing(channel, Some(bytes), "more was printed than is kept for who has not read it");
+    }
+
+    /// Says that something is missing here; how much, if that is known.
+    fn missing(&mut self, channel: Channel, bytes: Option<u64>, reason: &str) {
+        let (uncertain, reason) = (bytes.is_none(), reason.to_owned());
+        let gap = Gap { channel: Some(channel), bytes, lines: None, uncertain, reason };
         tracing::warn!(gap.bytes = bytes, "console of {}: {}", self.dir.name(), gap.reason);
         self.ready.push_back(Output::Gap(gap, self.place.encode()));
     }

@@ -4,10 +4,10 @@ use std::io;
 
 use rustix::{
     io::Errno,
-    process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, wait},
+    process::{Pid, Signal, WaitOptions, WaitStatus, wait},
 };
 
-use crate::process;
+use crate::{process, record::Process};
 
 /// Waits until the game's main process has ended, and buries what ends before it.
 pub fn await_game(game: Pid) -> io::Result<WaitStatus> {
@@ -26,10 +26,8 @@ pub fn bury_the_rest() -> io::Result<()> {
     let us = rustix::process::getpid().as_raw_nonzero().get();
     loop {
         for left in process::descendants(&process::all(), us) {
-            // Children of ours keep their pids until we bury them; for grandchildren it is
-            // as good as that, within these few instructions.
-            if let Some(pid) = Pid::from_raw(left.pid).filter(|_| left.is_alive()) {
-                let _ = kill_process(pid, Signal::KILL);
+            if left.is_alive() {
+                let _ = process::signal(Process { pid: left.pid, start: left.start }, Signal::KILL);
             }
         }
         match wait(WaitOptions::empty()) {

@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, Permissions},
-    io,
+    io::{self, Write as _},
     os::unix::fs::PermissionsExt as _,
     thread,
     time::Duration,
@@ -15,7 +15,7 @@ use rustix::{
     fs::{FallocateFlags, fallocate},
 };
 
-use crate::directory::{RunDir, private, read_number, write_whole};
+use crate::directory::{RunDir, private, read_number, write_number};
 
 /// What was taken stays for this long, so that another reader may begin a little earlier, and
 /// whatever the manager has not written to its disk yet is still there.
@@ -33,6 +33,8 @@ pub struct Keeper {
     dir: RunDir,
     files: [File; 2],
     keep_bytes: u64,
+    /// Whether the file system gives room back.
+    can: bool,
 }
 
 /// One of the files as it is: up to where it was punched out, up to where it was taken, and its
@@ -52,10 +54,18 @@ impl Keeper {
             let path = dir.output(channel);
             let file = private().create(true).append(true).open(&path)?;
             std::fs::set_permissions(&path, Permissions::from_mode(0o400))?;
+            // There is room for them from now on, also where the disk is full.
+            write_number(&dir.trimmed(channel), 0)?;
+            write_number(&dir.taken(channel), 0)?;
             io::Result::Ok(file)
         };
         let files = [open(Channel::Stdout)?, open(Channel::Stderr)?];
-        Ok(Self { dir: dir.clone(), files, keep_bytes })
+        // Nothing is there yet: whether the file system can is all that this tells.
+        let can = punch(&files[0], GRAIN).is_ok();
+        if !can {
+            let _ = writeln!(io::stderr(), "this file system cannot punch holes: output is kept as a whole");
+        }
+        Ok(Self { dir: dir.clone(), files, keep_bytes, can })
     }
 
     /// What the game writes to.
@@ -65,6 +75,9 @@ impl Keeper {
 
     /// Looks after them on a thread of its own for as long as this process lives.
     pub fn spawn(self) {
+        if !self.can {
+            return;
+        }
         let look = move || {
             let mut before = [0; 2];
             let mut every = EVERY[0];
@@ -75,8 +88,6 @@ impl Keeper {
                         every = EVERY[usize::from(len == before)];
                         before = len;
                     }
-                    // A file system that cannot: the files grow as they will.
-                    Err(error) if error.kind() == io::ErrorKind::Unsupported => return,
                     Err(_) => every = EVERY[1],
                 }
             }
@@ -100,13 +111,17 @@ impl Keeper {
             let (from, to) = (extents[channel.index()].trimmed, wanted[channel.index()]);
             if to > from {
                 // First said, then done: nobody takes the hole for what was printed.
-                write_whole(&self.dir.trimmed(channel), to.to_string().as_bytes())?;
-                let punch = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-                fallocate(&self.files[channel.index()], punch, 0, to)?;
+                write_number(&self.dir.trimmed(channel), to)?;
+                punch(&self.files[channel.index()], to)?;
             }
         }
         Ok(extents.map(|extent| extent.len))
     }
+}
+
+/// Gives back the room of what is before `to`.
+fn punch(file: &File, to: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, to)?)
 }
 
 /// Up to where each file is to be punched out.

@@ -23,7 +23,7 @@ use rustix::{
 use super::{
     ARGUMENT, LAUNCH,
     descend::{await_game, bury_the_rest},
-    launch::GO,
+    launch::{GO, RUN_IT},
     output::Keeper,
     terminal::Terminal,
 };
@@ -85,7 +85,16 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     let terminal = if plan.tty { Some(Terminal::open()?) } else { None };
     let keeper = Keeper::open(dir, plan.keep_bytes)?;
     keep_room(&dir.exit())?;
-    let (game, launched) = launch(dir, &plan, terminal.as_ref(), &keeper)?;
+    let (out, err) = match &terminal {
+        Some(terminal) => (terminal.game_end()?, terminal.game_end()?),
+        None => (keeper.writer(Channel::Stdout)?, keeper.writer(Channel::Stderr)?),
+    };
+    // Whatever can fail of us fails before there is a game.
+    let shown = match terminal {
+        Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
+        None => None,
+    };
+    let (game, launched) = launch(dir, &plan, out, err)?;
     if let Some(launched) = launched {
         bury_the_rest()?;
         let _ = std::fs::remove_file(dir.starting());
@@ -96,14 +105,13 @@ fn stand(dir: &RunDir) -> io::Result<()> {
     }
     std::fs::rename(dir.starting(), dir.started())?;
     tell(&Launched::Running);
-    let shown = match terminal {
-        Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
-        None => None,
-    };
     keeper.spawn();
     let status = await_game(game)?;
     let at = SystemClock.now();
-    bury_the_rest()?;
+    // Its exit is known, and told, even if something of it cannot be buried.
+    if let Err(error) = bury_the_rest() {
+        let _ = writeln!(io::stderr(), "something of {} may be left: {error}", dir.name());
+    }
     if let Some(shown) = shown {
         shown.finish();
     }
@@ -132,17 +140,8 @@ fn lock(dir: &RunDir) -> io::Result<Option<File>> {
 
 /// Starts the launcher and lets it become the game: its pid, and what went wrong if it did
 /// not become that.
-fn launch(
-    dir: &RunDir,
-    plan: &Plan,
-    terminal: Option<&Terminal>,
-    keeper: &Keeper,
-) -> io::Result<(Pid, Option<Launched>)> {
+fn launch(dir: &RunDir, plan: &Plan, out: OwnedFd, err: OwnedFd) -> io::Result<(Pid, Option<Launched>)> {
     let (ours, theirs) = UnixStream::pair()?;
-    let (out, err): (OwnedFd, OwnedFd) = match terminal {
-        Some(terminal) => (terminal.game_end()?, terminal.game_end()?),
-        None => (keeper.writer(Channel::Stdout)?, keeper.writer(Channel::Stderr)?),
-    };
     let mut command = Command::new("/proc/self/exe");
     command.arg0(ARGUMENT).args([ARGUMENT, LAUNCH]).arg(dir.path());
     command.stdin(Stdio::from(OwnedFd::from(theirs))).stdout(out).stderr(err);
@@ -150,7 +149,7 @@ fn launch(
     // Ends of the game must not stay open here, or its terminal never hangs up.
     drop(command);
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-    let game = identify(pid).ok_or_else(|| io::Error::other("the launcher has gone"))?;
+    let game = identify(pid)?.ok_or_else(|| io::Error::other("the launcher has gone"))?;
     let boot = machine::boot_id();
     write_record(&dir.starting(), &Started { game, boot, at: SystemClock.now() })?;
     (&ours).write_all(GO)?;
@@ -162,10 +161,15 @@ fn launch(
         // Closed by becoming the game.
         Ok(0) => None,
         Ok(_) => {
-            let errno = line.trim().parse().unwrap_or(rustix::io::Errno::IO.raw_os_error());
-            let program = plan.command.first().map_or("", String::as_str);
-            let whom = plan.user.map(|(uid, gid)| format!(" as {uid}:{gid}")).unwrap_or_default();
-            let what = format!("{program:?} in {}{whom}", plan.directory.display());
+            let (errno, step) = line.trim().split_once(' ').unwrap_or((line.trim(), ""));
+            let errno = errno.parse().unwrap_or(rustix::io::Errno::IO.raw_os_error());
+            let what = if step == RUN_IT {
+                let program = plan.command.first().map_or("", String::as_str);
+                let whom = plan.user.map(|(uid, gid)| format!(" as {uid}:{gid}")).unwrap_or_default();
+                format!("{RUN_IT} {program:?} in {}{whom}", plan.directory.display())
+            } else {
+                step.to_owned()
+            };
             Some(Launched::NotLoaded { errno, what })
         }
         Err(error) => {

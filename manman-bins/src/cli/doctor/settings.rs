@@ -54,9 +54,11 @@ pub fn section(look: &Look) -> Section {
         })
         .collect();
     variables.sort();
-    checks.extend(
-        variables.iter().map(|(name, text)| Check::ok("variable", format!("{name}={}", value(name, text)))),
-    );
+    checks.extend(variables.iter().map(|(name, text)| {
+        // What is not known by name may hold anything: that it is set has to do.
+        let shown = if NAMES.contains(&name.as_str()) { value(name, text) } else { "***".to_owned() };
+        Check::ok("variable", format!("{name}={shown}"))
+    }));
     Section { title: "configuration", checks }
 }
 

@@ -1,7 +1,7 @@
 //! Secrets taken out of what is shown to others.
 
 /// What names of secrets have in them.
-const SECRET: [&str; 7] = ["TOKEN", "PASSWORD", "PASSWD", "SECRET", "KEY", "CREDENTIAL", "AUTHORIZATION"];
+const SECRET: [&str; 6] = ["TOKEN", "PASS", "SECRET", "KEY", "CREDENTIAL", "AUTH"];
 
 /// What stands for one.
 const MASK: &str = "***";
@@ -31,9 +31,11 @@ fn without_password(word: &str) -> String {
         let begin = word[begin..end].find(':').map_or(begin, |at| begin + at + 1);
         word.replace_range(begin..end, MASK);
     }
-    match word.rsplit_once('=') {
-        Some((name, _)) if is_secret(name.rsplit(['?', '/']).next().unwrap_or(name)) => {
-            format!("{name}={MASK}")
+    // The first one after the query begins: values may end with some of their own.
+    let from = word.rfind('?').map_or(0, |at| at + 1);
+    match word[from..].find('=').map(|at| from + at) {
+        Some(at) if is_secret(word[from..at].rsplit('/').next().unwrap_or_default()) => {
+            format!("{}={MASK}", &word[..at])
         }
         _ => word,
     }
@@ -64,6 +66,10 @@ mod tests {
                 "postgres://db/x?user=me&password=***",
             ),
             ("DATABASE_URL", "host=db password=hunter2 user=me", "host=db password=*** user=me"),
+            ("X", "password=aHVudGVyMg==", "password=***"),
+            ("BLOB_URL", "az://store?account_key=aHVudGVyMg==", "az://store?account_key=***"),
+            ("API_PASS", "hunter2", "***"),
+            ("DOCKER_AUTH_CONFIG", "{}", "***"),
             ("DOCKER_HOST", "unix:///run/docker.sock", "unix:///run/docker.sock"),
             ("X", "no \"s3://id:hunter2@store\" here", "no \"s3://id:***@store\" here"),
         ] {

@@ -68,7 +68,7 @@ impl Look {
         match asked {
             RuntimeAsk::Docker => Some(RuntimeKind::Docker),
             RuntimeAsk::Process => Some(RuntimeKind::Process),
-            RuntimeAsk::Auto => compose::recorded(&self.places().runtime()),
+            RuntimeAsk::Auto => compose::recorded(&self.places().runtime()).ok().flatten(),
         }
     }
 
