@@ -48,9 +48,9 @@
 //!
 //! # What a process is not
 //!
-//! - There is one image, [`ImageRef::HOST`](manman_core::model::ImageRef::HOST): the machine itself. The command is a program of the
-//!   machine, started in the deployment's directory. Games share files, ports and network
-//!   with everything else; what keeps them apart is their user, and nothing does if they have
+//! - There is one image, [`ImageRef::HOST`](manman_core::model::ImageRef::HOST): the machine
+//!   itself. The command is a program of the machine, started in the deployment's directory.
+//!   Games share files, ports and network with everything else; what keeps them apart is their user, and nothing does if they have
 //!   the same one. As root, manman runs no game as root; as an ordinary user it is the user of
 //!   its games, which can reach all that is its own.
 //! - Ports cannot be mapped, directories not be mounted elsewhere or read-only: a spec that
@@ -75,6 +75,7 @@ mod readers;
 mod record;
 mod stats;
 mod supervisor;
+mod supervisors;
 mod translate;
 mod watch;
 

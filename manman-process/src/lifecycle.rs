@@ -1,12 +1,9 @@
 //! From create to remove: what is done to the directories and processes of attempts. Blocks.
 
 use std::{
-    fs,
-    io::{self, BufRead as _, BufReader, Read as _},
+    fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,7 +27,7 @@ use crate::{
     observe::{Look, Seen, look},
     process,
     record::{Launched, Plan},
-    supervisor,
+    supervisors::Supervisors,
     translate::{of_file, of_load},
 };
 
@@ -48,14 +45,14 @@ pub struct Runs {
     pub owner: Owner,
     pub config: ProcessConfig,
     data: DataDir,
-    /// Supervisors that we have started: when they end, somebody has to bury them.
-    children: Mutex<Vec<Child>>,
+    supervisors: Supervisors,
 }
 
 impl Runs {
     pub fn new(owner: Owner, config: ProcessConfig) -> Self {
         let data = DataDir::new(&config.data_dir, &owner, config.min_free_bytes);
-        Self { owner, config, data, children: Mutex::default() }
+        let supervisors = Supervisors::new(config.supervisor.clone());
+        Self { owner, config, data, supervisors }
     }
 
     /// Where the directories of all attempts are.
@@ -93,7 +90,7 @@ impl Runs {
     /// One attempt of ours.
     pub fn seen(&self, run: AttemptId) -> Result<Option<Seen>> {
         let path = self.root().join(directory::name(&self.owner, run));
-        self.bury();
+        self.supervisors.bury();
         match look(&self.owner, &self.boot(), &path)? {
             Look::Ours(seen) => Ok(Some(*seen)),
             Look::Foreign(_) | Look::Nothing => Ok(None),
@@ -116,7 +113,7 @@ impl Runs {
     fn all(&self) -> Result<(Vec<Seen>, Vec<manman_core::runtime::Foreign>)> {
         let (root, boot) = (self.root(), self.boot());
         let failed = |error| of_file("list attempts", "read", &root, error);
-        self.bury();
+        self.supervisors.bury();
         let entries = match fs::read_dir(&root) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
@@ -224,7 +221,7 @@ impl Runs {
         if let Some(port) = first_held(&seen.plan.ports, None) {
             return Err(held(operation, &port));
         }
-        match self.supervise(&seen.dir).map_err(|error| {
+        match self.supervisors.start(&seen.dir).map_err(|error| {
             let message = "its supervisor cannot be started";
             Error::new(ErrorKind::Unavailable, operation, message).because(error)
         })? {
@@ -239,37 +236,6 @@ impl Runs {
                 _ => conflict(format!("{run} has ended")),
             },
         }
-    }
-
-    /// Starts a supervisor and waits for its word.
-    fn supervise(&self, dir: &RunDir) -> io::Result<Launched> {
-        let own = PathBuf::from("/proc/self/exe");
-        let log = private().create(true).append(true).open(dir.log())?;
-        let mut child = Command::new(self.config.supervisor.as_ref().unwrap_or(&own))
-            .args([supervisor::ARGUMENT, supervisor::RUN])
-            .arg(dir.path())
-            // Secrets of ours are none of a game's business.
-            .env_clear()
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()?;
-        let out = child.stdout.take();
-        self.children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
-        let mut line = String::new();
-        BufReader::new(out.ok_or(io::ErrorKind::BrokenPipe)?).read_line(&mut line)?;
-        serde_json::from_str(&line).map_err(|_| {
-            let mut said = String::new();
-            let read = fs::File::open(dir.log()).and_then(|log| log.take(4096).read_to_string(&mut said));
-            let said = read.map_or("", |_| said.trim());
-            io::Error::other(format!("it has ended without a word: {said}"))
-        })
-    }
-
-    /// Buries supervisors that have ended.
-    fn bury(&self) {
-        let mut children = self.children.lock().unwrap_or_else(PoisonError::into_inner);
-        children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
     /// Sends a signal to the main process of a game that runs.

@@ -6,10 +6,13 @@ use manman_core::{
     error::Result,
     id::{ClusterId, ServerId},
     runtime::{Owner, Runtime},
+    store::SessionStore as _,
 };
 use manman_docker::{DockerConfig, DockerRuntime};
 use manman_process::{ProcessConfig, ProcessRuntime};
+use manman_store::SqliteStore;
 
+use super::UpError;
 use crate::config::{Places, RuntimeAsk, UpConfig};
 
 /// How long a Docker Engine may take to answer before games are run without it.
@@ -139,11 +142,36 @@ pub fn recorded(path: &Path) -> io::Result<Option<RuntimeKind>> {
 }
 
 /// Writes down what drives the games of an installation.
-pub(super) fn record(path: &Path, kind: RuntimeKind) -> io::Result<()> {
+fn record(path: &Path, kind: RuntimeKind) -> io::Result<()> {
     let beside = path.with_extension("new");
     fs::write(&beside, format!("{kind}\n"))?;
     fs::File::open(&beside)?.sync_all()?;
     fs::rename(beside, path)
+}
+
+/// Keeps to what drove the games before for as long as one of them lives: another runtime
+/// would neither see nor stop it.
+pub(super) async fn keep_to(
+    kind: RuntimeKind,
+    places: &Places<'_>,
+    store: &SqliteStore,
+) -> Result<(), UpError> {
+    let path = places.runtime();
+    let unusable = |error| UpError::DataDir { dir: path.clone(), error };
+    let recorded = recorded(&path).map_err(unusable)?;
+    if recorded == Some(kind) {
+        return Ok(());
+    }
+    // There was a time when nothing else drove games, and nothing was written down.
+    let before = recorded.unwrap_or(RuntimeKind::Docker);
+    if before != kind {
+        let counted = store.session_live_count().await;
+        let live = counted.map_err(|error| UpError::Store { path: places.database(), error })?;
+        if live > 0 {
+            return Err(UpError::OtherRuntime { before, now: kind, live });
+        }
+    }
+    record(&path, kind).map_err(unusable)
 }
 
 /// The Docker Engine that the configuration names. Contacts nobody.

@@ -91,7 +91,7 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
     let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(unusable)?;
     let store = Arc::new(store);
     if let Some(chosen) = &chosen {
-        keep_to(chosen.kind, &places, &store).await?;
+        drives::keep_to(chosen.kind, &places, &store).await?;
     }
     let broker = Arc::new(MemoryBroker::new());
     let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
@@ -301,27 +301,6 @@ async fn wait_for_engine(
             return Ok(());
         }
     }
-}
-
-/// Keeps to what drove the games before for as long as one of them lives: another runtime
-/// would neither see nor stop it.
-async fn keep_to(kind: RuntimeKind, places: &Places<'_>, store: &SqliteStore) -> Result<(), UpError> {
-    let path = places.runtime();
-    let unusable = |error| UpError::DataDir { dir: path.clone(), error };
-    let recorded = drives::recorded(&path).map_err(unusable)?;
-    if recorded == Some(kind) {
-        return Ok(());
-    }
-    // There was a time when nothing else drove games, and nothing was written down.
-    let before = recorded.unwrap_or(RuntimeKind::Docker);
-    if before != kind {
-        let counted = store.session_live_count().await;
-        let live = counted.map_err(|error| UpError::Store { path: places.database(), error })?;
-        if live > 0 {
-            return Err(UpError::OtherRuntime { before, now: kind, live });
-        }
-    }
-    drives::record(&path, kind).map_err(unusable)
 }
 
 /// Makes the data directory; what is secret in it has a mode of its own.
