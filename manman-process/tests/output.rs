@@ -59,8 +59,10 @@ async fn what_is_read_goes_from_the_disk_and_nothing_is_lost() {
     let ground = Ground::new();
     let runtime = ground.runtime();
     let count = megabytes() * 1000;
-    // So fast that files are punched out while they are read and written.
-    let spec = spec(1, 1, script(&kilobytes(count)));
+    // So fast that files are punched out while they are read and written, with room for all
+    // that is printed faster than it is read.
+    let mut spec = spec(1, 1, script(&kilobytes(count)));
+    spec.log = EngineLog { max_files: 100, ..EngineLog::default() };
     started(&runtime, &spec).await;
     let file = ground.run(spec.run).join("stdout");
     let mut console = runtime.console(spec.run, None).await.unwrap();
