@@ -221,7 +221,7 @@ impl Runs {
         if let Some(port) = first_held(&seen.plan.ports, None) {
             return Err(held(operation, &port));
         }
-        match self.supervisors.start(&seen.dir).map_err(|error| {
+        match self.supervisors.start(&seen.dir, &self.boot()).map_err(|error| {
             let message = "its supervisor cannot be started";
             Error::new(ErrorKind::Unavailable, operation, message).because(error)
         })? {
@@ -246,15 +246,11 @@ impl Runs {
         else {
             return Ok(());
         };
-        let sent = process::signal(started.game, signal).map_err(|error| {
+        // One that has gone meanwhile needs no signal.
+        process::signal(started.game, signal).map(drop).map_err(|error| {
             let message = format!("the process {} cannot be signalled", started.game.pid);
             Error::new(ErrorKind::Denied, operation, message).because(error)
-        })?;
-        if !sent && signal == Signal::KILL && seen.is_supervised {
-            // It has gone, and its supervisor sits on the news: one that is frozen, say.
-            tracing::debug!("the process of {} had gone before it was killed", seen.plan.run);
-        }
-        Ok(())
+        })
     }
 
     /// Ends what an attempt has left behind that nobody supervised.

@@ -114,11 +114,14 @@ fn state(dir: &RunDir, boot: &str) -> Result<(Option<Started>, AttemptState, boo
     let Some((started, is_loaded)) = begun()? else {
         return Ok((None, AttemptState::Created, is_supervised));
     };
+    // Of another run of the machine nothing is left, whatever a lock or a pid looks like.
+    let is_of_this_boot = started.boot == boot;
+    let is_supervised = is_supervised && is_of_this_boot;
     // Who loads it tells whether it can be; what nobody tells of any more is seen below.
     if !is_loaded && is_supervised {
         return Ok((Some(started), AttemptState::Created, true));
     }
-    let stat = if started.boot == boot {
+    let stat = if is_of_this_boot {
         process::look(started.game).map_err(|error| failed(Path::new("/proc"), error))?
     } else {
         None
@@ -135,7 +138,7 @@ fn state(dir: &RunDir, boot: &str) -> Result<(Option<Started>, AttemptState, boo
         // Written between the two looks.
         AttemptState::Exited(exit)
     } else {
-        let error = if started.boot == boot {
+        let error = if is_of_this_boot {
             "nobody saw how it ended: its supervisor was killed before"
         } else {
             "the machine was restarted while it ran"
@@ -165,6 +168,9 @@ pub fn has_ended(dir: &RunDir, boot: &str) -> std::io::Result<bool> {
         return Ok(true);
     }
     let Some((started, _)) = begun(dir)? else { return Ok(false) };
-    let lives = started.boot == boot && process::look(started.game)?.is_some_and(|stat| stat.is_alive());
+    if started.boot != boot {
+        return Ok(true);
+    }
+    let lives = process::look(started.game)?.is_some_and(|stat| stat.is_alive());
     Ok(!lives && !dir.is_supervised()?)
 }

@@ -28,12 +28,13 @@ impl Supervisors {
         Self { program, children: Mutex::default() }
     }
 
-    /// Starts one and waits for its word.
-    pub fn start(&self, dir: &RunDir) -> io::Result<Launched> {
+    /// Starts one in the run of the machine called `boot`, and waits for its word.
+    pub fn start(&self, dir: &RunDir, boot: &str) -> io::Result<Launched> {
         let log = private().create(true).append(true).open(dir.log())?;
         let mut child = Command::new(&self.program)
             .args([supervisor::ARGUMENT, supervisor::RUN])
             .arg(dir.path())
+            .arg(boot)
             // Secrets of ours are none of a game's business.
             .env_clear()
             .stdin(Stdio::null())

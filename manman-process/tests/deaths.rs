@@ -108,6 +108,15 @@ async fn what_the_machine_took_with_it_is_told() {
     screen.to_end().await;
     assert_eq!(screen.lines(Channel::Stdout), ["ready"]);
     after.remove(spec.run).await.unwrap();
+
+    // What is begun in this run of the machine is of this one.
+    let spec = self::spec(2, 1, game(&Game::Echo));
+    started(&after, &spec).await;
+    let mut screen = Screen::open(&after, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    after.kill(spec.run).await.unwrap();
+    assert_eq!(ended(&after, spec.run).await.code, 137);
+    after.remove(spec.run).await.unwrap();
 }
 
 /// Pids come again: one of the last run of the machine is somebody else's in this one.

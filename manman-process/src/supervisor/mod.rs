@@ -48,7 +48,7 @@ pub fn supervise() -> Option<ExitCode> {
     let role: OsString = arguments.next().unwrap_or_default();
     let dir = RunDir::new(arguments.next().unwrap_or_default().into());
     Some(match role.to_str() {
-        Some(RUN) => run::main(&dir),
+        Some(RUN) => run::main(&dir, &arguments.next().unwrap_or_default().to_string_lossy()),
         Some(LAUNCH) => launch::main(&dir),
         _ => ExitCode::from(2),
     })

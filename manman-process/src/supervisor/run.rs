@@ -30,7 +30,6 @@ use super::{
 use crate::{
     cgroup::Cgroup,
     directory::{RunDir, keep_room, read_record, write_kept, write_record},
-    machine,
     process::identify,
     record::{Launched, Plan, Started, VERSION},
 };
@@ -41,10 +40,10 @@ const LOOKS: u32 = 100;
 /// How long a program may take to be loaded; from a slow disk that is seconds.
 const LOADS_WITHIN: Duration = Duration::from_secs(60);
 
-/// Stands beside the game of `dir`.
-pub fn main(dir: &RunDir) -> ExitCode {
+/// Stands beside the game of `dir`, in the run of the machine called `boot`.
+pub fn main(dir: &RunDir, boot: &str) -> ExitCode {
     stand_alone();
-    match stand(dir) {
+    match stand(dir, boot) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tell(&Launched::Failed(error.to_string()));
@@ -67,7 +66,7 @@ fn stand_alone() {
     let _ = std::fs::write("/proc/self/oom_score_adj", "-900");
 }
 
-fn stand(dir: &RunDir) -> io::Result<()> {
+fn stand(dir: &RunDir, boot: &str) -> io::Result<()> {
     let Some(lock) = lock(dir)? else {
         tell(&Launched::Again);
         return Ok(());
@@ -94,7 +93,7 @@ fn stand(dir: &RunDir) -> io::Result<()> {
         Some(terminal) => Some(terminal.pump(dir, keeper.writer(Channel::Stdout)?)?),
         None => None,
     };
-    let (game, launched) = launch(dir, &plan, out, err)?;
+    let (game, launched) = launch(dir, boot, &plan, out, err)?;
     if let Some(launched) = launched {
         bury_the_rest()?;
         let _ = std::fs::remove_file(dir.starting());
@@ -140,7 +139,13 @@ fn lock(dir: &RunDir) -> io::Result<Option<File>> {
 
 /// Starts the launcher and lets it become the game: its pid, and what went wrong if it did
 /// not become that.
-fn launch(dir: &RunDir, plan: &Plan, out: OwnedFd, err: OwnedFd) -> io::Result<(Pid, Option<Launched>)> {
+fn launch(
+    dir: &RunDir,
+    boot: &str,
+    plan: &Plan,
+    out: OwnedFd,
+    err: OwnedFd,
+) -> io::Result<(Pid, Option<Launched>)> {
     let (ours, theirs) = UnixStream::pair()?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0(ARGUMENT).args([ARGUMENT, LAUNCH]).arg(dir.path());
@@ -150,8 +155,7 @@ fn launch(dir: &RunDir, plan: &Plan, out: OwnedFd, err: OwnedFd) -> io::Result<(
     drop(command);
     let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
     let game = identify(pid)?.ok_or_else(|| io::Error::other("the launcher has gone"))?;
-    let boot = machine::boot_id();
-    write_record(&dir.starting(), &Started { game, boot, at: SystemClock.now() })?;
+    write_record(&dir.starting(), &Started { game, boot: boot.to_owned(), at: SystemClock.now() })?;
     (&ours).write_all(GO)?;
     ours.set_read_timeout(Some(LOADS_WITHIN))?;
     let mut line = String::new();

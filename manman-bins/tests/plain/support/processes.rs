@@ -64,6 +64,6 @@ pub fn supervisor_of(directory: &Path) -> Option<i32> {
     all().find(|&pid| {
         let command = read(pid, "cmdline");
         let words: Vec<&str> = command.trim_end_matches('\0').split('\0').collect();
-        words.ends_with(&["manman-supervise", "run", directory])
+        words.windows(3).any(|words| words == ["manman-supervise", "run", directory])
     })
 }
