@@ -63,6 +63,16 @@ impl RoutingKey {
         Self(format!("health.{server}"))
     }
 
+    /// Questions to a host about what its consoles show.
+    pub fn ask(server: ServerId) -> Self {
+        Self(format!("ask.{server}"))
+    }
+
+    /// What a host's consoles show, for the replica that asked.
+    pub fn logs(server: ServerId, replica: Uuid) -> Self {
+        Self(format!("logs.{server}.{}", replica.simple()))
+    }
+
     /// The receipt of a one-shot command, for a waiting API replica.
     pub fn reply(server: ServerId, command: Uuid) -> Self {
         Self(format!("reply.{server}.{}", command.simple()))
@@ -89,7 +99,7 @@ impl RoutingKey {
     pub fn server(&self) -> Option<ServerId> {
         let mut words = self.0.split('.');
         let server = match words.next()? {
-            "command" | "health" | "logs" | "reply" => words.next()?,
+            "ask" | "command" | "health" | "logs" | "reply" => words.next()?,
             "status" => words.nth(1)?,
             _ => return None,
         };
@@ -196,6 +206,18 @@ impl Queue {
         }
     }
 
+    /// Questions to a host; lives as long as the host listens.
+    pub fn of_asks(server: ServerId) -> Self {
+        Self {
+            name: format!("asks-{server}"),
+            bindings: vec![(Exchange::Internal, Pattern::new(RoutingKey::ask(server).as_str()))],
+            durable: false,
+            single_consumer: true,
+            max_messages: 1_000,
+            max_deliveries: 1,
+        }
+    }
+
     /// All reports and heartbeats, for the event processors; and their own probes, which
     /// tell them that nothing older is still waiting.
     pub fn of_processor() -> Self {
@@ -219,6 +241,19 @@ impl Queue {
             durable: false,
             single_consumer: true,
             max_messages: 100,
+            max_deliveries: 1,
+        }
+    }
+
+    /// What hosts' consoles show, for one API replica; lives as long as it.
+    pub fn of_logs(replica: Uuid) -> Self {
+        let pattern = format!("logs.*.{}", replica.simple());
+        Self {
+            name: format!("logs-{}", replica.simple()),
+            bindings: vec![(Exchange::Internal, Pattern::new(pattern))],
+            durable: false,
+            single_consumer: true,
+            max_messages: 1_000,
             max_deliveries: 1,
         }
     }
@@ -327,6 +362,18 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// The newest dead letters, newest first. How many are kept, and for how long, is
     /// the backend's to say.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
+
+    /// Puts a dead letter back into the queue that it was in, to be handed out as if for the
+    /// first time. Only what is back in its queue is a dead letter no more: who dies on the
+    /// way leaves it in both.
+    ///
+    /// # Errors
+    /// `NotFound` if there is no dead letter of that message, or its queue is gone; `Busy`
+    /// if its queue is full.
+    async fn dead_letter_requeue(&self, message: Uuid) -> Result<()>;
+
+    /// Throws a dead letter away; one that is not there is no error.
+    async fn dead_letter_drop(&self, message: Uuid) -> Result<()>;
 
     /// Whether the broker answers.
     async fn probe(&self) -> Result<()>;

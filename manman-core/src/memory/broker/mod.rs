@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use self::{
     consumer::MemoryConsumer,
@@ -200,6 +201,30 @@ impl Broker for MemoryBroker {
 
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         Ok(self.0.state().dead.iter().rev().take(limit).cloned().collect())
+    }
+
+    async fn dead_letter_requeue(&self, message: Uuid) -> Result<()> {
+        let mut state = self.0.state();
+        let missing = |what: String| Err(Error::new(ErrorKind::NotFound, "requeue a dead letter", what));
+        let Some(place) = state.dead.iter().position(|dead| dead.message.id == message) else {
+            return missing(format!("there is no dead letter {message}"));
+        };
+        let (letter, sequence) = (state.dead[place].clone(), state.number());
+        let Some(queue) = state.queues.get_mut(&letter.queue) else {
+            return missing(format!("its queue {} is gone", letter.queue));
+        };
+        if queue.room(letter.message.class) != Room::Free {
+            let full = format!("queue {} is full", letter.queue);
+            return Err(Error::new(ErrorKind::Busy, "requeue a dead letter", full));
+        }
+        queue.push(sequence, letter.message);
+        state.dead.remove(place);
+        Ok(())
+    }
+
+    async fn dead_letter_drop(&self, message: Uuid) -> Result<()> {
+        self.0.state().dead.retain(|dead| dead.message.id != message);
+        Ok(())
     }
 
     async fn probe(&self) -> Result<()> {

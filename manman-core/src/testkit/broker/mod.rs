@@ -57,6 +57,8 @@ macro_rules! broker_conformance {
             an_unsettled_message_comes_again,
             a_poison_message_ends_among_the_dead,
             a_dead_letter_says_why,
+            a_dead_letter_can_be_put_back,
+            a_dead_letter_can_be_dropped,
             a_crash_loop_loses_nothing,
         );
         $crate::broker_conformance!(@module $test $fresh, bounds:

@@ -8,6 +8,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::fixture::BrokerFaults;
 use crate::{
@@ -213,6 +214,16 @@ impl Broker for Nasty {
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>> {
         self.way("dead letters").await?;
         self.0.broker.dead_letters(limit).await
+    }
+
+    async fn dead_letter_requeue(&self, message: Uuid) -> Result<()> {
+        self.way("requeue a dead letter").await?;
+        self.0.broker.dead_letter_requeue(message).await
+    }
+
+    async fn dead_letter_drop(&self, message: Uuid) -> Result<()> {
+        self.way("drop a dead letter").await?;
+        self.0.broker.dead_letter_drop(message).await
     }
 
     async fn probe(&self) -> Result<()> {

@@ -8,7 +8,10 @@ use super::super::{
     BrokerFixture,
     tools::{PATIENCE, command, next, nothing, number, report, take},
 };
-use crate::broker::{Broker, Delivery, Queue};
+use crate::{
+    broker::{Broker, Delivery, Queue},
+    error::ErrorKind,
+};
 
 /// C4: messages of one key come in order.
 pub async fn messages_come_in_order(fixture: &impl BrokerFixture) {
@@ -182,6 +185,49 @@ pub async fn a_dead_letter_says_why(fixture: &impl BrokerFixture) {
     assert!(before.elapsed() < Duration::from_secs(1), "the next one took {:?}", before.elapsed());
     let dead = buried(&*broker, &queue, |dead| dead.message.id == bad.id).await;
     assert_eq!((dead.message, dead.reason.as_str()), (bad, "unsupported_version: 9"));
+}
+
+/// C5: a dead letter that is put back is handed out as for the first time, by its own queue
+/// and no other, and is a dead letter no more.
+pub async fn a_dead_letter_can_be_put_back(fixture: &impl BrokerFixture) {
+    let (broker, queue) = (fixture.client().await, fixture.reports());
+    let other = Queue { name: format!("other-{}", queue.name), ..queue.clone() };
+    broker.declare(&queue).await.unwrap();
+    broker.declare(&other).await.unwrap();
+    let bad = report(fixture.server(), 1);
+    broker.publish(bad.clone()).await.unwrap();
+    let mut elsewhere = broker.consume(&other.name).await.unwrap();
+    assert_eq!(take(&mut *elsewhere).await, bad);
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    next(&mut *consumer).await.handle.dead("not understood").await.unwrap();
+    buried(&*broker, &queue, |dead| dead.message.id == bad.id).await;
+    broker.dead_letter_requeue(bad.id).await.unwrap();
+    let again = next(&mut *consumer).await;
+    assert_eq!((&again.message, again.attempt), (&bad, 1));
+    again.handle.ack().await.unwrap();
+    nothing(&mut *elsewhere).await;
+    let left = broker.dead_letters(1_000).await.unwrap();
+    assert!(left.iter().all(|dead| dead.message.id != bad.id));
+    let error = broker.dead_letter_requeue(bad.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+/// C5: a dead letter that is dropped is gone; the others stay.
+pub async fn a_dead_letter_can_be_dropped(fixture: &impl BrokerFixture) {
+    let (broker, queue) = (fixture.client().await, fixture.reports());
+    broker.declare(&queue).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let (first, second) = (report(fixture.server(), 1), report(fixture.server(), 2));
+    for bad in [&first, &second] {
+        broker.publish(bad.clone()).await.unwrap();
+        next(&mut *consumer).await.handle.dead("not understood").await.unwrap();
+        buried(&*broker, &queue, |dead| dead.message.id == bad.id).await;
+    }
+    broker.dead_letter_drop(first.id).await.unwrap();
+    broker.dead_letter_drop(first.id).await.unwrap();
+    let left = broker.dead_letters(1_000).await.unwrap();
+    assert!(left.iter().all(|dead| dead.message.id != first.id));
+    assert!(left.iter().any(|dead| dead.message.id == second.id));
 }
 
 /// A consumer that dies over and over does not use a good message up before

@@ -1,0 +1,5 @@
+//! The broker seam of manman over real servers: [RabbitMQ](https://www.rabbitmq.com) (feature
+//! `rabbitmq`) and [NATS](https://nats.io) with JetStream (feature `nats`).
+//!
+//! Both keep the same contract, the one of [`manman_core::broker::Broker`], checked by the
+//! same suite.
