@@ -59,6 +59,8 @@ ids! {
     SgcId "deployment id";
     /// One execution of a deployment, from request to final end. Never reused.
     SessionId "session id";
+    /// What somebody shows to be let in.
+    TokenId "token id";
 }
 
 /// One container or process of a session: attempts count from 1 and never repeat.

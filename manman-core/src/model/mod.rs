@@ -17,6 +17,7 @@ pub mod session;
 pub mod spec;
 pub mod stop;
 pub mod text;
+pub mod token;
 pub mod user;
 
 pub use config::{ConfigBody, ConsolePolicy, GameConfig, NetworkMode, Volume};
@@ -33,6 +34,7 @@ pub use session::{Phase, Session, State, StopMode, Want};
 pub use spec::SessionSpec;
 pub use stop::{ConsoleLine, Signal, StopPlan, StopStep};
 pub use text::Labels;
+pub use token::{Role, Token};
 pub use user::RunAs;
 
 /// A value that cannot be: which field, what was wrong with it, what would do.

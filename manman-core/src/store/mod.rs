@@ -21,13 +21,14 @@ pub use refusal::DeedError;
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId},
+    id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId, TokenId},
     model::{
-        ConsoleLine, Deployment, Game, GameConfig, Reason, Server, Session, Want,
+        ConsoleLine, Deployment, Game, GameConfig, Name, Reason, Server, Session, Token, Want,
         config::{ConfigChange, NewConfig},
         deployment::{DeploymentChange, NewDeployment, ServerPort},
         game::{GameChange, NewGame},
         session::{Attempt, TimelineEntry},
+        token::{NewToken, TokenDigest},
     },
     wire::{Beat, HostReport, Outcome, SessionReport},
 };
@@ -327,6 +328,37 @@ pub trait OutboxStore {
     async fn outbox_wait(&self);
 }
 
+/// Who may call.
+#[async_trait]
+pub trait TokenStore {
+    /// Puts a token on record.
+    async fn token_create(&self, new: &NewToken, write: &Write) -> Result<Token, DeedError>;
+
+    /// The token of this digest, valid or not: [`Token::is_valid`] tells.
+    async fn token_by_digest(&self, digest: &TokenDigest) -> Result<Option<Token>>;
+
+    /// Tokens by id, those included that are not valid any more.
+    async fn token_list(&self, page: Page<TokenId>) -> Result<Vec<Token>>;
+
+    /// Ends a token here and now. One that was revoked before stays as it is.
+    async fn token_revoke(&self, id: TokenId, write: &Write) -> Result<Token, DeedError>;
+
+    /// Makes whoever holds the join token of digest `join` the host `server`, by the token
+    /// of digest `host`, which that host made and keeps. Other tokens of that host are
+    /// revoked: it has joined anew. The same call again changes nothing: its answer may
+    /// have been lost.
+    ///
+    /// # Errors
+    /// [`DeedError::JoinRefused`] if there is no such join token, it is not valid any more,
+    /// it is another server's, or another host has used it.
+    async fn token_join(
+        &self,
+        join: &TokenDigest,
+        server: &Name,
+        host: &TokenDigest,
+    ) -> Result<Token, DeedError>;
+}
+
 /// Who did what.
 #[async_trait]
 pub trait AuditStore {
@@ -357,6 +389,7 @@ pub trait Store:
     + SessionStore
     + CommandStore
     + OutboxStore
+    + TokenStore
     + AuditStore
     + fmt::Debug
     + Send
@@ -373,6 +406,7 @@ impl<T> Store for T where
         + SessionStore
         + CommandStore
         + OutboxStore
+        + TokenStore
         + AuditStore
         + fmt::Debug
         + Send

@@ -133,6 +133,12 @@ pub enum DeedError {
         /// The RPC.
         rpc: &'static str,
     },
+    /// The join token is not good for that.
+    #[error("the join token is not valid for server {server}")]
+    JoinRefused {
+        /// Who wants to join.
+        server: Name,
+    },
     /// A value that cannot be.
     #[error(transparent)]
     Invalid(#[from] Invalid),

@@ -44,6 +44,7 @@ impl Set {
             1 "0001_initial",
             2 "0002_server_health",
             3 "0003_session_attempts",
+            4 "0004_tokens",
         }
     }
 

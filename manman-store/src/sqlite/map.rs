@@ -4,9 +4,9 @@ use manman_core::{
     broker::{Class, Exchange, Message},
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
-    id::{AttemptId, ConfigId, Epoch, GameId, Generation, ServerId, SessionId, SgcId},
+    id::{AttemptId, ConfigId, Epoch, GameId, Generation, ServerId, SessionId, SgcId, TokenId},
     model::{
-        Deployment, Game, GameConfig, Port, Server, Session,
+        Deployment, Game, GameConfig, Port, Server, Session, Token,
         deployment::ServerPort,
         session::{Attempt, TimelineEntry},
     },
@@ -125,6 +125,18 @@ pub(super) fn game(row: &SqliteRow) -> Result<Game> {
         steam_app_id: row.get_as("steam_app_id")?,
         metadata: row.json("metadata")?,
         created_at: row.moment("created_at")?,
+    })
+}
+
+pub(super) fn token(row: &SqliteRow) -> Result<Token> {
+    Ok(Token {
+        id: TokenId(row.int("id")?),
+        name: row.word("name")?,
+        role: row.json("role")?,
+        created_at: row.moment("created_at")?,
+        expires_at: row.maybe_moment("expires_at")?,
+        revoked_at: row.maybe_moment("revoked_at")?,
+        spent_at: row.maybe_moment("spent_at")?,
     })
 }
 

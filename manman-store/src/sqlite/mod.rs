@@ -17,6 +17,7 @@ mod outbox;
 mod reports;
 mod servers;
 mod sessions;
+mod tokens;
 pub(crate) mod translate;
 
 pub use backend::SqliteStore;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, tokens::HeldToken};
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
@@ -72,6 +72,7 @@ pub(super) struct Books {
     pub latest: BTreeMap<SgcId, SessionId>,
     pub commands: BTreeMap<Uuid, CommandRecord>,
     pub outbox: Outbox,
+    pub tokens: Vec<HeldToken>,
     pub audit: Vec<AuditEntry>,
     pub refused: RefusedReports,
     keys: HashMap<KeyOf, Used>,
@@ -113,6 +114,7 @@ impl Books {
             latest: BTreeMap::new(),
             commands: BTreeMap::new(),
             outbox: Outbox::default(),
+            tokens: Vec::new(),
             audit: Vec::new(),
             refused: RefusedReports::default(),
             keys: HashMap::new(),

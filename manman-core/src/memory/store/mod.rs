@@ -6,6 +6,7 @@ mod games;
 mod outbox;
 mod servers;
 mod sessions;
+mod tokens;
 
 use std::{
     fmt,

@@ -7,6 +7,7 @@ mod report;
 mod seen;
 mod server;
 mod silence;
+mod token;
 mod want;
 
 pub use ports::{ports_change, ports_cover, ports_take};
@@ -15,6 +16,7 @@ pub use report::{apply, is_outdated};
 pub use seen::same_as_seen;
 pub use server::{Presence, beaten, is_silent, registered, reported, silenced};
 pub use silence::{abandoned, expired, lost};
+pub use token::{Joining, joins};
 pub use want::{Wanted, begun, want};
 
 use crate::{

@@ -14,7 +14,7 @@ mod cases;
 mod ground;
 
 pub use cases::{
-    cluster, commands, deployments, games, keys, outbox, races, reports, servers, sessions, wants,
+    cluster, commands, deployments, games, keys, outbox, races, reports, servers, sessions, tokens, wants,
 };
 pub use ground::{Ground, refused};
 
@@ -89,6 +89,13 @@ macro_rules! store_conformance {
             a_key_keeps_its_order,
             a_failed_message_blocks_only_its_key,
             waiting_ends_when_something_is_due,
+        );
+        $crate::store_conformance!(@module $fresh, tokens:
+            a_token_is_known_by_its_digest,
+            a_revoked_token_stays_revoked,
+            a_join_token_makes_one_host,
+            a_join_token_is_good_for_what_it_says,
+            a_host_that_joins_anew_has_one_token,
         );
         $crate::store_conformance!(@module $fresh, keys:
             a_lost_reply_and_its_repetition_are_one_deed,

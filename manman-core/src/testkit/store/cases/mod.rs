@@ -11,6 +11,7 @@ pub mod races;
 pub mod reports;
 pub mod servers;
 pub mod sessions;
+pub mod tokens;
 pub mod wants;
 
 use super::ground;
