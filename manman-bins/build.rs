@@ -20,7 +20,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn api() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler.include_source_info(true).include_imports(true).open_files(["manman/v1/api.proto"])?;
+    compiler
+        .include_source_info(true)
+        .include_imports(true)
+        .open_files(["manman/v1/api.proto", "manman/v1/hosts.proto"])?;
     let set = compiler.file_descriptor_set();
 
     // Served by reflection, and what requests are held against; comments become

@@ -8,3 +8,4 @@ pub mod config;
 pub mod demo;
 pub mod secret;
 pub mod telemetry;
+pub mod uplink;

@@ -5,7 +5,11 @@ use std::{fmt, sync::Arc};
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 
-use manman_core::store::Actor;
+use manman_core::{
+    error::Result,
+    model::{Role, token::TokenDigest},
+    store::{Actor, Store},
+};
 
 use super::token::Token;
 
@@ -13,17 +17,29 @@ use super::token::Token;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     name: Arc<str>,
+    role: Arc<Role>,
+    digest: Option<TokenDigest>,
 }
 
 impl Caller {
-    /// A caller by the name that reasons and audits show.
-    pub fn new(name: impl Into<Arc<str>>) -> Self {
-        Self { name: name.into() }
+    /// A caller by the name that reasons and audits show, who may do what `role` says.
+    pub fn new(name: impl Into<Arc<str>>, role: Role) -> Self {
+        Self { name: name.into(), role: Arc::new(role), digest: None }
     }
 
     /// The name that reasons and audits show.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the caller may do.
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The digest of the token that was shown, if one on record was.
+    pub fn digest(&self) -> Option<&TokenDigest> {
+        self.digest.as_ref()
     }
 
     /// The caller as the store knows it.
@@ -52,6 +68,14 @@ pub struct Presented<'a> {
     pub authorization: Option<&'a [u8]>,
 }
 
+impl<'a> Presented<'a> {
+    /// The token in the header, if there is one.
+    fn token(&self) -> Option<&'a [u8]> {
+        let header = self.authorization?;
+        header.strip_prefix(b"Bearer ").or_else(|| header.strip_prefix(b"bearer "))
+    }
+}
+
 impl fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Presented").field("peer", &self.peer).finish_non_exhaustive()
@@ -62,7 +86,54 @@ impl fmt::Debug for Presented<'_> {
 #[async_trait]
 pub trait Authenticator: fmt::Debug + Send + Sync + 'static {
     /// The caller, or `None`: the refusal does not say what was missing or wrong.
-    async fn authenticate(&self, presented: &Presented<'_>) -> Option<Caller>;
+    ///
+    /// # Errors
+    /// If it cannot be found out now: then nobody is let in, and nobody told that their
+    /// proof is wrong.
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Option<Caller>>;
+}
+
+/// Whoever one of them knows, asked in turn.
+#[derive(Debug)]
+pub struct AnyOf(pub Vec<Arc<dyn Authenticator>>);
+
+#[async_trait]
+impl Authenticator for AnyOf {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Option<Caller>> {
+        for authenticator in &self.0 {
+            if let Some(caller) = authenticator.authenticate(presented).await? {
+                return Ok(Some(caller));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whoever holds a valid token that is on record.
+#[derive(Debug)]
+pub struct Recorded(Arc<dyn Store>);
+
+impl Recorded {
+    /// Looks tokens up in `store`, each time: one that is revoked is of no use from then on.
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self(store)
+    }
+}
+
+#[async_trait]
+impl Authenticator for Recorded {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Option<Caller>> {
+        let Some(token) = presented.token() else { return Ok(None) };
+        let digest = digest(token);
+        let Some(token) = self.0.token_by_digest(&digest).await? else { return Ok(None) };
+        // A join token stays good for asking again; the deed itself looks at its time.
+        let is_join = matches!(token.role, Role::Join { .. });
+        if !is_join && !token.is_valid(self.0.now().await?) {
+            return Ok(None);
+        }
+        let name = format!("{} (token {})", token.name, token.id);
+        Ok(Some(Caller { name: name.into(), role: Arc::new(token.role), digest: Some(digest) }))
+    }
 }
 
 /// Whoever holds the token of the data directory, and, over the Unix socket, the user who
@@ -81,7 +152,7 @@ impl Local {
         let owner_uid = rustix::process::geteuid().as_raw();
         Self {
             owner_uid,
-            owner: Caller::new(user_name(owner_uid)),
+            owner: Caller::new(user_name(owner_uid), Role::Admin),
             digest: digest(token.reveal().as_bytes()),
         }
     }
@@ -89,23 +160,21 @@ impl Local {
 
 #[async_trait]
 impl Authenticator for Local {
-    async fn authenticate(&self, presented: &Presented<'_>) -> Option<Caller> {
+    async fn authenticate(&self, presented: &Presented<'_>) -> Result<Option<Caller>> {
         if let Some(Peer::Unix { uid: Some(uid) }) = presented.peer
             && uid == self.owner_uid
         {
-            return Some(self.owner.clone());
+            return Ok(Some(self.owner.clone()));
         }
         // Always a digest and a comparison, so that a missing, a malformed and a wrong
         // token take the same time.
-        let token = presented
-            .authorization
-            .and_then(|header| header.strip_prefix(b"Bearer ").or_else(|| header.strip_prefix(b"bearer ")))
-            .unwrap_or_default();
-        equal(&digest(token), &self.digest).then(|| Caller::new("token"))
+        let token = presented.token().unwrap_or_default();
+        Ok(equal(&digest(token), &self.digest).then(|| Caller::new("token", Role::Admin)))
     }
 }
 
-fn digest(bytes: &[u8]) -> [u8; 32] {
+/// What is kept of a token.
+pub fn digest(bytes: &[u8]) -> TokenDigest {
     Sha256::digest(bytes).into()
 }
 
@@ -132,7 +201,7 @@ mod tests {
 
     async fn name(local: &Local, peer: Option<Peer>, authorization: Option<&str>) -> Option<String> {
         let presented = Presented { peer, authorization: authorization.map(str::as_bytes) };
-        local.authenticate(&presented).await.map(|caller| caller.name().to_owned())
+        local.authenticate(&presented).await.unwrap().map(|caller| caller.name().to_owned())
     }
 
     #[tokio::test]

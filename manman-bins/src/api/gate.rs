@@ -20,6 +20,7 @@ use super::{
     auth::{Authenticator, Peer, Presented},
     errors::{ApiError, ErrorCode, reworded},
     listen::Accepted,
+    permit::may_call,
 };
 
 /// The longest time that a call is worked on; a stream, until it begins.
@@ -83,9 +84,21 @@ where
                     .get(http::header::AUTHORIZATION)
                     .map(|value| value.as_bytes()),
             };
-            let Some(caller) = gate.authenticator.authenticate(&presented).await else {
-                return Ok(refused(ApiError::new(ErrorCode::Unauthenticated, "a valid token is needed")));
+            let caller = match gate.authenticator.authenticate(&presented).await {
+                Ok(Some(caller)) => caller,
+                Ok(None) => {
+                    let message = "a valid token is needed";
+                    return Ok(refused(ApiError::new(ErrorCode::Unauthenticated, message)));
+                }
+                Err(error) => return Ok(refused(error.into())),
             };
+            if !may_call(caller.role(), request.uri().path()) {
+                let call = request.uri().path().rsplit('/').next().unwrap_or_default();
+                let message =
+                    format!("{} is a {} and may not call {call}", caller.name(), caller.role().as_str());
+                tracing::info!("{message}");
+                return Ok(refused(ApiError::new(ErrorCode::PermissionDenied, message)));
+            }
             request.extensions_mut().insert(caller);
             match tokio::time::timeout(gate.deadline, inner.call(request)).await {
                 Ok(response) => response.map(in_our_words),
@@ -131,8 +144,8 @@ mod tests {
 
     #[async_trait]
     impl Authenticator for Everybody {
-        async fn authenticate(&self, _: &Presented<'_>) -> Option<Caller> {
-            Some(Caller::new("anybody"))
+        async fn authenticate(&self, _: &Presented<'_>) -> manman_core::error::Result<Option<Caller>> {
+            Ok(Some(Caller::new("anybody", manman_core::model::Role::Admin)))
         }
     }
 

@@ -4,11 +4,15 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
-use tonic::{service::Routes, transport::Server};
+use tonic::{
+    service::Routes,
+    transport::{Identity, Server, ServerTlsConfig},
+};
 
 use super::{
     auth::Authenticator,
     gate::Gate,
+    hosts::Hosts,
     listen::{Listener, connections},
     service::Api,
     v1,
@@ -25,6 +29,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub struct ApiServer {
     routes: Routes,
     gate: Gate,
+    tls: Option<ServerTlsConfig>,
     shutdown: CancellationToken,
 }
 
@@ -35,15 +40,16 @@ impl fmt::Debug for ApiServer {
 }
 
 impl ApiServer {
-    /// The API with health and reflection, behind `authenticator`. Ends with the API's own
-    /// shutdown token.
-    pub async fn new(api: Api, authenticator: Arc<dyn Authenticator>) -> Self {
+    /// The API and that of hosts with health and reflection, behind `authenticator`. Ends
+    /// with the API's own shutdown token.
+    pub async fn new(api: Api, hosts: Hosts, authenticator: Arc<dyn Authenticator>) -> Self {
         let shutdown = api.shutdown_token();
         let service =
             v1::man_man_api_server::ManManApiServer::new(api).max_decoding_message_size(MAX_REQUEST);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<v1::man_man_api_server::ManManApiServer<Api>>().await;
-        let mut routes = Routes::new(service).add_service(health_service);
+        let hosts = v1::host_api_server::HostApiServer::new(hosts).max_decoding_message_size(MAX_REQUEST);
+        let mut routes = Routes::new(service).add_service(hosts).add_service(health_service);
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -52,7 +58,14 @@ impl ApiServer {
         if let Ok(reflection) = reflection {
             routes = routes.add_service(reflection);
         }
-        Self { routes, gate: Gate::new(authenticator), shutdown }
+        Self { routes, gate: Gate::new(authenticator), tls: None, shutdown }
+    }
+
+    /// Encrypts what is served over TCP: the PEM of the certificate, with those between it
+    /// and its authority, and of its key.
+    pub fn encrypted(mut self, certificate: &[u8], key: &[u8]) -> Self {
+        self.tls = Some(ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)));
+        self
     }
 
     /// Serves over TCP until shutdown.
@@ -67,7 +80,8 @@ impl ApiServer {
     ///
     /// # Errors
     /// What the transport says.
-    pub async fn serve_unix(self, listener: UnixListener) -> Result<(), tonic::transport::Error> {
+    pub async fn serve_unix(mut self, listener: UnixListener) -> Result<(), tonic::transport::Error> {
+        self.tls = None;
         self.serve(listener).await
     }
 
@@ -77,7 +91,11 @@ impl ApiServer {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
-        let serving = Server::builder()
+        let mut server = Server::builder();
+        if let Some(tls) = self.tls {
+            server = server.tls_config(tls)?;
+        }
+        let serving = server
             .layer(self.gate)
             .max_concurrent_streams(256)
             .http2_max_header_list_size(16 * 1024)

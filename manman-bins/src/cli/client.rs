@@ -10,14 +10,14 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time};
 use tonic::{
     Code, Request, Response, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    service::interceptor::InterceptedService,
     transport::{Channel, Endpoint, Uri},
 };
 use uuid::Uuid;
 
 use super::{failure::Failure, place::Place};
 use crate::api::{
+    dial::{self, Proof},
     errors::{ErrorCode, Reported},
     v1::man_man_api_client::ManManApiClient,
 };
@@ -42,45 +42,20 @@ pub struct Client {
     place: Place,
 }
 
-/// Puts the token into each call.
-#[derive(Clone)]
-pub struct Proof(Option<MetadataValue<Ascii>>);
-
-impl std::fmt::Debug for Proof {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Proof")
-    }
-}
-
-impl Interceptor for Proof {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(bearer) = &self.0 {
-            request.metadata_mut().insert("authorization", bearer.clone());
-        }
-        Ok(request)
-    }
-}
-
 impl Client {
     /// Connects.
     ///
     /// # Errors
     /// A failure that says what to do when nobody is there.
     pub async fn connect(place: Place) -> Result<Self, Failure> {
-        let (endpoint, bearer) = match &place {
-            Place::Socket(_) => (Endpoint::from_static("http://localhost"), None),
-            Place::Tcp { token, .. } => {
-                let endpoint = Endpoint::from_shared(format!("http://{place}"))
-                    .map_err(|error| Failure::usage(format!("{place} is not a valid address: {error}")))?;
-                let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.reveal())
-                    .parse()
-                    .map_err(|_| Failure::usage("the token cannot be sent"))?;
-                bearer.set_sensitive(true);
-                (endpoint, Some(bearer))
+        let (endpoint, proof) = match &place {
+            Place::Socket(_) => (Endpoint::from_static("http://localhost"), Proof::none()),
+            Place::Tcp { address, token, ca } => {
+                let endpoint = dial::endpoint(address, ca.as_deref()).map_err(Failure::usage)?;
+                (endpoint, Proof::token(token.reveal()).map_err(Failure::usage)?)
             }
         };
         let endpoint = endpoint
-            .connect_timeout(Duration::from_secs(5))
             // A machine that vanished is noticed while a stream is silent.
             .http2_keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(20));
@@ -100,8 +75,7 @@ impl Client {
             _ => place.nobody(),
         })?;
         Ok(Self {
-            api: ManManApiClient::with_interceptor(channel, Proof(bearer))
-                .max_decoding_message_size(LARGEST_ANSWER),
+            api: ManManApiClient::with_interceptor(channel, proof).max_decoding_message_size(LARGEST_ANSWER),
             place,
         })
     }
@@ -109,7 +83,7 @@ impl Client {
     /// A connection that was made already, for tests.
     #[cfg(test)]
     pub fn over(channel: Channel) -> Self {
-        let api = ManManApiClient::with_interceptor(channel, Proof(None));
+        let api = ManManApiClient::with_interceptor(channel, Proof::none());
         Self { api, place: Place::Socket("/made/up/manman.sock".into()) }
     }
 

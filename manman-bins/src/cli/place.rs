@@ -2,12 +2,14 @@
 
 use std::{
     fmt, fs, io,
-    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use super::{exit::Exit, failure::Failure, grammar::Common};
-use crate::config::{self, Environment, Places};
+use crate::{
+    api::dial::{Address, DEFAULT_PORT},
+    config::{self, Environment, Places},
+};
 
 /// Where manman answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,12 +18,12 @@ pub enum Place {
     Socket(PathBuf),
     /// At a TCP address, with a token.
     Tcp {
-        /// The host's name or address, as it was written.
-        host: String,
-        /// The port.
-        port: u16,
+        /// The address.
+        address: Address,
         /// The proof.
         token: Token,
+        /// The authorities that are trusted instead of the system's, as PEM.
+        ca: Option<Vec<u8>>,
     },
 }
 
@@ -42,8 +44,6 @@ impl fmt::Debug for Token {
     }
 }
 
-const DEFAULT_PORT: u16 = 50051;
-
 impl Place {
     /// The place to talk to: what was asked for, else the data directory if that was
     /// asked for, else API_ADDRESS, else the socket of the usual data directory, else
@@ -63,19 +63,28 @@ impl Place {
             // data directory was asked for.
             if common.data_dir.is_none() && !exists(&socket) && exists(&token) {
                 let token = read_token(&token)?;
-                return Ok(Self::Tcp { host: "localhost".to_owned(), port: DEFAULT_PORT, token });
+                let address = Address { host: "localhost".to_owned(), port: DEFAULT_PORT, tls: None };
+                return Ok(Self::Tcp { address, token, ca: None });
             }
             return Ok(Self::Socket(socket));
         };
         if let Some(path) = address.strip_prefix("unix:") {
             return Ok(Self::Socket(PathBuf::from(path.strip_prefix("//").unwrap_or(path))));
         }
-        let (host, port) = host_and_port(&address).map_err(Failure::usage)?;
-        if !is_loopback(&host) && !common.plaintext {
-            return Err(Failure::usage(format!("the token would go to {host} without encryption"))
-                .remedy("Use an SSH tunnel or a VPN, or say --plaintext if the network is your own."));
+        let address: Address = address.parse().map_err(Failure::usage)?;
+        let ca = match common.ca.clone().or_else(|| around.get("API_CA").map(PathBuf::from)) {
+            None => None,
+            Some(file) => Some(fs::read(&file).map_err(|error| {
+                Failure::usage(format!("the CA certificates cannot be read: {}: {error}", file.display()))
+            })?),
+        };
+        if !address.is_encrypted(ca.is_some()) && !address.is_loopback() && !common.plaintext {
+            return Err(Failure::usage(format!("the token would go to {} without encryption", address.host))
+                .remedy(
+                    "Say https:// if the API is served encrypted, use an SSH tunnel or a VPN, or say --plaintext if the network is your own.",
+                ));
         }
-        Ok(Self::Tcp { host, port, token: find_token(common, around, &files)? })
+        Ok(Self::Tcp { address, token: find_token(common, around, &files)?, ca })
     }
 
     /// What to say when nobody answers there.
@@ -113,8 +122,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => write!(f, "unix:{}", path.display()),
-            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Tcp { address, .. } => address.fmt(f),
         }
     }
 }
@@ -161,39 +169,6 @@ fn checked(token: &str, from: &str) -> Result<Token, Failure> {
     Ok(Token(token.to_owned()))
 }
 
-fn host_and_port(address: &str) -> Result<(String, u16), String> {
-    let bad =
-        || format!("{address:?} is not a valid address; expected host:port, http://host:port or unix:/path");
-    if address.starts_with("https://") {
-        return Err("this version speaks no TLS; use an SSH tunnel, or http:// with --plaintext".to_owned());
-    }
-    let rest = address.strip_prefix("http://").unwrap_or(address);
-    let rest = rest.strip_suffix('/').unwrap_or(rest);
-    let (host, port) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(bad)?)),
-        // An IPv6 address without brackets has no port.
-        None if rest.parse::<IpAddr>().is_ok() => (rest, None),
-        None => match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, None),
-        },
-    };
-    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
-    if host.is_empty() || !(host.bytes().all(fits) || host.parse::<IpAddr>().is_ok()) {
-        return Err(bad());
-    }
-    let port = match port {
-        None => DEFAULT_PORT,
-        Some(port) => port.parse().ok().filter(|&port| port > 0).ok_or_else(bad)?,
-    };
-    Ok((host.to_owned(), port))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,38 +179,6 @@ mod tests {
             address: address.map(str::to_owned),
             data_dir: data_dir.map(PathBuf::from),
             ..Common::default()
-        }
-    }
-
-    #[test]
-    fn addresses_have_many_spellings() {
-        for (text, host, port) in [
-            ("localhost:1", "localhost", 1),
-            ("localhost", "localhost", 50051),
-            ("http://127.0.0.1:50051/", "127.0.0.1", 50051),
-            ("[::1]:7", "::1", 7),
-            ("::1", "::1", 50051),
-            ("game-1.example.org:65535", "game-1.example.org", 65535),
-        ] {
-            assert_eq!(host_and_port(text), Ok((host.to_owned(), port)), "{text}");
-        }
-        for bad in [
-            "",
-            ":1",
-            "a:",
-            "a:0",
-            "a:65536",
-            "a:b",
-            "a b:1",
-            "a:1:2",
-            "https://a",
-            "ftp://a",
-            "[::1",
-            "[::1]x",
-            "a/b:1",
-            "a@b:1",
-        ] {
-            assert!(host_and_port(bad).is_err(), "{bad:?}");
         }
     }
 
@@ -263,7 +206,7 @@ mod tests {
         let around =
             Fixed([("DATA_DIR", usual), ("API_ADDRESS", "localhost:7"), ("API_TOKEN", "mm_x")].into());
         let port = |place: Result<Place, Failure>| match place.unwrap() {
-            Place::Tcp { port, .. } => Some(port),
+            Place::Tcp { address, .. } => Some(address.port),
             Place::Socket(_) => None,
         };
         assert_eq!(port(Place::find(&common(Some("localhost:8"), None), &around)), Some(8));

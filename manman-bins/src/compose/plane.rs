@@ -14,7 +14,7 @@ use manman_core::{
 };
 
 use super::tasks::Tasks;
-use crate::api::{Api, ApiServer, Authenticator};
+use crate::api::{Api, ApiServer, Authenticator, Hosts};
 
 /// A control plane over a store and a broker.
 pub struct Plane {
@@ -68,6 +68,7 @@ impl Plane {
         shutdown: CancellationToken,
     ) -> Result<ApiServer> {
         let api = Api::new(self.control.clone(), &*self.store, viewing, data_dir, shutdown).await?;
-        Ok(ApiServer::new(api, authenticator).await)
+        let hosts = Hosts::new(Arc::new(self.uplink()), self.store.clone());
+        Ok(ApiServer::new(api, hosts, authenticator).await)
     }
 }

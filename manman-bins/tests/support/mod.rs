@@ -5,7 +5,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use manman_bins::{
-    api::{Local, Token, v1, v1::man_man_api_client::ManManApiClient},
+    api::{AnyOf, Local, Recorded, Token, auth, v1, v1::man_man_api_client::ManManApiClient},
     compose::{LateViewing, Plane, Tasks, listen_at},
     config::Places,
 };
@@ -13,7 +13,8 @@ use manman_core::{
     clock::SystemClock,
     control::ControlConfig,
     memory::{MemoryBroker, MemoryStore},
-    store::{Registration, ServerStore as _},
+    model::{Role, token::NewToken},
+    store::{Actor, Registration, ServerStore as _, TokenStore as _, Write},
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -29,6 +30,7 @@ pub const IMAGE: &str = "game:1";
 pub struct Plain {
     pub dir: tempfile::TempDir,
     pub store: Arc<MemoryStore>,
+    pub broker: Arc<MemoryBroker>,
     pub plane: Plane,
     pub viewing: LateViewing,
     pub address: String,
@@ -62,7 +64,8 @@ impl Plain {
     pub async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
-        let plane = Plane::new(store.clone(), Arc::new(MemoryBroker::new()), ControlConfig::default());
+        let broker = Arc::new(MemoryBroker::new());
+        let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
         let (shutdown, mut tasks, viewing) =
             (CancellationToken::new(), Tasks::default(), LateViewing::default());
         let token = Token::read_or_create(&dir.path().join("token")).unwrap();
@@ -70,7 +73,7 @@ impl Plain {
             .api(
                 Arc::new(viewing.clone()),
                 dir.path().to_owned(),
-                Arc::new(Local::new(&token)),
+                Arc::new(AnyOf(vec![Arc::new(Local::new(&token)), Arc::new(Recorded::new(store.clone()))])),
                 shutdown.clone(),
             )
             .await
@@ -83,7 +86,7 @@ impl Plain {
         let serving = api.clone();
         tasks.spawn("tcp", async move { serving.serve_tcp(tcp).await.map_err(|error| error.to_string()) });
         tasks.spawn("unix", async move { api.serve_unix(unix).await.map_err(|error| error.to_string()) });
-        Self { dir, store, plane, viewing, address, token, shutdown, tasks }
+        Self { dir, store, broker, plane, viewing, address, token, shutdown, tasks }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -102,6 +105,15 @@ impl Plain {
     pub async fn api(&self) -> Api {
         let bearer = Bearer(Some(format!("Bearer {}", self.token.reveal())));
         ManManApiClient::with_interceptor(self.tcp().await, bearer)
+    }
+
+    /// A token of this role, on record.
+    pub async fn recorded(&self, role: Role) -> Token {
+        let token = Token::random().unwrap();
+        let digest = auth::digest(token.reveal().as_bytes());
+        let new = NewToken { name: role.as_str().parse().unwrap(), role, digest, valid_for: None };
+        self.store.token_create(&new, &Write::by(Actor("alice".into()))).await.unwrap();
+        token
     }
 
     /// A server that has registered, as a host manager does.

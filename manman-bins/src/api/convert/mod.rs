@@ -5,6 +5,7 @@ mod config;
 mod console;
 mod deployment;
 mod game;
+mod host;
 mod server;
 mod session;
 
@@ -17,6 +18,8 @@ use super::v1;
 
 pub(super) use console::shown_out;
 pub(super) use deployment::ports_in;
+pub use host::attempts_in;
+pub(super) use host::{host_in, sessions_in};
 pub(super) use session::{mode_in, state_in};
 
 /// An id, or why the number is none.

@@ -37,6 +37,7 @@ impl From<DeedError> for ApiError {
             DeedError::NotActive { .. } => said(NotActive),
             DeedError::ServerTaken { .. } => said(ServerTaken),
             DeedError::ServerOnline { .. } => said(ServerOnline),
+            DeedError::JoinRefused { .. } => said(JoinRefused),
             DeedError::IdempotencyMismatch { .. } => said(IdempotencyMismatch),
             DeedError::Invalid(invalid) => invalid.into(),
             DeedError::Store(error) => error.into(),

@@ -65,6 +65,9 @@ catalogue! {
     DeadlineExceeded = "deadline_exceeded", DeadlineExceeded, 504,
         "There was no answer within the call's deadline; whether it was done is not known.",
         "Repeat it with the same idempotency key: then it is done once.";
+    Fenced = "fenced", Aborted, 409,
+        "The server was registered again: whoever holds an earlier registration has been replaced.",
+        "Stop the process that was replaced; its games go on under the other one.";
     IdempotencyMismatch = "idempotency_mismatch", InvalidArgument, 422,
         "An idempotency key stands for one request, and this one differs from the request that it was first used for.",
         "Use a new key for a new request.";
@@ -77,6 +80,9 @@ catalogue! {
     InvalidArgument = "invalid_argument", InvalidArgument, 400,
         "A value is invalid; the message names the field and what is expected.",
         "Correct the field.";
+    JoinRefused = "join_refused", PermissionDenied, 403,
+        "A join token makes one host, once, within its time and under the name that it is for, if it is for one.",
+        "Make a new one: `manman token create --join`.";
     MessageTooLarge = "message_too_large", ResourceExhausted, 413,
         "Requests are limited to 1 MiB.",
         "Make it smaller.";
@@ -95,6 +101,9 @@ catalogue! {
     NotRunning = "not_running", FailedPrecondition, 409,
         "Input can only be sent to a running game.",
         "Wait until it runs: `manman session show` says where it is.";
+    PermissionDenied = "permission_denied", PermissionDenied, 403,
+        "The token is valid, and its role does not include this call.",
+        "Use a token of a role that does: `manman token list` shows them.";
     PortConflict = "port_conflict", AlreadyExists, 409,
         "A port of a server belongs to one deployment, from its creation to its deletion.",
         "Choose another port, ask for any of a range, or delete the deployment that holds it.";

@@ -181,7 +181,7 @@ calls! {
 }
 
 /// Who calls, as the gate found out.
-fn caller<T>(request: &Request<T>) -> Result<Caller, ApiError> {
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, ApiError> {
     request
         .extensions()
         .get::<Caller>()

@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn a_repetition_is_told_from_another_request() {
-        let caller = Caller::new("alice");
+        let caller = Caller::new("alice", manman_core::model::Role::Admin);
         let keyed = |name: &str, key: &str| {
             let mut request = v1::CreateGameRequest {
                 name: name.into(),

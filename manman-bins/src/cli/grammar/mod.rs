@@ -58,7 +58,7 @@ pub struct Common {
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     #[arg(help_heading = "Common options")]
     pub output: Format,
-    /// Talk to this manman: host:port, http://host:port or unix:/path/to/manman.sock
+    /// Talk to this manman: host:port, https://host:port or unix:/path/to/manman.sock
     ///
     /// Without it: API_ADDRESS if set, else the Unix socket in the data directory, else
     /// localhost:50051.
@@ -70,6 +70,11 @@ pub struct Common {
     /// directory. A Unix socket needs none.
     #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
     pub token_file: Option<PathBuf>,
+    /// Trust the authorities in this PEM file, instead of the system's, to know an encrypted API by
+    ///
+    /// Without it: API_CA if set.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Common options")]
+    pub ca: Option<PathBuf>,
     /// Allow unencrypted connections to and (with `up`) from other machines
     #[arg(long, global = true, help_heading = "Common options")]
     pub plaintext: bool,

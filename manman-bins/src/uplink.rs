@@ -1,0 +1,156 @@
+//! The uplink over the network: what a host manager asks of a control plane on another
+//! machine, through its API.
+
+use std::{fmt, time::Duration};
+
+use async_trait::async_trait;
+use tonic::{Code, Request, Response, Status, service::interceptor::InterceptedService, transport::Channel};
+
+use manman_core::{
+    error::{Error, ErrorKind, Result},
+    id::{AttemptId, SessionId},
+    model::{Invalid, Name, SessionSpec, token::TokenDigest},
+    uplink::{HostIdentity, Registration, Snapshot, Uplink, Welcomed},
+};
+
+use crate::api::{
+    dial::{Address, Proof, endpoint},
+    errors::Reported,
+    hosts::kind_of,
+    v1::{self, host_api_client::HostApiClient},
+};
+
+type Client = HostApiClient<InterceptedService<Channel, Proof>>;
+
+/// The longest that a call may take: the contract of [`Uplink`].
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// How soon a connection that says nothing is asked whether it lives, and how long it may
+/// take to answer: a machine that vanished is noticed within the deadline of a call.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
+
+/// A specification or a snapshot of ten thousand sessions fits.
+const LARGEST_ANSWER: usize = 16 << 20;
+
+/// The API of a control plane, as a host uses it. Connects with the first call and again
+/// whenever the connection is lost.
+#[derive(Clone)]
+pub struct GrpcUplink {
+    client: Client,
+    address: Address,
+}
+
+impl fmt::Debug for GrpcUplink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GrpcUplink").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl GrpcUplink {
+    /// Calls the API at `address` with `token`; `ca` is the PEM of the authorities that are
+    /// trusted instead of the system's. To be made within a tokio runtime.
+    ///
+    /// # Errors
+    /// `Config` if that cannot be.
+    pub fn new(address: Address, ca: Option<&[u8]>, token: &str) -> Result<Self> {
+        let config = |message: String| Error::new(ErrorKind::Config, "reach the control plane", message);
+        let channel = endpoint(&address, ca)
+            .map_err(config)?
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .keep_alive_while_idle(true)
+            .connect_lazy();
+        let proof = Proof::token(token).map_err(config)?;
+        let client =
+            HostApiClient::with_interceptor(channel, proof).max_decoding_message_size(LARGEST_ANSWER);
+        Ok(Self { client, address })
+    }
+
+    /// Becomes the host `server`, whose own token has the digest `host`; the token that this
+    /// was made with is a join token.
+    ///
+    /// # Errors
+    /// `Denied` if the join token is not good for that; else as every call.
+    pub async fn join(&self, server: &Name, host: &TokenDigest) -> Result<()> {
+        let request = v1::JoinHostRequest { server_name: server.to_string(), token_digest: host.to_vec() };
+        self.call("join", request, async |mut client, request| client.join_host(request).await)
+            .await
+            .map(drop)
+    }
+
+    async fn call<Q, A>(
+        &self,
+        operation: &'static str,
+        request: Q,
+        call: impl AsyncFnOnce(Client, Request<Q>) -> Result<Response<A>, Status>,
+    ) -> Result<A> {
+        match tokio::time::timeout(DEADLINE, call(self.client.clone(), Request::new(request))).await {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(self.failed(operation, status)),
+            Err(_) => {
+                let message = format!("{} gave no answer within {DEADLINE:?}", self.address);
+                Err(Error::new(ErrorKind::Timeout, operation, message))
+            }
+        }
+    }
+
+    fn failed(&self, operation: &'static str, status: Status) -> Error {
+        let reported = Reported::from(&status);
+        if let Some(kind) = kind_of(&reported.code)
+            && !status.details().is_empty()
+        {
+            let remedy = reported.remedy.map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+            return Error::new(kind, operation, format!("{}{remedy}", reported.message));
+        }
+        let kind = match status.code() {
+            Code::DeadlineExceeded => ErrorKind::Timeout,
+            Code::Unimplemented => ErrorKind::Unsupported,
+            Code::Internal | Code::InvalidArgument => ErrorKind::Unexpected,
+            _ => ErrorKind::Unavailable,
+        };
+        let message = format!("the control plane at {} does not answer", self.address);
+        Error::new(kind, operation, message).because(status)
+    }
+}
+
+/// What came back does not hold together: another version, most likely.
+fn unreadable(operation: &'static str) -> impl Fn(Invalid) -> Error {
+    move |invalid| {
+        Error::new(ErrorKind::Unsupported, operation, "the control plane's answer cannot be read")
+            .because(invalid)
+    }
+}
+
+#[async_trait]
+impl Uplink for GrpcUplink {
+    async fn register(&self, hello: &Registration) -> Result<Welcomed> {
+        let request = v1::RegisterHostRequest::from(hello);
+        let response =
+            self.call("register", request, async |mut client, request| client.register_host(request).await);
+        response.await?.try_into().map_err(unreadable("register"))
+    }
+
+    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
+        let known = known.iter().map(|session| session.0).collect();
+        let request = v1::GetSnapshotRequest { host: Some(me.into()), known_session_ids: known };
+        let response =
+            self.call("snapshot", request, async |mut client, request| client.get_snapshot(request).await);
+        response.await?.try_into().map_err(unreadable("snapshot"))
+    }
+
+    async fn spec(&self, me: HostIdentity, session: SessionId) -> Result<SessionSpec> {
+        let request = v1::GetSessionSpecRequest { host: Some(me.into()), session_id: session.0 };
+        let response =
+            self.call("spec", request, async |mut client, request| client.get_session_spec(request).await);
+        response.await?.try_into().map_err(unreadable("spec"))
+    }
+
+    async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
+        let ends = ends.iter().map(|run| (*run).into()).collect();
+        let request = v1::ListReceiptsRequest { host: Some(me.into()), ends };
+        let response =
+            self.call("receipts", request, async |mut client, request| client.list_receipts(request).await);
+        let on_record = response.await?.on_record;
+        crate::api::convert::attempts_in("on_record", on_record).map_err(unreadable("receipts"))
+    }
+}
