@@ -5,6 +5,7 @@ pub mod api;
 pub mod cli;
 pub mod compose;
 pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod secret;
 pub mod telemetry;

@@ -155,7 +155,7 @@ fn everything_wrong_with_the_configuration_is_said_at_once() {
         .arg("up")
         .env("LISTEN", "0.0.0.0:50051")
         .env("ENVIRONMENT", "Prod!")
-        .env("DATABASE_URL", "postgres://me:hunter2@db/x")
+        .env("DATABASE_URL", "mysql://me:hunter2@db/x")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(78));

@@ -25,6 +25,11 @@ pub struct Address {
 }
 
 impl Address {
+    /// The usual port of this machine.
+    pub fn local() -> Self {
+        Self { host: "localhost".to_owned(), port: DEFAULT_PORT, tls: None }
+    }
+
     /// Whether it is this machine.
     pub fn is_loopback(&self) -> bool {
         self.host.eq_ignore_ascii_case("localhost")

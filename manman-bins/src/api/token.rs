@@ -25,15 +25,21 @@ impl Token {
         Ok(Self(Secret::new(format!("mm_{hex}"))))
     }
 
+    /// The token in a text, if there is just that.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("mm_")?;
+        let is_token = hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit());
+        is_token.then(|| Self(Secret::new(text)))
+    }
+
     /// The one in a file; blanks around it do not count.
     ///
     /// # Errors
     /// If the file cannot be read, or holds no token.
     pub fn read(path: &Path) -> io::Result<Self> {
         let text = fs::read_to_string(path)?;
-        let hex = text.trim().strip_prefix("mm_").unwrap_or_default();
-        if hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return Ok(Self(Secret::new(text.trim())));
+        if let Some(token) = Self::parse(text.trim()) {
+            return Ok(token);
         }
         let problem = format!("{} holds no token: mm_ and 64 hex digits are expected", path.display());
         Err(io::Error::new(io::ErrorKind::InvalidData, problem))

@@ -27,7 +27,7 @@ use clap::{ColorChoice, CommandFactory as _, FromArgMatches as _};
 use manman_core::clock::SystemClock;
 
 use client::Client;
-use exit::Exit;
+pub(crate) use exit::Exit;
 use failure::Failure;
 use grammar::{Cli, Command, Format};
 pub(crate) use output::Looks;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{exit::Exit, failure::Failure, grammar::Common};
 use crate::{
-    api::dial::{Address, DEFAULT_PORT},
+    api::dial::Address,
     config::{self, Environment, Places},
 };
 
@@ -63,8 +63,7 @@ impl Place {
             // data directory was asked for.
             if common.data_dir.is_none() && !exists(&socket) && exists(&token) {
                 let token = read_token(&token)?;
-                let address = Address { host: "localhost".to_owned(), port: DEFAULT_PORT, tls: None };
-                return Ok(Self::Tcp { address, token, ca: None });
+                return Ok(Self::Tcp { address: Address::local(), token, ca: None });
             }
             return Ok(Self::Socket(socket));
         };

@@ -46,6 +46,9 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         config: path(args.config.as_deref()),
         data_dir: path(common.data_dir.as_deref()),
         listen: args.listen,
+        broker: args.broker,
+        database: args.database,
+        no_host: args.no_host,
         plaintext: common.plaintext,
         environment: args.environment,
         server_name: args.server_name,
@@ -59,7 +62,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
     block_on(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
-        let chosen = compose::choose(&config).await;
+        let chosen = compose::choose(&config.machine).await;
         let kind = chosen.kind;
         let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
         let demo = args.demo.then(|| tokio::spawn(show_demo(config, kind)));
@@ -97,7 +100,7 @@ fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Fai
         let (to, mut said) = mpsc::unbounded_channel();
         // Whoever no longer listens is no longer told.
         let tell: Say = Arc::new(move |sentence| drop(to.send(sentence.to_owned())));
-        let chosen = compose::choose(&config).await;
+        let chosen = compose::choose(&config.machine).await;
         let ended = show_down(screen, compose::down(config, how, chosen, tell), &mut said);
         let ended = ended.await?.map_err(|error| match error {
             DownError::Up(error) => up_failed(error),

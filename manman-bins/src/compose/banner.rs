@@ -14,6 +14,19 @@ pub struct Banner {
     pub data_dir: PathBuf,
     /// Where the API is served over TCP.
     pub listen: std::net::SocketAddr,
+    /// What the store and the messages are kept by.
+    pub backends: (String, String),
+    /// What drives games here, if anything does.
+    pub games: Option<Games>,
+    /// Sessions that have not ended: their games are picked up.
+    pub live: usize,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// What drives games on this machine.
+#[derive(Clone, Debug)]
+pub struct Games {
     /// The server's name and id.
     pub server: (String, i64),
     /// The environment in names.
@@ -22,10 +35,26 @@ pub struct Banner {
     pub runtime: Option<Chosen>,
     /// The engine, or why it does not answer.
     pub engine: Result<EngineInfo, String>,
-    /// Sessions that have not ended: their games are picked up.
-    pub live: usize,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
+}
+
+impl fmt::Display for Games {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  server   {} (id {}), environment {}", self.server.0, self.server.1, self.environment)?;
+        if let Some(Chosen { kind, why }) = &self.runtime {
+            writeln!(f, "  runtime  {kind} ({why})")?;
+        }
+        match &self.engine {
+            Ok(engine) => writeln!(f, "  engine   {}", describe(engine)),
+            Err(why) => {
+                writeln!(f, "  engine   not reachable yet, retrying: {why}")?;
+                if self.runtime.as_ref().is_none_or(|runtime| runtime.kind == RuntimeKind::Docker) {
+                    let remedy = "start Docker, or say where it is with --docker-socket or DOCKER_SOCKET";
+                    writeln!(f, "           {remedy}")?;
+                }
+                Ok(())
+            }
+        }
+    }
 }
 
 impl fmt::Display for Banner {
@@ -35,26 +64,21 @@ impl fmt::Display for Banner {
         writeln!(f, "  data     {}", self.data_dir.display())?;
         writeln!(f, "  socket   {}", places.socket().display())?;
         writeln!(f, "  API      {}, with the token in {}", self.listen, places.token().display())?;
-        writeln!(f, "  server   {} (id {}), environment {}", self.server.0, self.server.1, self.environment)?;
-        if let Some(Chosen { kind, why }) = &self.runtime {
-            writeln!(f, "  runtime  {kind} ({why})")?;
+        if self.backends.1 != "memory" {
+            writeln!(f, "  store    {}", self.backends.0)?;
+            writeln!(f, "  broker   {}", self.backends.1)?;
         }
-        match &self.engine {
-            Ok(engine) => writeln!(f, "  engine   {}", describe(engine))?,
-            Err(why) => {
-                writeln!(f, "  engine   not reachable yet, retrying: {why}")?;
-                if self.runtime.as_ref().is_none_or(|runtime| runtime.kind == RuntimeKind::Docker) {
-                    let remedy = "start Docker, or say where it is with --docker-socket or DOCKER_SOCKET";
-                    writeln!(f, "           {remedy}")?;
-                }
-            }
+        match &self.games {
+            Some(games) => games.fmt(f)?,
+            None => writeln!(f, "  server   none here: games run on the machines of other host managers")?,
         }
         match self.live {
             0 => {}
             1 => writeln!(f, "  games    1 session goes on")?,
             live => writeln!(f, "  games    {live} sessions go on")?,
         }
-        let engine = self.engine.iter().flat_map(|engine| &engine.warnings);
+        let engine = self.games.iter().flat_map(|games| &games.engine);
+        let engine = engine.flat_map(|engine| &engine.warnings);
         let mut warnings = self.warnings.iter().chain(engine).peekable();
         if warnings.peek().is_some() {
             writeln!(f)?;
@@ -103,10 +127,13 @@ mod tests {
         let mut banner = Banner {
             data_dir: "/var/lib/manman".into(),
             listen: ([127, 0, 0, 1], 50051).into(),
-            server: ("box".into(), 1),
-            environment: "prod".into(),
-            runtime: Some(Chosen { kind: RuntimeKind::Docker, why: "as asked".into() }),
-            engine: Ok(engine),
+            backends: ("/data/manman.db".into(), "memory".into()),
+            games: Some(Games {
+                server: ("box".into(), 1),
+                environment: "prod".into(),
+                runtime: Some(Chosen { kind: RuntimeKind::Docker, why: "as asked".into() }),
+                engine: Ok(engine),
+            }),
             live: 2,
             warnings: vec!["SERVER_NAME is not set".into()],
         };
@@ -125,7 +152,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
-        banner.engine = Err("connection refused".into());
+        banner.games.as_mut().unwrap().engine = Err("connection refused".into());
         assert!(banner.to_string().contains("not reachable yet"));
     }
 }

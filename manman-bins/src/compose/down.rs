@@ -89,7 +89,7 @@ pub async fn down(
     drives: impl Into<Drives>,
     say: Say,
 ) -> Result<Vec<Ended>, DownError> {
-    let data_dir = config.data_dir.clone();
+    let data_dir = config.machine.data_dir.clone();
     let places = Places(&data_dir);
     if let Ok(mut api) = connect(&places.socket()).await {
         let ended = stop_all(&mut api, how, &say).await?;

@@ -6,20 +6,19 @@ use manman_core::{
     error::Result,
     id::{ClusterId, ServerId},
     runtime::{Owner, Runtime},
-    store::SessionStore as _,
+    store::Store,
 };
 use manman_docker::{DockerConfig, DockerRuntime};
 use manman_process::{ProcessConfig, ProcessRuntime};
-use manman_store::SqliteStore;
 
 use super::UpError;
-use crate::config::{Places, RuntimeAsk, UpConfig};
+use crate::config::{MachineConfig, Places, RuntimeAsk};
 
 /// How long a Docker Engine may take to answer before games are run without it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Makes the runtime of whoever this host turned out to be.
-pub type MakeRuntime = Box<dyn FnOnce(&UpConfig, Owner) -> Result<Arc<dyn Runtime>> + Send>;
+pub type MakeRuntime = Box<dyn FnOnce(&MachineConfig, Owner) -> Result<Arc<dyn Runtime>> + Send>;
 
 /// A runtime of this program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,7 +91,7 @@ impl From<Chosen> for Drives {
 
 /// Chooses what drives the games: what was asked for, else what drove them before, else
 /// Docker if it answers, else plain processes. Changes nothing.
-pub async fn choose(config: &UpConfig) -> Chosen {
+pub async fn choose(config: &MachineConfig) -> Chosen {
     let kind = match config.runtime {
         RuntimeAsk::Docker => RuntimeKind::Docker,
         RuntimeAsk::Process => RuntimeKind::Process,
@@ -117,7 +116,7 @@ pub async fn choose(config: &UpConfig) -> Chosen {
 }
 
 /// The version of the Docker Engine, or why it does not answer.
-async fn answers(config: &UpConfig) -> std::result::Result<String, String> {
+async fn answers(config: &MachineConfig) -> std::result::Result<String, String> {
     // Asks the engine, and looks at nothing of anybody's.
     let nobody =
         Owner { cluster: ClusterId::random(), server: ServerId(0), environment: config.environment.clone() };
@@ -154,7 +153,7 @@ fn record(path: &Path, kind: RuntimeKind) -> io::Result<()> {
 pub(super) async fn keep_to(
     kind: RuntimeKind,
     places: &Places<'_>,
-    store: &SqliteStore,
+    store: &dyn Store,
 ) -> Result<(), UpError> {
     let path = places.runtime();
     let unusable = |error| UpError::DataDir { dir: path.clone(), error };
@@ -166,7 +165,8 @@ pub(super) async fn keep_to(
     let before = recorded.unwrap_or(RuntimeKind::Docker);
     if before != kind {
         let counted = store.session_live_count().await;
-        let live = counted.map_err(|error| UpError::Store { path: places.database(), error })?;
+        let live =
+            counted.map_err(|error| UpError::Store { what: "of this installation".to_owned(), error })?;
         if live > 0 {
             return Err(UpError::OtherRuntime { before, now: kind, live });
         }
@@ -178,7 +178,7 @@ pub(super) async fn keep_to(
 ///
 /// # Errors
 /// `Config` with all that is wrong.
-pub fn docker(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
+pub fn docker(config: &MachineConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
     let mut docker = DockerConfig::new(&config.data_dir);
     docker.socket = config.docker_socket.clone();
     docker.host_data_dir = config.host_data_dir.clone();
@@ -189,7 +189,7 @@ pub fn docker(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
 ///
 /// # Errors
 /// `Config` with all that is wrong.
-pub fn process(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
+pub fn process(config: &MachineConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
     let mut process = ProcessConfig::new(&config.data_dir);
     if let Some(user) = &config.process_user {
         process.user = user.clone();
@@ -201,7 +201,7 @@ pub fn process(config: &UpConfig, owner: Owner) -> Result<Arc<dyn Runtime>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{UpGiven, tests::Fixed};
+    use crate::config::{UpConfig, UpGiven, tests::Fixed};
 
     async fn chosen(dir: &Path, runtime: Option<&str>) -> Chosen {
         let given = UpGiven {
@@ -210,7 +210,7 @@ mod tests {
             runtime: runtime.map(str::to_owned),
             ..UpGiven::default()
         };
-        choose(&UpConfig::read(&given, &Fixed::default()).unwrap()).await
+        choose(&UpConfig::read(&given, &Fixed::default()).unwrap().machine).await
     }
 
     #[tokio::test]

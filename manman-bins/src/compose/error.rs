@@ -53,14 +53,17 @@ pub enum UpError {
         error: io::Error,
     },
     /// The store cannot be opened.
-    #[error("the store {} cannot be used", path.display())]
+    #[error("the store {what} cannot be used")]
     Store {
-        /// The database.
-        path: PathBuf,
+        /// The database, without what is secret in its URL.
+        what: String,
         /// What the store says.
         #[source]
         error: Error,
     },
+    /// The broker cannot be used as it was named.
+    #[error("the broker cannot be used")]
+    Broker(#[source] Error),
     /// Games of it live that something else drives.
     #[error("{} by the runtime {before}, and {now} is asked for", sessions_are_run(*live))]
     OtherRuntime {

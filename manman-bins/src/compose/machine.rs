@@ -9,10 +9,10 @@ use manman_core::{
     },
 };
 
-use crate::config::{Places, UpConfig};
+use crate::config::{MachineConfig, Places};
 
 /// How the host manager of this machine behaves.
-pub(super) fn host_config(config: &UpConfig) -> HostConfig {
+pub(super) fn host_config(config: &MachineConfig) -> HostConfig {
     let mut host = config.host.clone();
     host.name = config.server_name.clone();
     host.environment = config.environment.clone();
@@ -22,12 +22,12 @@ pub(super) fn host_config(config: &UpConfig) -> HostConfig {
 }
 
 /// What it has written down.
-pub(super) fn journal(config: &UpConfig) -> Result<Journal> {
+pub(super) fn journal(config: &MachineConfig) -> Result<Journal> {
     Journal::open(FileDisk::open(Places(&config.data_dir).journal())?)
 }
 
 /// The consoles that it keeps.
-pub(super) fn spool(config: &UpConfig) -> Result<FileSpool> {
+pub(super) fn spool(config: &MachineConfig) -> Result<FileSpool> {
     FileSpool::new(Places(&config.data_dir).spool(), config.host.console.spool.clone())
 }
 

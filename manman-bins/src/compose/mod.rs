@@ -1,9 +1,11 @@
 //! Puts the parts together: what is chosen here is decided nowhere else.
 
+mod backends;
 mod banner;
 mod down;
 mod drives;
 mod error;
+mod host;
 mod late;
 mod lock;
 mod machine;
@@ -13,10 +15,12 @@ mod socket;
 mod tasks;
 mod up;
 
+pub use backends::{Carrier, Database};
 pub use banner::Banner;
 pub use down::{Down, DownError, Ended, down};
 pub use drives::{Chosen, Drives, MakeRuntime, RuntimeKind, choose, docker, process, recorded};
 pub use error::UpError;
+pub use host::Host;
 pub use late::LateViewing;
 pub use lock::{DataLock, LockError};
 pub use plane::Plane;

@@ -1,30 +1,21 @@
-//! An installation in one process: control plane, API and host manager on SQLite, disk
-//! and a broker in memory.
+//! An installation in one process: control plane, API and, unless it is to be left out, the
+//! host manager of this machine. Store and broker are its own unless others are named.
 
 use std::{fmt, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-use manman_core::{
-    broker::Queue,
-    clock::SystemClock,
-    control::ControlConfig,
-    error::Chain,
-    host::{Manager, join},
-    memory::MemoryBroker,
-    runtime::{Owner, Runtime},
-    store::SessionStore as _,
-};
-use manman_store::{SqliteConfig, SqliteStore};
+use manman_core::{control::ControlConfig, error::Chain, runtime::Runtime, store::Store};
 
 use super::{
-    DataLock, Drives, LateViewing, Plane, RuntimeKind, Signals, Tasks, UpError,
-    banner::{Banner, describe, goodbye},
-    drives, listen_at, machine,
+    Carrier, Chosen, DataLock, Database, Drives, Host, LateViewing, MakeRuntime, Plane, RuntimeKind, Signals,
+    Tasks, UpError,
+    banner::{Banner, Games, describe, goodbye},
+    drives, listen_at,
 };
 use crate::{
-    api::{ApiServer, Local, Token},
+    api::{AnyOf, ApiServer, Local, Recorded, Token},
     config::{Places, UpConfig},
 };
 
@@ -55,9 +46,10 @@ pub struct Running {
     stop: CancellationToken,
     stop_host: CancellationToken,
     stop_processor: CancellationToken,
-    store: Arc<SqliteStore>,
-    broker: Arc<MemoryBroker>,
-    runtime: Arc<dyn Runtime>,
+    database: Database,
+    carrier: Carrier,
+    /// Of this machine, if it drives games here.
+    runtime: Option<Arc<dyn Runtime>>,
     listen: std::net::SocketAddr,
     say: Say,
     // Last to go: it is free when nothing of this process touches the directory any more.
@@ -77,8 +69,9 @@ impl fmt::Debug for Running {
 /// Why it cannot be brought up; nothing of it is left running.
 pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result<Running, UpError> {
     let Drives { chosen, make } = drives.into();
-    let places = Places(&config.data_dir);
-    make_dir(&config.data_dir).map_err(|error| UpError::DataDir { dir: config.data_dir.clone(), error })?;
+    let places = Places(&config.machine.data_dir);
+    make_dir(&config.machine.data_dir)
+        .map_err(|error| UpError::DataDir { dir: config.machine.data_dir.clone(), error })?;
     let lock = DataLock::take(&places.lock())?;
     let token = Token::read_or_create(&places.token())
         .map_err(|error| UpError::Token { path: places.token(), error })?;
@@ -86,22 +79,27 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
         .await
         .map_err(|error| UpError::Listen { address: config.listen, error })?;
     let listen = tcp.local_addr().unwrap_or(config.listen);
-    let database = SqliteConfig::at(places.database()).migrated();
-    let unusable = |error| UpError::Store { path: places.database(), error };
-    let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.map_err(unusable)?;
-    let store = Arc::new(store);
-    if let Some(chosen) = &chosen {
-        drives::keep_to(chosen.kind, &places, &store).await?;
+    let unusable = |error| UpError::Store { what: config.database.to_string(), error };
+    let database = Database::open(&config.database, true).await.map_err(unusable)?;
+    let store = database.store();
+    if let Some(chosen) = chosen.as_ref().filter(|_| !config.no_host) {
+        drives::keep_to(chosen.kind, &places, &*store).await?;
     }
-    let broker = Arc::new(MemoryBroker::new());
-    let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
+    let carrier = Carrier::open(&config.broker).map_err(UpError::Broker)?;
+    let plane = Plane::new(store.clone(), carrier.broker(), ControlConfig::default());
 
     let (stop, stop_host, stop_processor) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
-    let (mut tasks, mut host) = (Tasks::default(), Tasks::default());
+    let (mut tasks, host) = (Tasks::default(), Tasks::default());
     let viewing = LateViewing::default();
+    let authenticator = AnyOf(vec![Arc::new(Local::new(&token)), Arc::new(Recorded::new(store.clone()))]);
     let api = plane
-        .api(Arc::new(viewing.clone()), config.data_dir.clone(), Arc::new(Local::new(&token)), stop.clone())
+        .api(
+            Arc::new(viewing.clone()),
+            config.machine.data_dir.clone(),
+            Arc::new(authenticator),
+            stop.clone(),
+        )
         .await
         .map_err(unusable)?;
     let unix = listen_at(&places.socket())
@@ -110,59 +108,28 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
     serve(&mut tasks, api, tcp, unix);
     plane.spawn_processor(&mut tasks, stop_processor.clone());
 
-    let journal = machine::journal(&config).map_err(UpError::Host)?;
-    let spool = machine::spool(&config).map_err(UpError::Host)?;
-    let host_config = machine::host_config(&config);
-    let uplink = Arc::new(plane.uplink());
-    let identity = join(&*uplink, &journal, &host_config, &stop_host).await.map_err(UpError::Host)?;
-    let owner =
-        Owner { cluster: identity.cluster, server: identity.server, environment: config.environment.clone() };
-    let runtime = make(&config, owner).map_err(UpError::Host)?;
-    let manager = Manager::builder(runtime.clone(), broker.clone(), uplink)
-        .journal(journal)
-        .spool(Arc::new(spool))
-        .build(host_config)
-        .map_err(UpError::Host)?;
-    viewing.set(Arc::new(manager.consoles()));
-    let until = stop_host.clone();
-    host.spawn("the host manager", async move {
-        manager.run(until).await.map_err(|error| Chain(&error).to_string())
-    });
-
-    let engine = tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await;
-    let engine = match engine {
-        Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(error)) => Err(Chain(&error).to_string()),
-        Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
-    };
-    let engine = engine.map_err(|why| match chosen.as_ref().map(|chosen| chosen.kind) {
-        Some(RuntimeKind::Process) => why,
-        _ => format!("{}: {why}", config.docker_socket.display()),
-    });
-    if engine.is_err() {
-        let look = wait_for_engine(runtime.clone(), say.clone(), stop.clone());
-        tasks.spawn("the look for the engine", look);
-    }
-    let running = Running {
+    let mut running = Running {
         tasks,
         host,
         stop,
         stop_host,
         stop_processor,
-        store,
-        broker,
-        runtime,
+        database,
+        carrier,
+        runtime: None,
         listen,
         say,
         _lock: lock,
     };
+    let games = match config.no_host {
+        true => None,
+        false => Some(running.drive(&config, chosen, make, &plane, &viewing).await?),
+    };
     let banner = Banner {
-        data_dir: config.data_dir,
+        data_dir: config.machine.data_dir,
         listen,
-        server: (config.server_name.to_string(), identity.server.0),
-        environment: config.environment.to_string(),
-        runtime: chosen,
-        engine,
+        backends: (config.database.to_string(), config.broker.as_str().to_owned()),
+        games,
         live: running.live().await,
         warnings: config.warnings,
     };
@@ -171,6 +138,45 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
 }
 
 impl Running {
+    /// Begins to drive the games of this machine.
+    async fn drive(
+        &mut self,
+        config: &UpConfig,
+        chosen: Option<Chosen>,
+        make: MakeRuntime,
+        plane: &Plane,
+        viewing: &LateViewing,
+    ) -> Result<Games, UpError> {
+        let (broker, uplink) = (self.carrier.broker(), Arc::new(plane.uplink()));
+        let opened = Host::open(&config.machine, make, broker, uplink, &self.stop_host).await;
+        let Host { manager, runtime, identity } = opened.map_err(UpError::Host)?;
+        viewing.set(Arc::new(manager.consoles()));
+        let until = self.stop_host.clone();
+        self.host.spawn("the host manager", async move {
+            manager.run(until).await.map_err(|error| Chain(&error).to_string())
+        });
+        let engine = match tokio::time::timeout(ENGINE_PATIENCE, runtime.engine()).await {
+            Ok(Ok(engine)) => Ok(engine),
+            Ok(Err(error)) => Err(Chain(&error).to_string()),
+            Err(_) => Err(format!("no answer within {} s", ENGINE_PATIENCE.as_secs())),
+        };
+        let engine = engine.map_err(|why| match chosen.as_ref().map(|chosen| chosen.kind) {
+            Some(RuntimeKind::Process) => why,
+            _ => format!("{}: {why}", config.machine.docker_socket.display()),
+        });
+        if engine.is_err() {
+            let look = wait_for_engine(runtime.clone(), self.say.clone(), self.stop.clone());
+            self.tasks.spawn("the look for the engine", look);
+        }
+        self.runtime = Some(runtime);
+        Ok(Games {
+            server: (config.machine.server_name.to_string(), identity.server.0),
+            environment: config.machine.environment.to_string(),
+            runtime: chosen,
+            engine,
+        })
+    }
+
     /// Where the API is served over TCP.
     pub fn listen(&self) -> std::net::SocketAddr {
         self.listen
@@ -210,30 +216,31 @@ impl Running {
 
     /// Ends it, leaving games running.
     pub async fn end(self) {
-        let Self { tasks, host, stop, stop_host, stop_processor, store, broker, say, _lock, .. } = self;
+        let Self { tasks, host, stop, stop_host, stop_processor, database, carrier, say, _lock, .. } = self;
         stop_host.cancel();
         let mut wrong = host.end(HOST_PATIENCE).await;
-        heard(&broker).await;
+        carrier.heard().await;
         stop.cancel();
         stop_processor.cancel();
         wrong.extend(tasks.end(REST_PATIENCE).await);
         for sentence in wrong {
             tracing::warn!("{sentence}");
         }
-        let live = live(&store).await;
-        store.close().await;
+        let live = live(&*database.store()).await;
+        database.close().await;
         say(&goodbye(live));
     }
 
     /// Where no game lives, waits until nothing is left of those that did: who ends an
     /// installation wants a clean machine.
     pub async fn tidy(&self) {
+        let Some(runtime) = &self.runtime else { return };
         if self.live().await > 0 {
             return;
         }
         let gone = async {
             loop {
-                match self.runtime.list().await {
+                match runtime.list().await {
                     Ok(left) if left.found.is_empty() && left.networks.is_empty() => return,
                     _ => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
@@ -245,29 +252,18 @@ impl Running {
     }
 
     async fn live(&self) -> usize {
-        live(&self.store).await
+        live(&*self.database.store()).await
     }
 }
 
 /// How many sessions have not ended; 0 if nobody can tell.
-async fn live(store: &SqliteStore) -> usize {
+async fn live(store: &dyn Store) -> usize {
     match store.session_live_count().await {
         Ok(live) => live,
         Err(error) => {
             tracing::warn!(error = %Chain(&error), "the live sessions cannot be counted");
             0
         }
-    }
-}
-
-/// Gives the event processor a moment to hear the host's last words.
-async fn heard(broker: &MemoryBroker) {
-    let queue = Queue::of_processor().name;
-    for _ in 0..20 {
-        if broker.depth(&queue).unwrap_or_default() == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) fn default_data_dir(environment: &impl Environment) -> PathBuf {
 pub struct Places<'a>(pub &'a Path);
 
 impl Places<'_> {
+    /// The token of a host whose control plane is elsewhere.
+    pub fn host_token(&self) -> PathBuf {
+        self.0.join("host-token")
+    }
+
     /// The Unix socket of the API.
     pub fn socket(&self) -> PathBuf {
         self.0.join("manman.sock")

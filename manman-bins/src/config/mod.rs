@@ -1,8 +1,11 @@
 //! Configuration: flags before environment variables before the file before defaults. All
 //! that is wrong is said at once, each with its place and what to do.
 
+mod backends;
 mod dirs;
 mod file;
+mod machine;
+mod service;
 mod up;
 
 use std::{
@@ -12,8 +15,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub use backends::{BrokerUrl, DatabaseUrl};
 pub use dirs::Places;
-pub use up::{DEFAULT_DOCKER_SOCKET, DEFAULT_LISTEN, RuntimeAsk, UpConfig, UpGiven};
+pub use machine::{DEFAULT_DOCKER_SOCKET, MachineConfig, RuntimeAsk};
+pub use service::{
+    CommonConfig, ControlApiConfig, DEFAULT_HEALTH_LISTEN, HostManagerConfig, ProcessorConfig, TlsFiles,
+    database,
+};
+pub use up::{DEFAULT_LISTEN, UpConfig, UpGiven};
 
 /// Something wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,6 +126,43 @@ impl<'a, E: Environment> Reader<'a, E> {
         self.read_placed(flag, given, variables, remedy, parse).map(|(_, value)| value)
     }
 
+    /// The same of something that may be a secret: `X_FILE` names a file that holds `X`.
+    pub fn read_secret<T>(
+        &mut self,
+        flag: &str,
+        given: Option<&str>,
+        variables: &[&str],
+        remedy: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        for name in variables {
+            let of_file = format!("{name}_FILE");
+            let Some(file) = self.environment.get(&of_file).filter(|_| given.is_none()) else { continue };
+            if self.environment.get(name).is_some() {
+                self.refuse(&of_file, format!("is set, and {name} too"), "unset one of them");
+                return None;
+            }
+            let file = PathBuf::from(file);
+            let text = match std::fs::read_to_string(&file) {
+                Ok(text) => text,
+                Err(error) => {
+                    let problem = format!("{} cannot be read: {error}", file.display());
+                    self.refuse(&of_file, problem, "name a file that can be read");
+                    return None;
+                }
+            };
+            self.found.insert(flag.to_owned(), of_file.clone());
+            return match parse(text.trim()) {
+                Ok(value) => Some(value),
+                Err(problem) => {
+                    self.refuse(&of_file, format!("{}: {problem}", file.display()), remedy);
+                    None
+                }
+            };
+        }
+        self.read(flag, given, variables, remedy, parse)
+    }
+
     /// The same, with the place where it was found.
     pub fn read_placed<T>(
         &mut self,
@@ -139,14 +185,6 @@ impl<'a, E: Environment> Reader<'a, E> {
         }
     }
 
-    /// A variable that this version would have to pass over: better said than ignored.
-    pub fn unsupported(&mut self, variable: &str, allowed: impl FnOnce(&str) -> bool, remedy: &str) {
-        let value = self.environment.get(variable).map(|value| value.to_string_lossy().into_owned());
-        if value.is_some_and(|value| !allowed(&value)) {
-            self.refuse(variable, "has a value that this version cannot use", remedy);
-        }
-    }
-
     /// Notes that something is wrong.
     pub fn refuse(&mut self, place: &str, problem: impl Into<String>, remedy: impl Into<String>) {
         let problem = Problem { place: place.to_owned(), problem: problem.into(), remedy: remedy.into() };
@@ -163,6 +201,11 @@ impl<'a, E: Environment> Reader<'a, E> {
             dirs::parse,
         );
         read.unwrap_or_else(|| dirs::default_data_dir(self.environment))
+    }
+
+    /// Says what was wrong.
+    fn wrong(self) -> ConfigError {
+        ConfigError(self.problems)
     }
 
     /// Says what was wrong, if anything was.

@@ -33,7 +33,7 @@ pub const NAME: &str = "demo";
 /// # Errors
 /// What keeps it from being deployed or started.
 pub async fn play(config: &UpConfig, placed: &Placed, mut show: impl FnMut(What)) -> anyhow::Result<()> {
-    let mut demo = Demo { client: connect(&Places(&config.data_dir).socket()).await? };
+    let mut demo = Demo { client: connect(&Places(&config.machine.data_dir).socket()).await? };
     let deployment = demo.deployment(config, placed).await?;
     let session = demo.session(deployment).await?;
     println(&format!(
@@ -109,7 +109,7 @@ impl Demo {
             self.client.delete_server_game_config(request).await?;
         }
         let server_id = self
-            .find(v1::Noun::Server, config.server_name.as_str())
+            .find(v1::Noun::Server, config.machine.server_name.as_str())
             .await?
             .context("this machine is not registered")?;
         let request = v1::DeployGameConfigRequest {

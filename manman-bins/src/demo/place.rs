@@ -77,7 +77,7 @@ pub async fn place(config: &UpConfig, kind: RuntimeKind) -> anyhow::Result<Place
     match kind {
         RuntimeKind::Docker => into_docker(config).await,
         RuntimeKind::Process => {
-            let data_dir = config.data_dir.clone();
+            let data_dir = config.machine.data_dir.clone();
             tokio::task::spawn_blocking(move || onto_disk(&data_dir)).await?
         }
     }
@@ -95,8 +95,8 @@ async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
          `cargo clean -p manman-bins` and build again",
     );
     let image: ImageRef = format!("{IMAGE}:{}", digest()).parse()?;
-    let mut docker = DockerConfig::new(&config.data_dir);
-    docker.socket = config.docker_socket.clone();
+    let mut docker = DockerConfig::new(&config.machine.data_dir);
+    docker.socket = config.machine.docker_socket.clone();
     import_image(&docker, &image, async || anyhow::Ok(image::tar(GAME)?.into()))
         .await
         .context("the engine does not take the demo; `--runtime process` runs it without one")?;

@@ -44,7 +44,7 @@ fn checks(ran: &Ran) -> BTreeMap<String, (String, String)> {
 async fn a_doctor_of_nothing_says_so_and_makes_nothing() {
     let house = House::empty();
     let secrets = [
-        ("DATABASE_URL", "postgres://me:hunter2@db/x\u{1b}[2J"),
+        ("DATABASE_URL", "mysql://me:hunter2@db/x\u{1b}[2J"),
         ("API_TOKEN", "mm_hunter2"),
         ("MANMAN_RABBITMQ_PASSWORD", "hunter2"),
     ];

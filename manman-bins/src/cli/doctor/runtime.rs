@@ -58,7 +58,7 @@ pub async fn process(look: &Look, cluster: Option<ClusterId>) -> Section {
         None => Check::ok("runtime", "not chosen yet: docker if it answers, else process"),
     };
     let mut process = ProcessConfig::new(&look.data_dir);
-    process.cgroup = look.config.as_ref().ok().and_then(|config| config.process_cgroup.clone());
+    process.cgroup = look.config.as_ref().ok().and_then(|config| config.machine.process_cgroup.clone());
     let asked =
         blocking(move || manman_process::examine(&process).map_err(|error| Chain(&error).to_string()));
     let mut checks = vec![chosen];

@@ -73,21 +73,24 @@ fn settings(look: &Look, config: &UpConfig) -> Vec<Check> {
         None if file.exists() => Check::ok("config", format!("{} (default)", file.display())),
         None => Check::ok("config", format!("{} is not there (default)", file.display())),
     };
-    let host_data_dir = config.host_data_dir.as_ref();
+    let host_data_dir = config.machine.host_data_dir.as_ref();
     let mut checks = vec![
         read,
-        of("data-dir", config.data_dir.display().to_string()),
+        of("data-dir", config.machine.data_dir.display().to_string()),
         of("listen", config.listen.to_string()),
-        of("environment", config.environment.to_string()),
-        of("server-name", config.server_name.to_string()),
-        of("runtime", format!("{:?}", config.runtime).to_lowercase()),
-        of("docker-socket", config.docker_socket.display().to_string()),
+        of("broker", config.broker.as_str().to_owned()),
+        of("database", config.database.to_string()),
+        of("environment", config.machine.environment.to_string()),
+        of("server-name", config.machine.server_name.to_string()),
+        of("runtime", format!("{:?}", config.machine.runtime).to_lowercase()),
+        of("docker-socket", config.machine.docker_socket.display().to_string()),
         of("host-data-dir", host_data_dir.map_or("found out".to_owned(), |dir| dir.display().to_string())),
-        of("process-user", config.process_user.clone().unwrap_or_else(|| "as by default".to_owned())),
+        of("process-user", config.machine.process_user.clone().unwrap_or_else(|| "as by default".to_owned())),
         of("log-format", format!("{:?}", config.log_format).to_lowercase()),
     ];
     let usual = manman_core::host::HostConfig::default();
-    let host = if config.host == usual { "as by default" } else { "changed by the file's table [host]" };
+    let host =
+        if config.machine.host == usual { "as by default" } else { "changed by the file's table [host]" };
     checks.push(Check::ok("host", host));
     checks.extend(config.warnings.iter().map(|warning| Check::note("warning", warning)));
     checks

@@ -19,6 +19,19 @@ pub struct UpArgs {
     /// Serve the API over TCP here too (LISTEN; 127.0.0.1:50051 unless set)
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
+    /// What carries messages: amqp://…, nats://… or memory: (BROKER_URL; memory: unless set)
+    ///
+    /// A password in it shows in the list of processes: better set BROKER_URL, or BROKER_URL_FILE.
+    #[arg(long, value_name = "URL")]
+    pub broker: Option<String>,
+    /// What keeps the store: postgres://… or sqlite:///… (DATABASE_URL; {data}/manman.db unless set)
+    ///
+    /// A password in it shows in the list of processes: better set DATABASE_URL, or DATABASE_URL_FILE.
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// Drive no games in this process: host managers of other machines do
+    #[arg(long, conflicts_with = "demo")]
+    pub no_host: bool,
     /// The name of this machine (SERVER_NAME; its host name unless set)
     #[arg(long, value_name = "NAME")]
     pub server_name: Option<String>,

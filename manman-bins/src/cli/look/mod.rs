@@ -64,7 +64,7 @@ impl Look {
 
     /// What runs the games: what was asked for, else what has run them before.
     pub fn runtime(&self) -> Option<RuntimeKind> {
-        let asked = self.config.as_ref().map_or(RuntimeAsk::Auto, |config| config.runtime);
+        let asked = self.config.as_ref().map_or(RuntimeAsk::Auto, |config| config.machine.runtime);
         match asked {
             RuntimeAsk::Docker => Some(RuntimeKind::Docker),
             RuntimeAsk::Process => Some(RuntimeKind::Process),
@@ -76,7 +76,7 @@ impl Look {
     pub fn docker_socket(&self) -> PathBuf {
         let said = || Process.get("DOCKER_SOCKET").map(PathBuf::from).filter(|path| path.is_absolute());
         match &self.config {
-            Ok(config) => config.docker_socket.clone(),
+            Ok(config) => config.machine.docker_socket.clone(),
             Err(_) => said().unwrap_or_else(|| PathBuf::from(DEFAULT_DOCKER_SOCKET)),
         }
     }

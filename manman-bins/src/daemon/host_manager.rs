@@ -1,0 +1,130 @@
+//! `host-manager`: the games of one machine, for a control plane elsewhere.
+
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+
+use manman_core::{
+    error::{Chain, Error, ErrorKind, Result},
+    host::HostEvent,
+};
+
+use super::{Died, Running, parts};
+use crate::{
+    api::{Token, auth::digest},
+    compose::{Carrier, DataLock, Drives, Host, Tasks, choose},
+    config::{HostManagerConfig, Places},
+    secret::Secret,
+    uplink::GrpcUplink,
+};
+
+/// Between two tries to join.
+const JOIN_EVERY: Duration = Duration::from_secs(2);
+
+pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) -> Result<Running, Died> {
+    let places = Places(&config.machine.data_dir);
+    make_dir(&config.machine.data_dir)
+        .map_err(|error| Died::Said(format!("{}: {error}", config.machine.data_dir.display())))?;
+    let lock = DataLock::take(&places.lock()).map_err(|error| Died::Said(error.to_string()))?;
+    let token = joined(&config, &places).await.map_err(|error| Died::Part("joining", error))?;
+    let carrier = Carrier::open(&config.broker).map_err(|error| Died::Part("the broker", error))?;
+    let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), token.reveal());
+    let uplink = uplink.map_err(|error| Died::Part("the control plane", error))?;
+
+    let chosen = choose(&config.machine).await;
+    tracing::info!("games are run by {} ({})", chosen.kind, chosen.why);
+    let Drives { make, .. } = chosen.into();
+    let (broker, until) = (carrier.broker(), stop.clone());
+    let host = Host::open(&config.machine, make, broker.clone(), Arc::new(uplink), &stop).await;
+    let Host { manager, runtime, identity } = host.map_err(|error| match error.kind() {
+        ErrorKind::Denied if config.join_token.is_none() => {
+            let error = error.temporary(false);
+            Died::Part(
+                "this machine is no host yet: set JOIN_TOKEN to what `manman token create --join` prints",
+                error,
+            )
+        }
+        _ => Died::Part("the host manager", error),
+    })?;
+    tracing::info!(server.id = %identity.server, "server {} of installation {}", config.machine.server_name, identity.cluster);
+
+    let registered = Arc::new(AtomicBool::new(false));
+    let (mut events, is_registered) = (manager.events(), registered.clone());
+    let mut tasks = Tasks::default();
+    tasks.spawn("the host manager", async move {
+        let watch = async {
+            while let Some(event) = events.next().await {
+                if matches!(event, HostEvent::Registered(_)) {
+                    is_registered.store(true, Ordering::Relaxed);
+                }
+            }
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            ended = manager.run(until) => ended,
+            () = watch => Ok(()),
+        };
+        // Free only when nothing of this process touches the directory any more.
+        drop(lock);
+        ended.map_err(|error| Chain(&error).to_string())
+    });
+    Ok(Running { tasks, stop, parts: Arc::new(parts::Machine { runtime, broker, registered }) })
+}
+
+fn make_dir(dir: &Path) -> std::io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    // Games of other users come through, whatever the umask says.
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
+}
+
+/// The token of this host. The first time it is made, written down, and then put on record
+/// by a join token: who dies on the way does the same again. A control plane that does not
+/// answer is waited for; so a machine may be set up before its control plane is.
+async fn joined(config: &HostManagerConfig, places: &Places<'_>) -> Result<Token> {
+    let unusable = |error: std::io::Error| {
+        let message = format!("the token {} cannot be used", places.host_token().display());
+        Error::new(ErrorKind::Config, "join", message).because(error)
+    };
+    let path = places.host_token();
+    let own = Token::read_or_create(&path).map_err(unusable)?;
+    let pending = path.with_extension("joining");
+    let Some(join) = &config.join_token else { return Ok(own) };
+    let mark = hex(&digest(join.reveal().as_bytes()));
+    if std::fs::read_to_string(&pending).is_ok_and(|done| done == mark) {
+        return Ok(own);
+    }
+    by_token(config, join, &own).await?;
+    // With the same join token there is nothing to be done another time.
+    std::fs::write(&pending, mark).map_err(unusable)?;
+    Ok(own)
+}
+
+async fn by_token(config: &HostManagerConfig, join: &Secret, own: &Token) -> Result<()> {
+    let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), join.reveal())?;
+    let digest = digest(own.reveal().as_bytes());
+    loop {
+        match uplink.join(&config.machine.server_name, &digest).await {
+            Err(error) if error.is_temporary() => {
+                tracing::warn!(error = %Chain(&error), "cannot join for now, will retry in {JOIN_EVERY:?}");
+            }
+            done => return done,
+        }
+        tokio::time::sleep(JOIN_EVERY).await;
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
