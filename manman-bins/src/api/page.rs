@@ -40,7 +40,7 @@ macro_rules! listings {
     )*};
 }
 
-listings!(ListServersRequest ListGamesRequest ListGameConfigsRequest ListServerGameConfigsRequest ListSessionsRequest);
+listings!(ListServersRequest ListTokensRequest ListGamesRequest ListGameConfigsRequest ListServerGameConfigsRequest ListSessionsRequest);
 
 /// Which list it is, and how far it was shown.
 #[derive(Debug)]

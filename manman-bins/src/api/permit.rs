@@ -139,7 +139,19 @@ mod tests {
             })
             .map(|call| call.rsplit('/').next().unwrap())
             .collect();
-        assert_eq!(only_admins, ["Shutdown", "AbandonServer"]);
+        assert_eq!(
+            only_admins,
+            [
+                "Shutdown",
+                "AbandonServer",
+                "CreateToken",
+                "ListTokens",
+                "RevokeToken",
+                "ListDeadLetters",
+                "RequeueDeadLetter",
+                "DropDeadLetter"
+            ]
+        );
     }
 
     #[test]

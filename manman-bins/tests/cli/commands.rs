@@ -11,7 +11,7 @@ use super::house::House;
 /// A command, a good use of it, and a mistake with its exit code and what is said about it.
 /// One installation sees them in this order. `{new}` is a directory that is not there,
 /// `{games}` a file that declares a game, `{taken}` an address that is taken. A new command needs its line here.
-const COMMANDS: [(&str, &str, &str, i32, &str); 33] = [
+const COMMANDS: [(&str, &str, &str, i32, &str); 40] = [
     ("up", "up --data-dir {new} --listen 127.0.0.1:0", "up --data-dir {new} --listen {taken}", 78, "(pid "),
     ("down", "down --data-dir {new}", "down --timeout 30", 2, "30s"),
     ("status", "status", "status --adress x", 2, "--address"),
@@ -39,6 +39,25 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 33] = [
     ("server list", "server list", "server list box", 2, "box"),
     ("server show", "server show box", "server show bax", 1, "box"),
     ("server abandon", "server abandon attic", "server abandon box", 1, "online"),
+    ("token create", "token create ci --valid-for 90d", "token create ci --server box", 2, "--join"),
+    ("token list", "token list", "token lst", 2, "list"),
+    ("token revoke", "token revoke 1", "token revoke 99", 1, "99"),
+    ("deadletter list", "deadletter list -n 10", "deadletter list -n 0", 2, "1..=200"),
+    ("deadletter show", "deadletter show --help", "deadletter show seven", 2, "seven"),
+    (
+        "deadletter requeue",
+        "deadletter requeue --help",
+        "deadletter requeue 019aa3c4-0000-7000-8000-000000000000",
+        1,
+        "no dead letter",
+    ),
+    (
+        "deadletter drop",
+        "deadletter drop 019aa3c4-0000-7000-8000-000000000000",
+        "deadletter drop seven",
+        2,
+        "seven",
+    ),
     ("start", "start trains", "start trains", 1, "session 1"),
     ("session list", "session list --live", "session list --state nowhere", 2, "nowhere"),
     ("session show", "session show trains", "session show 99", 1, "99"),

@@ -11,9 +11,11 @@ mod events;
 mod find;
 mod games;
 mod inputs;
+mod letters;
 mod replies;
 mod servers;
 mod sessions;
+mod tokens;
 mod uplink;
 
 use std::{fmt, sync::Arc};
@@ -38,6 +40,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Control {
     store: Arc<dyn Store>,
+    broker: Arc<dyn Broker>,
     config: Arc<ControlConfig>,
     replies: Arc<Replies>,
 }
@@ -45,8 +48,8 @@ pub struct Control {
 impl Control {
     /// Decides over `store`; receipts of one-shot commands come back through `broker`.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        let replies = Arc::new(Replies::new(broker, config.clone()));
-        Self { store, config: Arc::new(config), replies }
+        let replies = Arc::new(Replies::new(broker.clone(), config.clone()));
+        Self { store, broker, config: Arc::new(config), replies }
     }
 
     /// The most entries of one list.

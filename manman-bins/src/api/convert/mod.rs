@@ -8,6 +8,7 @@ mod game;
 mod host;
 mod server;
 mod session;
+mod token;
 
 use manman_core::{
     clock::Timestamp,

@@ -56,6 +56,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    BrokerUnavailable = "broker_unavailable", Unavailable, 503,
+        "The broker does not answer; what was asked for was not done, as far as is known.",
+        "Try again; the server's log says what is wrong with it.";
     ChangedMeanwhile = "changed_meanwhile", Aborted, 409,
         "What was to be changed is not what the caller had seen: somebody else changed it since.",
         "Look at it again, then decide anew.";

@@ -5,9 +5,11 @@ mod console;
 mod deployments;
 mod games;
 mod installation;
+mod letters;
 mod resolve;
 mod servers;
 mod sessions;
+mod tokens;
 mod write;
 
 use std::{
@@ -143,6 +145,14 @@ calls! {
         list_servers: ListServersRequest => ListServersResponse, servers::list;
         get_server: GetServerRequest => GetServerResponse, servers::get;
         abandon_server: AbandonServerRequest => AbandonServerResponse, servers::abandon;
+
+        create_token: CreateTokenRequest => CreateTokenResponse, tokens::create;
+        list_tokens: ListTokensRequest => ListTokensResponse, tokens::list;
+        revoke_token: RevokeTokenRequest => RevokeTokenResponse, tokens::revoke;
+
+        list_dead_letters: ListDeadLettersRequest => ListDeadLettersResponse, letters::list;
+        requeue_dead_letter: RequeueDeadLetterRequest => RequeueDeadLetterResponse, letters::requeue;
+        drop_dead_letter: DropDeadLetterRequest => DropDeadLetterResponse, letters::discard;
 
         create_game: CreateGameRequest => CreateGameResponse, games::create;
         get_game: GetGameRequest => GetGameResponse, games::get;

@@ -30,6 +30,8 @@ macro_rules! keyed {
 
 keyed! {
     AbandonServerRequest "AbandonServer";
+    CreateTokenRequest "CreateToken";
+    RevokeTokenRequest "RevokeToken";
     CreateGameRequest "CreateGame";
     UpdateGameRequest "UpdateGame";
     DeleteGameRequest "DeleteGame";

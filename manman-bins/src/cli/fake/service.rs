@@ -43,6 +43,12 @@ impl ManManApi for Fake {
         delete_game_config(DeleteGameConfigRequest) -> DeleteGameConfigResponse;
         delete_server_game_config(DeleteServerGameConfigRequest) -> DeleteServerGameConfigResponse;
         shutdown(ShutdownRequest) -> ShutdownResponse;
+        create_token(CreateTokenRequest) -> CreateTokenResponse;
+        list_tokens(ListTokensRequest) -> ListTokensResponse;
+        revoke_token(RevokeTokenRequest) -> RevokeTokenResponse;
+        list_dead_letters(ListDeadLettersRequest) -> ListDeadLettersResponse;
+        requeue_dead_letter(RequeueDeadLetterRequest) -> RequeueDeadLetterResponse;
+        drop_dead_letter(DropDeadLetterRequest) -> DropDeadLetterResponse;
     }
 
     async fn get_installation(&self, _: Request<v1::GetInstallationRequest>) -> Answer<v1::Installation> {

@@ -4,11 +4,13 @@ mod apply;
 mod config;
 mod deployment;
 mod game;
+mod letters;
 mod life;
 mod look;
 mod process;
 mod server;
 mod session;
+mod token;
 mod watch;
 
 use std::path::PathBuf;
@@ -20,11 +22,13 @@ pub use apply::ApplyArgs;
 pub use config::{ConfigCommand, ConfigCreate, cap_profile, console_policy};
 pub use deployment::{DeploymentCommand, DeploymentCreate};
 pub use game::GameCommand;
+pub use letters::LettersCommand;
 pub use life::{RestartArgs, StartArgs, StopArgs};
 pub use look::LookArgs;
 pub use process::{DownArgs, UpArgs};
 pub use server::ServerCommand;
 pub use session::{SessionCommand, StateWord};
+pub use token::{RoleWord, TokenCommand, TokenCreate};
 pub use watch::{ConsoleArgs, LogsArgs, SendArgs};
 
 use super::exit;
@@ -131,6 +135,13 @@ pub enum Command {
     /// Sessions: one run of a deployment, from its start to its end
     #[command(subcommand)]
     Session(SessionCommand),
+
+    /// Tokens: who may call, and as what
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Messages that nobody could deal with
+    #[command(subcommand)]
+    Deadletter(LettersCommand),
 
     /// Start a deployment and wait until its game runs
     #[command(after_help = "Example:\n  manman start trains")]

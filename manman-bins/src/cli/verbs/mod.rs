@@ -7,6 +7,7 @@ mod deployment;
 mod explain;
 mod find;
 mod game;
+mod letters;
 mod life;
 mod names;
 pub mod pages;
@@ -14,6 +15,7 @@ mod progress;
 mod server;
 mod session;
 mod status;
+mod token;
 mod wait;
 
 use std::{fmt, sync::Arc};
@@ -57,6 +59,8 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), Failure>
         Command::Deployment(command) => deployment::run(context, command).await,
         Command::Server(command) => server::run(context, command).await,
         Command::Session(command) => session::run(context, command).await,
+        Command::Token(command) => token::run(context, command).await,
+        Command::Deadletter(command) => letters::run(context, command).await,
         Command::Start(args) => life::start(context, &args).await,
         Command::Stop(args) => life::stop(context, &args, life::How::Gracefully).await,
         Command::Kill(args) => life::stop(context, &args, life::How::AtOnce).await,

@@ -31,6 +31,16 @@ fn size(most: usize) -> Option<i32> {
     i32::try_from(most.clamp(1, PAGE)).ok()
 }
 
+/// All tokens.
+pub async fn tokens(client: &Client) -> Result<Vec<v1::Token>, Failure> {
+    all(usize::MAX, async |page_token, most| {
+        let request = v1::ListTokensRequest { page_size: size(most), page_token };
+        let answer = client.call(request, async |mut api, request| api.list_tokens(request).await).await?;
+        Ok((answer.tokens, answer.next_page_token))
+    })
+    .await
+}
+
 /// All games.
 pub async fn games(client: &Client) -> Result<Vec<v1::Game>, Failure> {
     all(usize::MAX, async |page_token, most| {
