@@ -221,11 +221,25 @@ impl NatsConsumer {
             origin.give_back(Duration::from_secs(5));
         }
     }
-}
 
-#[async_trait]
-impl Consumer for NatsConsumer {
-    async fn next(&mut self) -> Result<Delivery> {
+    /// Asks for nothing more; what is on its way goes back.
+    fn leave(&mut self) {
+        let (Some(mut come), link) = (self.come.take(), self.shared.link.clone()) else { return };
+        self.shared.runtime.spawn(async move {
+            let rest = async {
+                let _ = come.drain().await;
+                while let Some(message) = come.next().await {
+                    if let (None, Some(reply)) = (message.status, message.reply) {
+                        link.post(&reply, "-NAK");
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
+        });
+    }
+
+    /// The next message, stored or not.
+    async fn take(&mut self) -> Result<Delivery> {
         let mut link = self.shared.link.watch();
         let number = self.number;
         let lost_link = async move {
@@ -240,12 +254,26 @@ impl Consumer for NatsConsumer {
         let (delivery, is_stored) = tokio::select! {
             biased;
             () = lost_link => return Err(lost()),
-            message = heard(), if first => (telemetry_delivery(message), false),
+            message = heard(), if first => (telemetry_delivery(message?), false),
             delivery = self.stored() => (delivery?, true),
-            message = heard() => (telemetry_delivery(message), false),
+            message = heard() => (telemetry_delivery(message?), false),
         };
         self.telemetry_first = is_stored;
         Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl Consumer for NatsConsumer {
+    async fn next(&mut self) -> Result<Delivery> {
+        let taken = self.take().await;
+        if taken.is_err() {
+            // It is finished: others need not wait until it is dropped.
+            self.turn = None;
+            self.telemetry = None;
+            self.leave();
+        }
+        taken
     }
 }
 
@@ -271,18 +299,6 @@ impl Drop for NatsConsumer {
     /// What is held goes back, and so does what is on its way to us.
     fn drop(&mut self) {
         self.held.give_back();
-        let (Some(mut come), link) = (self.come.take(), self.shared.link.clone()) else { return };
-        let _entered = self.shared.runtime.enter();
-        tokio::spawn(async move {
-            let rest = async {
-                let _ = come.drain().await;
-                while let Some(message) = come.next().await {
-                    if let (None, Some(reply)) = (message.status, message.reply) {
-                        link.post(&reply, "-NAK");
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
-        });
+        self.leave();
     }
 }

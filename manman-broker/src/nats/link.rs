@@ -46,7 +46,9 @@ pub(super) struct State {
 /// What the server does not let us do.
 #[derive(Clone, Debug)]
 pub(super) struct Violation {
-    subject: String,
+    pub subject: String,
+    /// Whether it is where answers come: without it nothing can be asked.
+    pub is_answers: bool,
 }
 
 /// A connection to the server that is made again for ever.
@@ -63,7 +65,8 @@ impl Link {
     /// Begins to connect; waits for no server.
     pub async fn open(config: &NatsConfig) -> Result<Arc<Self>> {
         let (state, violations) = (watch::Sender::new(State::default()), broadcast::Sender::new(64));
-        let options = watched(authenticated(options(config)?, &config.auth)?, &state, &violations);
+        let options = authenticated(options(config)?, &config.auth)?;
+        let options = watched(options, &config.inbox, &state, &violations);
         let scheme = if config.tls { "tls" } else { "nats" };
         let servers = config.servers.iter().map(|(host, port)| format!("{scheme}://{host}:{port}").parse());
         let servers = servers.collect::<Result<Vec<ServerAddr>, _>>();
@@ -195,9 +198,8 @@ pub(super) async fn refused(
 ) -> Error {
     loop {
         match violations.recv().await {
-            Ok(violation) if violation.subject == subject => {
-                let message = format!("the server does not let this user use the subject {subject}");
-                return Error::new(ErrorKind::Denied, operation, message);
+            Ok(violation) if violation.subject == subject || violation.is_answers => {
+                return translate::denied(operation, &violation.subject);
             }
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
             _ => {}
@@ -263,14 +265,15 @@ fn authenticated(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectOpti
 /// With us told of whatever happens to the connection.
 fn watched(
     options: ConnectOptions,
+    inbox: &str,
     state: &watch::Sender<State>,
     violations: &broadcast::Sender<Violation>,
 ) -> ConnectOptions {
     let (told, violations) = (state.clone(), violations.clone());
-    let trouble = state.clone();
+    let (trouble, inbox) = (state.clone(), format!("{inbox}."));
     options
         .event_callback(move |event| {
-            notice(&event, &told, &violations);
+            notice(&event, &inbox, &told, &violations);
             std::future::ready(())
         })
         // Chooses nothing: it is where the library says why the last try failed.
@@ -290,7 +293,12 @@ fn watched(
         })
 }
 
-fn notice(event: &Event, state: &watch::Sender<State>, violations: &broadcast::Sender<Violation>) {
+fn notice(
+    event: &Event,
+    inbox: &str,
+    state: &watch::Sender<State>,
+    violations: &broadcast::Sender<Violation>,
+) {
     match event {
         Event::Connected => {
             info!("connected to NATS");
@@ -303,7 +311,8 @@ fn notice(event: &Event, state: &watch::Sender<State>, violations: &broadcast::S
         Event::ServerError(ServerError::Other(text)) => {
             warn!("NATS says: {text}");
             if let Some(subject) = translate::violated(text) {
-                let _ = violations.send(Violation { subject });
+                let is_answers = subject.starts_with(inbox);
+                let _ = violations.send(Violation { subject, is_answers });
             }
         }
         Event::ServerError(error) => warn!("NATS says: {error}"),

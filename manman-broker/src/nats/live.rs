@@ -99,7 +99,7 @@ impl Consumer for LiveConsumer {
             _ = gone.wait_for(|gone| *gone) => {
                 Err(ended(&format!("queue {} was deleted", self.queue.spec.name)))
             }
-            message = taken => Ok(Delivery { message, attempt: 1, handle: Box::new(Settled) }),
+            message = taken => Ok(Delivery { message: message?, attempt: 1, handle: Box::new(Settled) }),
         }
     }
 }

@@ -18,6 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{
     link::Link,
     map::{self, Names},
+    translate,
 };
 
 /// What was heard on some subjects and is not yet taken. Stops listening when dropped.
@@ -36,6 +37,8 @@ struct Waiting {
 struct Heard {
     messages: VecDeque<Message>,
     dropped: u64,
+    /// The subject that the server does not let us listen on.
+    refused: Option<String>,
 }
 
 impl Ring {
@@ -49,7 +52,8 @@ impl Ring {
         all: bool,
         capacity: usize,
     ) -> Result<Self> {
-        let mut subscribers: Vec<Subscriber> = Vec::new();
+        let mut violations = link.violations();
+        let (mut subscribers, mut listened): (Vec<Subscriber>, Vec<String>) = Default::default();
         for (exchange, pattern) in bindings {
             let mut subjects = map::subjects(&pattern, |key| names.telemetry(exchange, key));
             if all {
@@ -57,6 +61,7 @@ impl Ring {
             }
             for subject in subjects {
                 subscribers.push(link.listen("listen for telemetry", &subject, Some(queue)).await?);
+                listened.push(subject);
             }
         }
         let capacity = capacity.max(1);
@@ -64,7 +69,18 @@ impl Ring {
         let (heard, names, client) = (waiting.clone(), names.clone(), link.client.clone());
         let listening = tokio::spawn(async move {
             let mut all = stream::select_all(subscribers);
-            while let Some(message) = all.next().await {
+            loop {
+                let message = tokio::select! {
+                    biased;
+                    Ok(violation) = violations.recv() => {
+                        if listened.contains(&violation.subject) {
+                            heard.refuse(violation.subject);
+                        }
+                        continue;
+                    }
+                    Some(message) = all.next() => message,
+                    else => return,
+                };
                 if let Some(reply) = message.reply {
                     // Its publisher wants to know whether anybody is bound.
                     let _ = client.publish(reply, bytes::Bytes::new()).await;
@@ -79,14 +95,14 @@ impl Ring {
     }
 
     /// The oldest that waits; waits for one. Given up, it takes nothing.
-    pub async fn next(&self) -> Message {
+    pub async fn next(&self) -> Result<Message> {
         loop {
             let changed = self.waiting.changed.notified();
             tokio::pin!(changed);
             // Registered before looking, so that nothing falls in between.
             changed.as_mut().enable();
-            if let Some(message) = self.waiting.lock().messages.pop_front() {
-                return message;
+            if let Some(taken) = self.waiting.take() {
+                return taken;
             }
             changed.await;
         }
@@ -102,6 +118,19 @@ impl Waiting {
     fn lock(&self) -> MutexGuard<'_, Heard> {
         // Nothing in here panics between two changes that belong together.
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Result<Message>> {
+        let mut heard = self.lock();
+        match &heard.refused {
+            Some(subject) => Some(Err(translate::denied("consume", subject))),
+            None => heard.messages.pop_front().map(Ok),
+        }
+    }
+
+    fn refuse(&self, subject: String) {
+        self.lock().refused = Some(subject);
+        self.changed.notify_waiters();
     }
 
     fn push(&self, message: Message) {

@@ -17,9 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{backend::Shared, link::Link};
 
 /// How long the server waits for a word about a message that it handed out.
-pub(super) const ACK_WAIT: Duration = Duration::from_secs(10);
+pub(super) const ACK_WAIT: Duration = Duration::from_secs(6);
 /// How often we tell it that we still have it.
-const IN_PROGRESS: Duration = Duration::from_secs(3);
+const IN_PROGRESS: Duration = Duration::from_secs(2);
 
 /// Where a message came from.
 pub(super) struct Origin {

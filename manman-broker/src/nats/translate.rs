@@ -55,6 +55,12 @@ pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
     Error::new(ErrorKind::Unavailable, operation, format!("there is no connection to NATS: {trouble}"))
 }
 
+/// The server does not let us use a subject.
+pub(super) fn denied(operation: &'static str, subject: &str) -> Error {
+    let message = format!("NATS does not let this user use the subject {subject}: check its permissions");
+    Error::new(ErrorKind::Denied, operation, message)
+}
+
 /// The subject that a complaint about permissions names.
 pub(super) fn violated(text: &str) -> Option<String> {
     let rest = text.split_once("ermissions Violation for ")?.1;
