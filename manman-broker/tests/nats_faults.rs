@@ -1,6 +1,7 @@
 //! What happens to the broker over NATS when its server, the way there or an administrator
 //! does something: on the server that Debian packages and on the newest.
 
+#[macro_use]
 mod nats_support;
 
 use std::{
@@ -280,24 +281,6 @@ async fn flows(broker: &dyn Broker, queue: &Queue) {
         }
     };
     timeout(PATIENCE, arrived).await.expect("it does not arrive");
-}
-
-macro_rules! on_each_server {
-    ($($case:ident,)*) => {
-        mod packaged { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(manman_services::NatsVersion::Packaged).await;
-            }
-        )* }
-
-        mod newest { $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                super::$case(manman_services::NatsVersion::Newest).await;
-            }
-        )* }
-    };
 }
 
 on_each_server! {

@@ -30,8 +30,9 @@ use super::{
 
 /// The longest that a call takes.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-/// The longest that a call waits for a connection before it fails.
-const CONNECTED: Duration = Duration::from_secs(2);
+/// The longest that a call waits for a connection before it fails, and where the last try
+/// to connect has failed.
+const CONNECTED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
 /// Three of them without an answer, and the connection is given up: within ten seconds.
 const PING: Duration = Duration::from_millis(2_500);
 
@@ -89,8 +90,10 @@ impl Link {
     /// Waits for the connection, not for long.
     pub async fn up(&self, operation: &'static str) -> Result<watch::Receiver<State>> {
         let mut state = self.state.subscribe();
+        let failed = state.borrow().trouble.is_some();
+        let longest = if failed { CONNECTED.1 } else { CONNECTED.0 };
         let up = state.wait_for(|state| state.up).map(|up| up.is_ok());
-        if tokio::time::timeout(CONNECTED, up).await.unwrap_or(false) {
+        if tokio::time::timeout(longest, up).await.unwrap_or(false) {
             return Ok(state);
         }
         let trouble = self.state.borrow().trouble.clone();
@@ -253,8 +256,8 @@ fn authenticated(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectOpti
             options.nkey(seed)
         }
         NatsAuth::Credentials(file) => {
-            let text = read(file)?;
-            // Its error may quote what it read.
+            // Its last line has to end; its error may quote what it read.
+            let text = read(file)? + "\n";
             options.credentials(&text).map_err(|_| {
                 failed(format!("{} is not a credentials file: a JWT and a seed", file.display()))
             })?

@@ -46,13 +46,15 @@ pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
         // Whoever revoked them may give them back: nothing is thrown away over it.
         return Error::new(ErrorKind::Denied, operation, message).temporary(true);
     }
-    if lower.contains("certificate") {
-        let message = format!(
-            "the certificate of the NATS server is not accepted, check ca and server_name: {trouble}"
-        );
-        return Error::new(ErrorKind::Unavailable, operation, message);
-    }
-    Error::new(ErrorKind::Unavailable, operation, format!("there is no connection to NATS: {trouble}"))
+    // Alerts are the other side's words, about our certificate.
+    let advice = if lower.contains("fatal alert") {
+        "NATS does not accept our certificate, check cert and key"
+    } else if lower.contains("certificate") {
+        "the certificate of the NATS server is not accepted, check ca and server_name"
+    } else {
+        "there is no connection to NATS"
+    };
+    Error::new(ErrorKind::Unavailable, operation, format!("{advice}: {trouble}"))
 }
 
 /// The server does not let us use a subject.

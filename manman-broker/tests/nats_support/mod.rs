@@ -13,6 +13,25 @@ use manman_core::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
+/// Each case on the server that Debian packages, and on the newest.
+macro_rules! on_each_server {
+    ($($case:ident,)*) => {
+        mod packaged { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(manman_services::NatsVersion::Packaged).await;
+            }
+        )* }
+
+        mod newest { $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(manman_services::NatsVersion::Newest).await;
+            }
+        )* }
+    };
+}
+
 /// How long what is to come is waited for: it bounds a hang, it measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
