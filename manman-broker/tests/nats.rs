@@ -1,5 +1,6 @@
 //! The broker over NATS, against the contract of all brokers: on the server that Debian
 //! packages and on the newest.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::sync::Arc;
 

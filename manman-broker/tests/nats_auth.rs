@@ -1,5 +1,6 @@
 //! Who may connect to NATS, and what a host may do there: on the server that Debian
 //! packages and on the newest.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 #[macro_use]
 mod nats_support;

@@ -1,5 +1,6 @@
 //! What happens to the broker over NATS when its server, the way there or an administrator
 //! does something: on the server that Debian packages and on the newest.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 #[macro_use]
 mod nats_support;
@@ -90,10 +91,10 @@ async fn a_server_that_hangs_is_survived(version: NatsVersion) {
     let mut consumer = broker.consume(&queue.name).await.unwrap();
     server.freeze();
     let begun = Instant::now();
-    let error = timeout(PATIENCE, consumer.next()).await.expect("it hangs").unwrap_err();
-    assert!(error.is_temporary(), "{error:?}");
-    let error = timeout(PATIENCE, broker.publish(report(ServerId(7), 1))).await.expect("it hangs");
-    assert!(error.unwrap_err().is_temporary());
+    let noticed = async { tokio::join!(consumer.next(), broker.publish(report(ServerId(7), 1))) };
+    let (next, published) = timeout(PATIENCE, noticed).await.expect("it hangs");
+    assert!(next.unwrap_err().is_temporary());
+    assert!(published.unwrap_err().is_temporary());
     let hangs = Duration::from_secs(if full() { 15 } else { 4 });
     tokio::time::sleep(hangs.saturating_sub(begun.elapsed())).await;
     server.thaw();
@@ -239,6 +240,20 @@ async fn a_stream_of_another_make_conflicts(version: NatsVersion) {
     assert!(String::from_utf8_lossy(&info.payload).contains(r#""retention":"limits""#));
 }
 
+/// A server that takes only small messages says so, instead of being asked again and again.
+async fn a_bound_of_the_server_is_named(version: NatsVersion) {
+    let server = NatsServer::with(version, |_| "max_payload: 8KB".to_owned());
+    let broker = open(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let queue = reports(ServerId(7));
+    insist_on_queue(&broker, &queue).await;
+    let mut large = report(ServerId(7), 1);
+    large.body = vec![b'x'; 10_000].into();
+    let error = broker.publish(large).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.message().contains("max_payload"), "{error}");
+    flows(&broker, &queue).await;
+}
+
 /// Two installations on one server have nothing to do with each other.
 async fn prefixes_keep_installations_apart(version: NatsVersion) {
     let server = NatsServer::start(version);
@@ -292,5 +307,6 @@ on_each_server! {
     revoked_credentials_heal,
     a_consumer_that_an_administrator_deleted_heals,
     a_stream_of_another_make_conflicts,
+    a_bound_of_the_server_is_named,
     prefixes_keep_installations_apart,
 }

@@ -30,9 +30,10 @@ use super::{
 
 /// The longest that a call takes.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
-/// The longest that a call waits for a connection before it fails, and where the last try
-/// to connect has failed.
-const CONNECTED: (Duration, Duration) = (Duration::from_secs(2), Duration::from_millis(500));
+/// The longest that a call waits for a connection, or for word of why there is none.
+const CONNECTED: Duration = Duration::from_secs(2);
+/// How much longer it waits for the next try before it fails.
+const ONCE_MORE: Duration = Duration::from_millis(500);
 /// Three of them without an answer, and the connection is given up: within ten seconds.
 const PING: Duration = Duration::from_millis(2_500);
 
@@ -90,10 +91,10 @@ impl Link {
     /// Waits for the connection, not for long.
     pub async fn up(&self, operation: &'static str) -> Result<watch::Receiver<State>> {
         let mut state = self.state.subscribe();
-        let failed = state.borrow().trouble.is_some();
-        let longest = if failed { CONNECTED.1 } else { CONNECTED.0 };
+        let tried = state.wait_for(|state| state.up || state.trouble.is_some()).map(|_| ());
+        let _ = tokio::time::timeout(CONNECTED, tried).await;
         let up = state.wait_for(|state| state.up).map(|up| up.is_ok());
-        if tokio::time::timeout(longest, up).await.unwrap_or(false) {
+        if tokio::time::timeout(ONCE_MORE, up).await.unwrap_or(false) {
             return Ok(state);
         }
         let trouble = self.state.borrow().trouble.clone();
@@ -121,6 +122,9 @@ impl Link {
             answer = self.client.send_request(subject.to_owned(), request) => match answer {
                 Ok(message) => Ok(Some(message)),
                 Err(error) if error.kind() == async_nats::RequestErrorKind::NoResponders => Ok(None),
+                Err(error) if error.kind() == async_nats::RequestErrorKind::MaxPayloadExceeded => {
+                    Err(translate::too_large(operation, self.client.max_payload()))
+                }
                 Err(error) => Err(unknown("the question could not be sent").because(error)),
             },
             error = refused(&mut violations, operation, subject) => Err(error),
@@ -320,6 +324,7 @@ fn notice(
         }
         Event::ServerError(error) => warn!("NATS says: {error}"),
         Event::ClientError(ClientError::Other(error)) => debug!("no connection to NATS: {error}"),
+        Event::SlowConsumer(_) => warn!("messages come from NATS faster than they are taken, some are lost"),
         other => debug!("NATS: {other}"),
     }
 }

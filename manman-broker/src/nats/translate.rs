@@ -57,6 +57,12 @@ pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
     Error::new(ErrorKind::Unavailable, operation, format!("{advice}: {trouble}"))
 }
 
+/// The server takes smaller messages than ours may be.
+pub(super) fn too_large(operation: &'static str, longest: usize) -> Error {
+    let message = format!("NATS takes messages of {longest} bytes at most: raise its max_payload to 1MB");
+    Error::new(ErrorKind::Config, operation, message)
+}
+
 /// The server does not let us use a subject.
 pub(super) fn denied(operation: &'static str, subject: &str) -> Error {
     let message = format!("NATS does not let this user use the subject {subject}: check its permissions");
