@@ -1,0 +1,119 @@
+//! What the server says, as our errors. Here alone are its codes and words read.
+
+use manman_core::error::{Error, ErrorKind};
+use serde::Deserialize;
+
+/// An error as JetStream's API tells it.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ApiError {
+    pub code: u16,
+    #[serde(default)]
+    pub err_code: u32,
+    #[serde(default)]
+    pub description: String,
+}
+
+/// What JetStream refuses, as an error of ours.
+pub(super) fn api(operation: &'static str, about: &str, error: &ApiError) -> Error {
+    let kind = match (error.err_code, error.code) {
+        // No such consumer, message, stream.
+        (10014 | 10037 | 10059, _) => ErrorKind::NotFound,
+        // A consumer or a stream of that name that is otherwise, subjects that overlap.
+        (10012 | 10013 | 10058 | 10065 | 10105 | 10148, _) => ErrorKind::Conflict,
+        // Bounds of a stream: messages, bytes, messages of one subject.
+        (10054 | 10077 | 10087, _) => ErrorKind::Busy,
+        // Bounds of the server and of the account.
+        (10002 | 10023 | 10028 | 10047, _) => ErrorKind::Busy,
+        // JetStream is off, for the server or for our account.
+        (10039 | 10076, _) => ErrorKind::Config,
+        (_, 404) => ErrorKind::NotFound,
+        (_, 408 | 503) => ErrorKind::Unavailable,
+        _ => ErrorKind::Unexpected,
+    };
+    let said = format!("{} (error {})", error.description, error.err_code);
+    let message = if about.is_empty() { said } else { format!("{about}: {said}") };
+    Error::new(kind, operation, message)
+}
+
+/// Why there is no connection.
+pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
+    let Some(trouble) = trouble else {
+        return Error::new(ErrorKind::Unavailable, operation, "there is no connection to NATS yet");
+    };
+    let lower = trouble.to_lowercase();
+    if lower.contains("authorization violation") || lower.contains("authentication") {
+        let message = "NATS refuses our credentials: check the user, password, token, key or file";
+        // Whoever revoked them may give them back: nothing is thrown away over it.
+        return Error::new(ErrorKind::Denied, operation, message).temporary(true);
+    }
+    // Alerts are the other side's words, about our certificate.
+    let advice = if lower.contains("fatal alert") {
+        "NATS does not accept our certificate, check cert and key"
+    } else if lower.contains("certificate") {
+        "the certificate of the NATS server is not accepted, check ca and server_name"
+    } else {
+        "there is no connection to NATS"
+    };
+    Error::new(ErrorKind::Unavailable, operation, format!("{advice}: {trouble}"))
+}
+
+/// The server takes smaller messages than ours may be.
+pub(super) fn too_large(operation: &'static str, longest: usize) -> Error {
+    let message = format!("NATS takes messages of {longest} bytes at most: raise its max_payload to 1MB");
+    Error::new(ErrorKind::Config, operation, message)
+}
+
+/// The server does not let us use a subject.
+pub(super) fn denied(operation: &'static str, subject: &str) -> Error {
+    let message = format!("NATS does not let this user use the subject {subject}: check its permissions");
+    Error::new(ErrorKind::Denied, operation, message)
+}
+
+/// The subject that a complaint about permissions names.
+pub(super) fn violated(text: &str) -> Option<String> {
+    let rest = text.split_once("ermissions Violation for ")?.1;
+    let subject = rest.split('"').nth(1)?;
+    Some(subject.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_become_kinds() {
+        for (err_code, code, kind) in [
+            (10059, 404, ErrorKind::NotFound),
+            (10014, 404, ErrorKind::NotFound),
+            (10058, 400, ErrorKind::Conflict),
+            (10065, 400, ErrorKind::Conflict),
+            (10077, 503, ErrorKind::Busy),
+            (10023, 503, ErrorKind::Busy),
+            (10039, 503, ErrorKind::Config),
+            (0, 503, ErrorKind::Unavailable),
+            (10025, 400, ErrorKind::Unexpected),
+        ] {
+            let error = ApiError { code, err_code, description: "words".to_owned() };
+            assert_eq!(api("test", "it", &error).kind(), kind, "{err_code}");
+        }
+    }
+
+    #[test]
+    fn complaints_name_their_subject() {
+        let publish = "Permissions Violation for Publish to \"manman.q.a.i.status.host.8\"";
+        assert_eq!(violated(publish).as_deref(), Some("manman.q.a.i.status.host.8"));
+        let listen = "Permissions Violation for Subscription to \"a.>\" using queue \"q\"";
+        assert_eq!(violated(listen).as_deref(), Some("a.>"));
+        assert_eq!(violated("Stale Connection"), None);
+    }
+
+    #[test]
+    fn no_connection_says_why() {
+        assert_eq!(away("test", Some("authorization violation: x")).kind(), ErrorKind::Denied);
+        assert!(away("test", Some("authorization violation: x")).is_temporary());
+        assert_eq!(away("test", None).kind(), ErrorKind::Unavailable);
+        assert!(
+            away("test", Some("IO error: invalid peer certificate: UnknownIssuer")).message().contains("ca")
+        );
+    }
+}

@@ -1,0 +1,83 @@
+//! The broker over NATS, against the contract of all brokers: on the server that Debian
+//! packages and on the newest.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use manman_broker::nats::NatsBroker;
+use manman_core::{
+    broker::Broker,
+    id::ServerId,
+    testkit::broker::{BrokerFaults, BrokerFixture},
+};
+use manman_services::{NatsServer, NatsVersion, Proxy};
+
+/// A server of its own behind a network that can be cut.
+struct Fixture {
+    server: NatsServer,
+    proxy: Proxy,
+}
+
+impl Fixture {
+    fn new(version: NatsVersion) -> Self {
+        let server = NatsServer::start(version);
+        let proxy = Proxy::to_port(server.port());
+        Self { server, proxy }
+    }
+}
+
+#[async_trait]
+impl BrokerFixture for Fixture {
+    async fn client(&self) -> Arc<dyn Broker> {
+        let url = format!("nats://127.0.0.1:{}", self.proxy.port());
+        Arc::new(NatsBroker::open(&url.parse().unwrap()).await.unwrap())
+    }
+
+    fn faults(&self) -> &dyn BrokerFaults {
+        self
+    }
+
+    fn server(&self) -> ServerId {
+        ServerId(7)
+    }
+}
+
+#[async_trait]
+impl BrokerFaults for Fixture {
+    async fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    async fn stop(&self) {
+        self.server.kill();
+    }
+
+    async fn start(&self) {
+        self.server.begin();
+    }
+
+    async fn freeze(&self) {
+        self.server.freeze();
+    }
+
+    async fn thaw(&self) {
+        self.server.thaw();
+    }
+}
+
+mod packaged {
+    async fn fresh() -> super::Fixture {
+        super::Fixture::new(manman_services::NatsVersion::Packaged)
+    }
+
+    manman_core::broker_conformance!(fresh);
+}
+
+mod newest {
+    async fn fresh() -> super::Fixture {
+        super::Fixture::new(manman_services::NatsVersion::Newest)
+    }
+
+    manman_core::broker_conformance!(fresh);
+}
