@@ -3,3 +3,6 @@
 //!
 //! Both keep the same contract, the one of [`manman_core::broker::Broker`], checked by the
 //! same suite.
+
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
