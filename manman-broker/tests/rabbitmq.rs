@@ -1,4 +1,4 @@
-//! RabbitMQ, against the contract of all brokers.
+//! RabbitMQ, against the contract of all brokers; accounts, and a network that fails.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod rabbitmq_support;

@@ -1,5 +1,6 @@
 //! The broker over RabbitMQ 3.10 and later.
 
+mod account;
 mod address;
 mod backend;
 mod config;
@@ -14,5 +15,6 @@ mod tls;
 mod topology;
 mod translate;
 
+pub use account::HostAccount;
 pub use backend::RabbitBroker;
 pub use config::{RabbitConfig, Secret, TlsConfig};

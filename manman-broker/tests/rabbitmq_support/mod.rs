@@ -1,7 +1,9 @@
 //! What the tests over RabbitMQ share: one node for a whole program of tests, and for each
 //! test a virtual host of its own behind a network of its own.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
-#![allow(dead_code, reason = "each program of tests uses a part of it")]
+
+mod accounts;
+mod wire;
 
 use std::sync::{Arc, OnceLock};
 
