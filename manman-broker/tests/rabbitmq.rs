@@ -1,0 +1,12 @@
+//! RabbitMQ, against the contract of all brokers; accounts, and a network that fails.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod rabbitmq_support;
+
+use rabbitmq_support::Ground;
+
+async fn fresh() -> Ground {
+    Ground::new()
+}
+
+manman_core::broker_conformance!(fresh);

@@ -1,0 +1,360 @@
+//! RabbitMQ killed, stopped in its tracks, out of room, and behind TLS: a node that is hurt
+//! by one test at a time.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+use std::{
+    collections::HashSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, LazyLock, OnceLock},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, stream};
+use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
+use manman_core::{
+    broker::{Broker, Class, Consumer, Exchange, Message, Queue, RoutingKey},
+    error::{Chain, Error, ErrorKind},
+    id::{ServerId, SessionId},
+};
+use manman_services::{Proxy, Rabbit};
+use tempfile::TempDir;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+use uuid::Uuid;
+
+const SERVER: ServerId = ServerId(7);
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The node that is hurt. One test at a time; it ends with this program.
+static NODE: LazyLock<Mutex<Rabbit>> = LazyLock::new(|| Mutex::new(Rabbit::start(Some(certificates()))));
+
+fn full() -> bool {
+    std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full")
+}
+
+fn config(port: u16, vhost: &str) -> RabbitConfig {
+    let mut config: RabbitConfig =
+        format!("amqp://{}:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{port}/{vhost}", Rabbit::USER).parse().unwrap();
+    // What is asserted here are bounds of ours, on a machine that may be slow.
+    config.publish_timeout_ms = 5_000;
+    config
+}
+
+fn report(number: usize) -> Message {
+    Message {
+        id: Uuid::now_v7(),
+        exchange: Exchange::Internal,
+        key: RoutingKey::session_status(SERVER, SessionId(1)),
+        class: Class::Report,
+        body: number.to_string().into(),
+    }
+}
+
+async fn insist(broker: &dyn Broker, message: &Message) {
+    while let Err(error) = broker.publish(message.clone()).await {
+        assert!(error.is_temporary(), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn consumer(broker: &dyn Broker, queue: &str) -> Box<dyn Consumer> {
+    loop {
+        match broker.consume(queue).await {
+            Ok(consumer) => return consumer,
+            Err(error) => assert!(error.is_temporary(), "{error:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Takes with four consumers until all of `wanted` were seen; what comes is one of them.
+async fn take_all(broker: &dyn Broker, queue: &str, wanted: &HashSet<Uuid>) {
+    let seen = std::sync::Mutex::new(HashSet::new());
+    let done = || seen.lock().unwrap().len() >= wanted.len();
+    let take = async || {
+        while !done() {
+            let mut consumer = consumer(broker, queue).await;
+            while !done() {
+                let Ok(next) = timeout(Duration::from_millis(500), consumer.next()).await else { continue };
+                let Ok(delivery) = next else { break };
+                let id = delivery.message.id;
+                assert!(wanted.contains(&id), "{:?} was never sent", delivery.message);
+                if delivery.handle.ack().await.is_ok() {
+                    seen.lock().unwrap().insert(id);
+                }
+            }
+        }
+    };
+    if timeout(PATIENCE, futures::future::join_all([(); 4].map(|()| take()))).await.is_err() {
+        panic!("only {} of {} arrive", seen.lock().unwrap().len(), wanted.len());
+    }
+}
+
+/// C1, C2, C3: killed (SIGKILL) in the midst of publishes, and begun again: every one that
+/// was told to be stored arrives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_ok_is_delivered_when_the_node_is_killed() {
+    let mut node = NODE.lock().await;
+    let vhost = node.vhost();
+    let broker: Arc<dyn Broker> = Arc::new(RabbitBroker::new(config(node.port(), &vhost)).unwrap());
+    let queue = Queue { single_consumer: false, ..Queue::of_processor() };
+    broker.declare(&queue).await.unwrap();
+    let count = if full() { 10_000 } else { 1_000 };
+    let messages: Vec<_> = (0..count).map(report).collect();
+    let wanted: HashSet<Uuid> = messages.iter().map(|message| message.id).collect();
+
+    let sequential = Instant::now();
+    for message in &messages[..100] {
+        broker.publish(message.clone()).await.unwrap();
+    }
+    let sequential = sequential.elapsed();
+
+    let begun = Instant::now();
+    let publishing = {
+        let (broker, messages) = (broker.clone(), messages[100..].to_vec());
+        tokio::spawn(async move {
+            let publish = |message: Message| {
+                let broker = broker.clone();
+                async move { insist(&*broker, &message).await }
+            };
+            stream::iter(messages).map(publish).buffer_unordered(256).count().await
+        })
+    };
+    // In the midst of it, as far as one can tell from outside.
+    let queue_path = format!("/api/queues/{vhost}/{}", queue.name);
+    while !publishing.is_finished() {
+        let some = node.ask("GET", &queue_path, "").contains("\"messages\"");
+        if some {
+            break;
+        }
+    }
+    let killed = Instant::now();
+    tokio::task::block_in_place(|| {
+        node.kill();
+        node.again();
+    });
+    let up = killed.elapsed();
+    assert_eq!(timeout(PATIENCE, publishing).await.expect("publishes hang").unwrap(), count - 100);
+    let published = begun.elapsed();
+    let taking = Instant::now();
+    take_all(&*broker, &queue.name, &wanted).await;
+    println!(
+        "100 one after the other {sequential:?}; {count} with a kill between {published:?}, the node was \
+         away {up:?}; {count} taken {:?}",
+        taking.elapsed()
+    );
+    node.remove_vhost(&vhost);
+}
+
+/// Row "the broker is stopped in its tracks": no `Ok` while it is, an end of consumers, and
+/// all of it goes on afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_frozen_promises_nothing_and_comes_back() {
+    let node = NODE.lock().await;
+    let vhost = node.vhost();
+    let broker = RabbitBroker::connect(config(node.port(), &vhost)).await.unwrap();
+    let queue = Queue::of_processor();
+    broker.declare(&queue).await.unwrap();
+    let mut idle = broker.consume(&queue.name).await.unwrap();
+    let frozen = Instant::now();
+    node.freeze();
+    let messages: Vec<_> = (0..20).map(report).collect();
+    let wanted: HashSet<Uuid> = messages.iter().map(|message| message.id).collect();
+    let ended = timeout(Duration::from_secs(10), idle.next()).await;
+    for message in &messages {
+        let error = timeout(Duration::from_secs(10), broker.publish(message.clone())).await;
+        assert!(error.expect("publish hangs").unwrap_err().is_temporary());
+    }
+    if full() {
+        tokio::time::sleep_until(frozen + Duration::from_secs(15)).await;
+    }
+    node.thaw();
+    ended.expect("a consumer waits for a node that is frozen").unwrap_err();
+    let again = async {
+        for message in &messages {
+            insist(&broker, message).await;
+        }
+    };
+    timeout(PATIENCE, again).await.expect("it does not go on");
+    take_all(&broker, &queue.name, &wanted).await;
+    node.remove_vhost(&vhost);
+}
+
+/// Out of disk: RabbitMQ stops to read from those who publish. They are told within their
+/// deadline, consumers go on, and so do publishes when there is room again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_without_room_says_so_and_does_not_hang() {
+    let node = NODE.lock().await;
+    let vhost = node.vhost();
+    let broker = RabbitBroker::connect(config(node.port(), &vhost)).await.unwrap();
+    let queue = Queue::of_processor();
+    broker.declare(&queue).await.unwrap();
+    insist(&broker, &report(1)).await;
+    tokio::task::block_in_place(|| node.ctl(&["set_disk_free_limit", "1000000GB"]));
+    let begun = Instant::now();
+    let refused = async {
+        loop {
+            match broker.publish(report(2)).await {
+                Ok(()) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Err(error) if error.kind() == ErrorKind::Busy => return error,
+                Err(error) => assert!(error.is_temporary(), "{error:?}"),
+            }
+        }
+    };
+    let error = timeout(Duration::from_secs(30), refused).await.expect("publish hangs");
+    assert!(error.message().contains("RabbitMQ takes nothing now"), "{error}");
+    println!("told after {:?}: {error}", begun.elapsed());
+    assert_eq!(broker.probe().await.unwrap_err().kind(), ErrorKind::Busy);
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
+    // Longer than a connection may be silent.
+    tokio::time::sleep(Duration::from_secs(if full() { 15 } else { 4 })).await;
+    tokio::task::block_in_place(|| node.ctl(&["set_disk_free_limit", "1MB"]));
+    timeout(PATIENCE, insist(&broker, &report(3))).await.expect("it does not go on");
+    node.remove_vhost(&vhost);
+}
+
+/// Row "TLS": our own authority, a certificate of our own, and each mistake one sentence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_and_each_mistake_in_it() {
+    let node = NODE.lock().await;
+    let vhost = node.vhost();
+    let file = |name: &str| certificates().join(name).display().to_string();
+    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let begin = async |port: u16, parameters: String| -> Result<RabbitBroker, Error> {
+        let who = format!("{}:p%40ss%2Fwo%3Ard%3F", Rabbit::USER);
+        let url = format!("amqps://{who}@127.0.0.1:{port}/{vhost}?{parameters}");
+        RabbitBroker::connect(url.parse()?).await
+    };
+    let port = node.tls_port();
+    let named = "server_name=broker.test";
+    let good = format!("ca={ca}&cert={cert}&key={key}&{named}");
+    let broker = begin(port, good.clone()).await.unwrap();
+    broker.declare(&Queue::of_processor()).await.unwrap();
+    broker.publish(report(1)).await.unwrap();
+    let mut consumer = broker.consume(&Queue::of_processor().name).await.unwrap();
+    timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
+
+    let other = file("other-ca.pem");
+    for (port, parameters, says) in [
+        (
+            port,
+            format!("ca={other}&cert={cert}&key={key}&{named}"),
+            "of an authority that is not trusted here",
+        ),
+        (port, format!("ca={ca}&cert={cert}&key={key}&server_name=elsewhere.test"), "is for another name"),
+        (port, format!("ca={ca}&{named}"), "say the parameters cert and key"),
+        (node.port(), good.clone(), "does not speak TLS"),
+    ] {
+        let error = begin(port, parameters).await.unwrap_err();
+        let text = Chain(&error).to_string();
+        assert!(error.message().contains(says), "{says}: {text}");
+        assert!(!text.contains("p@ss"), "{text}");
+    }
+    for (parameters, says) in [
+        (format!("ca={}", file("missing.pem")), "missing.pem cannot be read"),
+        (format!("ca={}", file("server.key")), "server.key holds no certificate"),
+        (format!("ca={ca}&cert={cert}&key={}", file("server.key")), "do not fit"),
+        (format!("ca={ca}&cert={cert}&key={ca}"), "holds no key"),
+    ] {
+        let error = begin(port, parameters).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.message().contains(says), "{error}");
+    }
+    // A link over TLS is cut and made again like any other.
+    let proxy = Proxy::to_port(port);
+    let broker = begin(proxy.port(), good).await.unwrap();
+    proxy.cut();
+    timeout(PATIENCE, insist(&broker, &report(2))).await.expect("it does not come back");
+    node.remove_vhost(&vhost);
+}
+
+/// An authority, a server and a client of it, and another authority.
+fn certificates() -> &'static Path {
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    static KEPT: OnceLock<TempDir> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let directory = KEPT.get_or_init(|| tempfile::tempdir().unwrap()).path();
+        authority(directory, "ca");
+        authority(directory, "other-ca");
+        signed(directory, "server", "subjectAltName=DNS:broker.test\nextendedKeyUsage=serverAuth\n");
+        signed(directory, "client", "extendedKeyUsage=clientAuth\n");
+        directory.to_owned()
+    })
+}
+
+fn authority(directory: &Path, name: &str) {
+    let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
+    openssl(
+        directory,
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            &format!("/CN={name}"),
+            "-keyout",
+            &key,
+            "-out",
+            &certificate,
+        ],
+    );
+}
+
+fn signed(directory: &Path, name: &str, extensions: &str) {
+    let file = |end: &str| format!("{name}.{end}");
+    fs::write(directory.join(file("ext")), extensions).unwrap();
+    openssl(
+        directory,
+        &[
+            "req",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-subj",
+            &format!("/CN={name}"),
+            "-keyout",
+            &file("key"),
+            "-out",
+            &file("csr"),
+        ],
+    );
+    openssl(
+        directory,
+        &[
+            "x509",
+            "-req",
+            "-in",
+            &file("csr"),
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-days",
+            "2",
+            "-extfile",
+            &file("ext"),
+            "-out",
+            &file("pem"),
+        ],
+    );
+}
+
+fn openssl(directory: &Path, arguments: &[&str]) {
+    let output = Command::new("openssl").current_dir(directory).args(arguments).output();
+    let output = output.expect("openssl; `scripts/services` installs what tests need");
+    assert!(output.status.success(), "openssl {arguments:?}: {output:?}");
+}

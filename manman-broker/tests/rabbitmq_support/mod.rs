@@ -1,0 +1,97 @@
+//! What the tests over RabbitMQ share: one node for a whole program of tests, and for each
+//! test a virtual host of its own behind a network of its own.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod accounts;
+mod wire;
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
+use manman_core::{
+    broker::Broker,
+    id::ServerId,
+    testkit::broker::{BrokerFaults, BrokerFixture},
+};
+use manman_services::{Proxy, Rabbit};
+
+/// The node of this program. It ends with it.
+pub fn node() -> &'static Rabbit {
+    static NODE: OnceLock<Rabbit> = OnceLock::new();
+    NODE.get_or_init(|| Rabbit::start(None))
+}
+
+/// A virtual host of the shared node, reached through a network that can be hurt.
+pub struct Ground {
+    pub vhost: String,
+    pub proxy: Arc<Proxy>,
+}
+
+impl Ground {
+    pub fn new() -> Self {
+        Self { vhost: node().vhost(), proxy: Arc::new(Proxy::to_port(node().port())) }
+    }
+
+    /// Where it is for `user`, through the network.
+    pub fn url(&self, user: &str, password: &str) -> String {
+        url(user, password, self.proxy.port(), &self.vhost)
+    }
+
+    pub fn config(&self) -> RabbitConfig {
+        self.url(Rabbit::USER, Rabbit::PASSWORD).parse().unwrap()
+    }
+
+    pub fn broker(&self) -> Arc<dyn Broker> {
+        Arc::new(RabbitBroker::new(self.config()).unwrap())
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        node().remove_vhost(&self.vhost);
+    }
+}
+
+pub fn url(user: &str, password: &str, port: u16, vhost: &str) -> String {
+    let encoded: String = password.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    format!("amqp://{user}:{encoded}@127.0.0.1:{port}/{vhost}")
+}
+
+#[async_trait]
+impl BrokerFixture for Ground {
+    async fn client(&self) -> Arc<dyn Broker> {
+        self.broker()
+    }
+
+    fn faults(&self) -> &dyn BrokerFaults {
+        self
+    }
+
+    fn server(&self) -> ServerId {
+        ServerId(7)
+    }
+}
+
+#[async_trait]
+impl BrokerFaults for Ground {
+    async fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    async fn stop(&self) {
+        self.proxy.refuse();
+    }
+
+    async fn start(&self) {
+        self.proxy.pass();
+    }
+
+    async fn freeze(&self) {
+        self.proxy.freeze();
+    }
+
+    async fn thaw(&self) {
+        self.proxy.pass();
+    }
+}

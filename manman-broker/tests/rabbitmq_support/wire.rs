@@ -1,0 +1,104 @@
+//! What only a network and an administrator can do.
+
+use std::time::Duration;
+
+use manman_broker::rabbitmq::RabbitBroker;
+use manman_core::{
+    broker::{Broker, Class, Exchange, Message, Queue, RoutingKey},
+    id::ServerId,
+};
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+
+use super::{Ground, node};
+
+const SERVER: ServerId = ServerId(7);
+
+fn command(number: usize) -> Message {
+    Message {
+        id: Uuid::now_v7(),
+        exchange: Exchange::Internal,
+        key: RoutingKey::command(SERVER),
+        class: Class::Command,
+        body: number.to_string().into(),
+    }
+}
+
+async fn insist(broker: &dyn Broker, message: Message) {
+    while let Err(error) = broker.publish(message.clone()).await {
+        assert!(error.is_temporary(), "{error:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_half_open_link_is_noticed_within_ten_seconds() {
+    let ground = Ground::new();
+    let broker = RabbitBroker::connect(ground.config()).await.unwrap();
+    let queue = Queue::of_host(SERVER);
+    broker.declare(&queue).await.unwrap();
+    broker.publish(command(1)).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let delivery = consumer.next().await.unwrap();
+    delivery.handle.ack().await.unwrap();
+    ground.proxy.blackhole();
+    let begun = Instant::now();
+    timeout(Duration::from_secs(10), consumer.next()).await.expect("it goes on").unwrap_err();
+    println!("noticed after {:?}", begun.elapsed());
+    ground.proxy.pass();
+    timeout(Duration::from_secs(30), insist(&broker, command(2))).await.expect("it does not heal");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_an_administrator_deletes_ends_its_consumer() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    let queue = Queue { single_consumer: false, ..Queue::of_host(SERVER) };
+    broker.declare(&queue).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    node().ask("DELETE", &format!("/api/queues/{}/{}", ground.vhost, queue.name), "");
+    timeout(Duration::from_secs(5), consumer.next()).await.expect("it goes on").unwrap_err();
+    broker.declare(&queue).await.unwrap();
+    broker.publish(command(1)).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
+}
+
+/// Publishes are on their way together: over a slow network, a hundred at once take no
+/// longer than a few one after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishes_do_not_wait_for_each_other() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    broker.declare(&Queue::of_host(SERVER)).await.unwrap();
+    broker.publish(command(0)).await.unwrap();
+    ground.proxy.delay(Duration::from_millis(50));
+    let begun = Instant::now();
+    let all = (0..100).map(|number| broker.publish(command(number)));
+    for published in futures::future::join_all(all).await {
+        published.unwrap();
+    }
+    // One after the other: at least ten seconds.
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// What nobody settles in time does not come again by itself, and what was on its way when
+/// the way was slow comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_network_loses_nothing() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    let queue = Queue::of_host(SERVER);
+    broker.declare(&queue).await.unwrap();
+    ground.proxy.delay(Duration::from_millis(100));
+    for number in 0..5 {
+        broker.publish(command(number)).await.unwrap();
+    }
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    for number in 0..5 {
+        let delivery = timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap();
+        assert_eq!(delivery.message.body, number.to_string());
+        assert_eq!(delivery.attempt, 1);
+        delivery.handle.ack().await.unwrap();
+    }
+}
