@@ -7,6 +7,7 @@
 
 mod actor;
 mod acts;
+mod asks;
 mod beat;
 mod commands;
 mod container;
@@ -194,6 +195,7 @@ impl Manager {
         crew.push(Box::pin(commands::run(host.clone())));
         crew.push(Box::pin(reports::run(host.clone())));
         crew.push(Box::pin(beat::run(host.clone())));
+        crew.push(Box::pin(asks::run(host.clone())));
         host.resume();
         let result = loop {
             tokio::select! {
