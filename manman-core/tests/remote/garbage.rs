@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     common::within,
+    figures::Tap,
     stage::{assert_alike, open, replica, watch, whole},
     world::{World, millis},
 };
@@ -96,4 +97,32 @@ async fn garbage_on_both_queues_disturbs_nobody() {
     assert_alike(&seen, &whole(&world, session).await, "garbage");
     assert_eq!(seen.pieces.len(), 4_000);
     assert!(replica.unreadable() > 1_500, "{}", replica.unreadable());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_knows_of_a_later_registration_is_not_answered() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    let answers = Tap::on(&world, "logs.#").await;
+    for (epoch, answered) in [(Epoch(99), 0), (Epoch(0), 1)] {
+        let ask = Ask {
+            view: Uuid::new_v4(),
+            question: 1,
+            replica: Uuid::new_v4(),
+            session,
+            begin: Begin::At(1),
+            follow: true,
+            most: 1,
+            wait_millis: 0,
+        };
+        let mut envelope = envelope(world.server, ask);
+        envelope.epoch = epoch;
+        // A question that comes twice is answered once.
+        for _ in 0..2 {
+            send(&world, RoutingKey::ask(world.server), envelope.encode().unwrap().to_vec()).await;
+        }
+        tokio::time::sleep(millis(500)).await;
+        assert_eq!(answers.count(), answered, "{epoch:?}");
+    }
 }

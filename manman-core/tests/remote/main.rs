@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a panic here is a failed test")]
 
+mod alike;
 #[path = "../common/mod.rs"]
 mod common;
 mod figures;
