@@ -5,7 +5,12 @@ use std::{sync::Arc, time::Duration};
 use futures::StreamExt;
 use manman_core::{
     error::ErrorKind,
-    host::console::Consoles,
+    host::{
+        Manager,
+        console::Consoles,
+        journal::Journal,
+        spool::{FileSpool, SpoolConfig},
+    },
     id::SessionId,
     model::State,
     viewing::{Begin, Viewing},
@@ -122,6 +127,35 @@ async fn who_does_not_read_holds_up_nobody(mut place: Place) {
         seen.take(item);
     }
     assert_alike(&seen, &all, "the one who did not read");
+}
+
+/// The same in real time, with threads, and consoles on a disk.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_on_a_disk_is_shown_to_other_machines() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::still(7).await;
+    world.process();
+    let spool = FileSpool::new(dir.path(), SpoolConfig::default()).unwrap();
+    let runtime = Arc::new(world.engine.runtime(world.owner.clone()));
+    let manager = Manager::builder(runtime, Arc::new(world.broker.clone()), world.uplink.clone())
+        .clock(world.engine.clock())
+        .journal(Journal::open(world.disk.clone()).unwrap())
+        .spool(Arc::new(spool))
+        .build(world.config.clone())
+        .unwrap();
+    let local = manager.consoles();
+    drop(world.run(manager));
+    let mut place = Place { viewing: Arc::new(replica(&world)), world, local };
+    let session = place.playing(2_000, millis(1)).await;
+    let early = open(&*place.viewing, session, Begin::At(1), true).await;
+    let early = tokio::spawn(watch(early, Duration::ZERO, 1));
+    let late = place.seen(session, Begin::Last(100), true).await;
+    let (early, past) = (within(early).await.unwrap(), place.seen(session, Begin::At(7), false).await);
+    let all = place.all(session).await;
+    assert_eq!((early.pieces.len(), all.pieces.len()), (4_002, 4_002));
+    for seen in [&early, &late, &past] {
+        assert_alike(seen, &all, "on a disk");
+    }
 }
 
 macro_rules! alike {

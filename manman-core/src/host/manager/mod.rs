@@ -3,7 +3,8 @@
 //! Everything is one future, [`Manager::run`]: dropped at any moment it leaves nothing
 //! behind but what the journal knows, and no game notices. In it, one actor for each
 //! session follows [`plan`](super::plan), so that a slow one holds up no other; the link
-//! asks the control plane, the watch looks at the engine, and both only wake actors.
+//! asks the control plane, the watch looks at the engine, and both only wake actors. What
+//! other machines ask about consoles is answered beside all that.
 
 mod actor;
 mod acts;

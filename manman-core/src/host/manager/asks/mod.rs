@@ -120,6 +120,10 @@ impl Desk {
             working.filter(|seat| of.is_none_or(|replica| seat.replica == replica)).count()
         };
         if busy(None) >= AT_ONCE || busy(Some(ask.replica)) >= AT_ONCE_OF_ONE {
+            // That it is not answered is said as long as saying so does not take long.
+            if self.work.len() >= SEATS {
+                return;
+            }
             let told = work::tell(self.host.clone(), me, ask.clone(), Answer::Busy);
             return self.work.push(Box::pin(async move {
                 told.await;

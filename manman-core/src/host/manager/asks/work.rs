@@ -11,7 +11,7 @@ use super::super::host::Host;
 use crate::{
     broker::{Class, Exchange, Message, RoutingKey},
     clock::Timestamp,
-    error::{Chain, ErrorKind},
+    error::{Chain, ErrorKind, Result},
     host::console::{Step, Walk},
     id::{Generation, SessionId},
     uplink::HostIdentity,
@@ -58,7 +58,7 @@ pub(super) async fn answer(
 ) -> Option<Done> {
     let rest = match rest {
         Some(rest) => rest,
-        None => match host.consoles.walk(ask.session, ask.begin, ask.follow).await {
+        None => match open(&host, &ask).await {
             Ok(walk) => Rest { session: ask.session, follow: ask.follow, next: walk.from, left: None, walk },
             Err(error) => {
                 let answer = match error.kind() {
@@ -82,6 +82,11 @@ pub(super) async fn answer(
     let (letter, done) = gathering.await.ok()?;
     send(&host, letter).await;
     Some(done)
+}
+
+/// The console asked for; a disk that does not answer is not waited for.
+async fn open(host: &Host, ask: &Ask) -> Result<Walk> {
+    host.call("open a console", host.consoles.walk(ask.session, ask.begin, ask.follow)).await
 }
 
 async fn gather(
