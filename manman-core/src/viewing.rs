@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     console::{Batch, Gap},
@@ -15,7 +16,8 @@ use crate::{
 /// Where a viewer begins. Sequence numbers count the pieces and gaps of a session from 1,
 /// through all its attempts, and never change once given, unless a host dies before its disk
 /// took what was shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Begin {
     /// At this number, or the first one kept after it.
     At(u64),

@@ -1,11 +1,13 @@
 //! The control plane's decisions: thin ones, over the store's whole deeds.
 //!
 //! [`Control`] is what an API serves and what a program that embeds a control plane calls.
-//! [`ControlUplink`] is what its hosts ask. [`events`] is what happens, as a stream. What
+//! [`ControlUplink`] is what its hosts ask. [`RemoteConsoles`] shows what their games
+//! print. [`events`] is what happens, as a stream. What
 //! moves by itself (reports, messages that leave, time that passes) is the
 //! [`processor`](crate::processor)'s.
 
 mod config;
+mod consoles;
 mod deployments;
 mod events;
 mod find;
@@ -21,6 +23,7 @@ mod uplink;
 use std::{fmt, sync::Arc};
 
 pub use config::ControlConfig;
+pub use consoles::RemoteConsoles;
 pub use deployments::DeployRequest;
 pub use events::{Happening, events};
 pub use inputs::Receipt;

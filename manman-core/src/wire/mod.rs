@@ -2,6 +2,7 @@
 //! versioned. Readable in any broker's dead letters.
 
 mod command;
+mod console;
 mod external;
 mod report;
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 pub use command::{Command, OneShot, Outcome};
+pub use console::{Answer, Ask, Item, Page, Pieces, Told};
 pub use external::{ExternalEvent, ExternalKind};
 pub use report::{Beat, End, HostReport, Report, SessionReport};
 

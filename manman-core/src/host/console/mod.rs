@@ -24,6 +24,7 @@ pub use config::ConsoleConfig;
 
 use attempt::Attempt;
 use recorder::Recorder;
+pub(super) use view::{Step, Walk};
 
 use super::spool::Spool;
 use crate::{

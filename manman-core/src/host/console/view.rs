@@ -18,6 +18,19 @@ use crate::{
     watched::Watcher,
 };
 
+/// What is shown, and the number after it.
+pub(in crate::host) type Step = (Shown, u64);
+
+/// What a viewer is shown, step by step.
+pub(in crate::host) struct Walk {
+    /// The number at which it begins.
+    pub from: u64,
+    /// The number after all that had been shown when it began.
+    pub until: u64,
+    /// The steps.
+    pub steps: BoxStream<'static, Step>,
+}
+
 #[async_trait]
 impl Viewing for Consoles {
     async fn view(
@@ -26,9 +39,17 @@ impl Viewing for Consoles {
         begin: Begin,
         follow: bool,
     ) -> Result<BoxStream<'static, Shown>> {
+        let walk = self.walk(session, begin, follow).await?;
+        Ok(walk.steps.map(|(shown, _)| shown).boxed())
+    }
+}
+
+impl Consoles {
+    /// As [`Viewing::view`], told so that one can go on after any step.
+    pub(in crate::host) async fn walk(&self, session: SessionId, begin: Begin, follow: bool) -> Result<Walk> {
         let live = self.sessions().get(&session).map(|live| live.recorder.clone());
         if let Some(recorder) = live {
-            return Ok(watch(recorder, begin, follow).await?.boxed());
+            return watch(recorder, begin, follow).await;
         }
         let spool = self.inner.spool.clone();
         let (history, ended) = recorder::off(&*self.inner.spool, move || {
@@ -43,11 +64,11 @@ impl Viewing for Consoles {
         };
         if follow && !ended {
             // Its game may be taken up again at any moment.
-            return Ok(watch(self.record(session).await?, begin, true).await?.boxed());
+            return watch(self.record(session).await?, begin, true).await;
         }
-        let cursor = start(begin, span.first, span.next);
-        let reader = Past { spool: self.inner.spool.clone(), history, cursor, until: span.next, attempt: 0 };
-        Ok(reader.shown().boxed())
+        let (from, until) = (start(begin, span.first, span.next), span.next);
+        let reader = Past { spool: self.inner.spool.clone(), history, cursor: from, until, attempt: 0 };
+        Ok(Walk { from, until, steps: reader.steps().boxed() })
     }
 }
 
@@ -60,9 +81,9 @@ fn start(begin: Begin, first: u64, next: u64) -> u64 {
 }
 
 /// What a viewer at `cursor` is shown of an entry.
-fn shown(entry: Entry, cursor: u64) -> Shown {
-    let skip = cursor.saturating_sub(entry.first);
-    match entry.what {
+fn step(entry: Entry, cursor: u64) -> Step {
+    let (next, skip) = (entry.next(), cursor.saturating_sub(entry.first));
+    let shown = match entry.what {
         Kept::Output(batch) => Shown::Output {
             first: entry.first + skip,
             skip: usize::try_from(skip).unwrap_or(usize::MAX),
@@ -70,19 +91,20 @@ fn shown(entry: Entry, cursor: u64) -> Shown {
             batch,
         },
         Kept::Gap(gap, ..) => Shown::Gap { sequence: entry.first + skip, attempt: entry.attempt, gap },
-    }
+    };
+    (shown, next)
 }
 
 /// Stands for what has the numbers from `from` to `until`, and is kept no longer so that it
 /// could be read.
-fn unreadable(from: u64, until: u64, attempt: u32, why: Option<&Error>) -> Shown {
+fn unreadable(from: u64, until: u64, attempt: u32, why: Option<&Error>) -> Step {
     let reason = match why {
         Some(error) => format!("what is kept here cannot be read: {}", Chain(error)),
         None => "what was kept here cannot be read".to_owned(),
     };
     let lines = Some(until.saturating_sub(from));
     let gap = Gap { channel: None, bytes: None, lines, uncertain: true, reason };
-    Shown::Gap { sequence: from, attempt, gap }
+    (Shown::Gap { sequence: from, attempt, gap }, until)
 }
 
 /// Somebody who reads a session that nobody records.
@@ -96,7 +118,7 @@ struct Past {
 }
 
 impl Past {
-    fn shown(self) -> impl futures::Stream<Item = Shown> {
+    fn steps(self) -> impl futures::Stream<Item = Step> {
         stream::unfold(Some(self), async |this| {
             let mut this = this.filter(|this| this.cursor < this.until)?;
             let (cursor, until, mut history) = (this.cursor, this.until, this.history);
@@ -119,13 +141,13 @@ impl Past {
         .flatten()
     }
 
-    fn take(&mut self, read: Vec<Entry>) -> Vec<Shown> {
+    fn take(&mut self, read: Vec<Entry>) -> Vec<Step> {
         let mut cursor = self.cursor;
         let mut items = Vec::with_capacity(read.len());
         for entry in read {
             let next = entry.next();
             self.attempt = entry.attempt;
-            items.push(shown(entry, cursor));
+            items.push(step(entry, cursor));
             cursor = next;
         }
         if items.is_empty() {
@@ -168,34 +190,31 @@ impl Drop for Watching {
     }
 }
 
-async fn watch(
-    recorder: Arc<Recorder>,
-    begin: Begin,
-    follow: bool,
-) -> Result<impl futures::Stream<Item = Shown>> {
+async fn watch(recorder: Arc<Recorder>, begin: Begin, follow: bool) -> Result<Walk> {
     let watching = Watching::new(&recorder);
     let progress = recorder.progress();
     let (first, next) = recorder.span().await?;
+    let from = start(begin, first, next);
     let viewer = Viewer {
         recorder,
         history: None,
         progress,
-        cursor: start(begin, first, next),
+        cursor: from,
         began: next,
         attempt: 0,
         follow,
         _watching: watching,
     };
-    Ok(stream::unfold(viewer, async |mut viewer| {
+    let steps = stream::unfold(viewer, async |mut viewer| {
         let items = viewer.next().await?;
         Some((stream::iter(items), viewer))
-    })
-    .flatten())
+    });
+    Ok(Walk { from, until: next, steps: steps.flatten().boxed() })
 }
 
 impl Viewer {
     /// What comes next, or `None` at the end.
-    async fn next(&mut self) -> Option<Vec<Shown>> {
+    async fn next(&mut self) -> Option<Vec<Step>> {
         loop {
             let shown_so_far = self.progress.see().shown;
             if self.follow && self.cursor >= self.began {
@@ -204,7 +223,7 @@ impl Viewer {
                     let newest = self.recorder.newest().max(self.cursor);
                     let passed = newest - self.cursor;
                     self.cursor = newest;
-                    return Some(vec![Shown::Lagged(passed)]);
+                    return Some(vec![(Shown::Lagged(passed), newest)]);
                 }
             }
             let end = if self.follow { shown_so_far } else { self.began };
@@ -222,7 +241,7 @@ impl Viewer {
         }
     }
 
-    async fn take(&mut self, end: u64) -> Vec<Shown> {
+    async fn take(&mut self, end: u64) -> Vec<Step> {
         let (read, why) = match self.recorder.fetch(self.cursor, &mut self.history).await {
             Ok(read) => (read, None),
             Err(error) => (Vec::new(), Some(error)),
@@ -235,11 +254,11 @@ impl Viewer {
             let next = entry.next();
             // What was let go of since it was asked for is passed over.
             if entry.first > self.cursor {
-                items.push(Shown::Lagged(entry.first - self.cursor));
+                items.push((Shown::Lagged(entry.first - self.cursor), entry.first));
                 self.cursor = entry.first;
             }
             self.attempt = entry.attempt;
-            items.push(shown(entry, self.cursor));
+            items.push(step(entry, self.cursor));
             self.cursor = next;
         }
         if items.is_empty() {

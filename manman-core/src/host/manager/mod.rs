@@ -3,10 +3,12 @@
 //! Everything is one future, [`Manager::run`]: dropped at any moment it leaves nothing
 //! behind but what the journal knows, and no game notices. In it, one actor for each
 //! session follows [`plan`](super::plan), so that a slow one holds up no other; the link
-//! asks the control plane, the watch looks at the engine, and both only wake actors.
+//! asks the control plane, the watch looks at the engine, and both only wake actors. What
+//! other machines ask about consoles is answered beside all that.
 
 mod actor;
 mod acts;
+mod asks;
 mod beat;
 mod commands;
 mod container;
@@ -194,6 +196,7 @@ impl Manager {
         crew.push(Box::pin(commands::run(host.clone())));
         crew.push(Box::pin(reports::run(host.clone())));
         crew.push(Box::pin(beat::run(host.clone())));
+        crew.push(Box::pin(asks::run(host.clone())));
         host.resume();
         let result = loop {
             tokio::select! {

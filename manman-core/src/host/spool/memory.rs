@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Entry, History, Holding, Keeper, Span, Spool, SpoolConfig, tail::Tail};
+use super::{Entry, History, Holding, Keeper, Kept, Span, Spool, SpoolConfig, tail::Tail};
 use crate::{
     clock::Timestamp,
     console::{Position, Resume},
@@ -34,6 +34,16 @@ struct Session {
     bytes: usize,
     entries: VecDeque<Entry>,
     ended_at: Option<Timestamp>,
+}
+
+impl Session {
+    /// When the last thing that is kept was read.
+    fn changed_at(&self) -> Option<Timestamp> {
+        self.entries.back().map(|entry| match &entry.what {
+            Kept::Output(batch) => batch.read_at,
+            Kept::Gap(.., at) => *at,
+        })
+    }
 }
 
 impl MemorySpool {
@@ -116,7 +126,7 @@ impl Spool for MemorySpool {
             session: *id,
             bytes: session.bytes as u64,
             ended_at: session.ended_at,
-            changed_at: session.ended_at.unwrap_or_default(),
+            changed_at: session.ended_at.or(session.changed_at()).unwrap_or_default(),
         };
         Ok(self.lock().sessions.iter().map(holding).collect())
     }

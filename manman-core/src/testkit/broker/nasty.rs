@@ -32,6 +32,9 @@ pub struct Nastiness {
     pub replay: f64,
     /// Telemetry is dropped.
     pub drop_telemetry: f64,
+    /// Telemetry comes after telemetry that was sent later, half of it now as well. Not part
+    /// of [`Nastiness::worst`]: for stories whose telemetry is numbered.
+    pub scramble_telemetry: f64,
     /// A consumer is cut off instead of getting its next message.
     pub cut: f64,
     /// An ack arrives and is told to have failed.
@@ -52,6 +55,7 @@ impl Nastiness {
             duplicate: 0.1,
             replay: 0.2,
             drop_telemetry: 0.1,
+            scramble_telemetry: 0.0,
             cut: 0.05,
             lose_ack: 0.05,
             refuse_ack: 0.05,
@@ -76,6 +80,8 @@ struct State {
     nastiness: Nastiness,
     history: VecDeque<Message>,
     limbo: Vec<Message>,
+    /// Telemetry that is late.
+    late: VecDeque<Message>,
 }
 
 /// The way to the broker. Each cut makes a new number.
@@ -93,7 +99,8 @@ impl Nasty {
     /// Makes `broker` as nasty as `nastiness` says; `seed` fixes all chance.
     pub fn new(broker: Arc<dyn Broker>, seed: u64, nastiness: Nastiness) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let state = State { random, nastiness, history: VecDeque::new(), limbo: Vec::new() };
+        let state =
+            State { random, nastiness, history: VecDeque::new(), limbo: Vec::new(), late: VecDeque::new() };
         let link = Watched::new(Link { number: 0, up: true, frozen: false });
         Self(Arc::new(Inner { broker, state: Mutex::new(state), link }))
     }
@@ -126,6 +133,18 @@ impl Nasty {
         self.with(|state| {
             let chance = chance(&state.nastiness);
             chance > 0.0 && state.random.f64() < chance
+        })
+    }
+
+    /// What comes of this telemetry now, and what comes of earlier one.
+    fn scramble(&self, message: Message) -> (Option<Message>, Option<Message>) {
+        let scrambled = self.draw(|it| it.scramble_telemetry);
+        self.with(|state| match scrambled {
+            true => {
+                state.late.push_back(message.clone());
+                (state.random.bool().then_some(message), None)
+            }
+            false => (Some(message), state.late.pop_front()),
         })
     }
 
@@ -185,7 +204,16 @@ impl Broker for Nasty {
             if !way.up || way.frozen || self.draw(|it| it.drop_telemetry) {
                 return Ok(());
             }
-            return self.0.broker.publish(message).await;
+            return match self.scramble(message) {
+                (now, Some(late)) => {
+                    if let Some(now) = now {
+                        self.0.broker.publish(now).await?;
+                    }
+                    self.0.broker.publish(late).await
+                }
+                (Some(now), None) => self.0.broker.publish(now).await,
+                (None, None) => Ok(()),
+            };
         }
         self.way("publish").await?;
         if self.draw(|it| it.refuse) {
