@@ -6,16 +6,18 @@
 //! undo that.
 
 mod plan;
-#[cfg(feature = "sqlite")]
-mod runner;
 mod set;
 
 use manman_core::error::{Error, ErrorKind};
 
+pub(crate) use plan::sound;
 pub use plan::{Applied, Direction, Goal, Step, next_step};
-#[cfg(feature = "sqlite")]
-pub use runner::Runner;
 pub use set::{Migration, Set};
+
+#[cfg(feature = "postgres")]
+pub use crate::postgres::runner::Runner as PostgresRunner;
+#[cfg(feature = "sqlite")]
+pub use crate::sqlite::runner::Runner;
 
 /// Where a schema is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

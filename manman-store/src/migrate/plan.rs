@@ -82,7 +82,7 @@ pub fn next_step(set: &Set, applied: &[Applied], goal: Goal) -> Result<Option<St
 }
 
 /// Refuses a record that this set cannot go on from.
-pub(super) fn sound(set: &Set, applied: &[Applied]) -> Result<(), MigrateError> {
+pub(crate) fn sound(set: &Set, applied: &[Applied]) -> Result<(), MigrateError> {
     for it in applied {
         let version = it.version;
         match set.get(version) {
