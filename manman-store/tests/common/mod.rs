@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 #![allow(dead_code, reason = "no program of tests needs all of it")]
 
+pub mod ground;
+
 use manman_services::Postgres;
 use manman_store::{
     PostgresConfig,
