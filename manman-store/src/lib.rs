@@ -7,6 +7,7 @@
 //! Both modules load these files as their own.
 #![allow(clippy::duplicate_mod, reason = "the deeds of both dialects are the same files")]
 
+mod address;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -12,7 +12,7 @@ use super::{
     translate::translate,
 };
 use crate::migrate::{
-    Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, sound,
+    Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, sound, steps_to,
 };
 
 type Connection = <Db as Database>::Connection;
@@ -150,7 +150,19 @@ impl Runner {
         if version < known { Err(MigrateError::Older { version, known }) } else { Ok(()) }
     }
 
-    async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
+    /// What would run on the way to `goal`, in order. Runs nothing.
+    ///
+    /// # Errors
+    /// Those of [`Runner::run`] that can be told before.
+    pub async fn plan(&self, goal: Goal) -> Result<Vec<Step>, MigrateError> {
+        steps_to(&self.set, &self.applied().await?, goal)
+    }
+
+    /// Goes to `goal`. Returns what was run.
+    ///
+    /// # Errors
+    /// As [`Runner::up`].
+    pub async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
         let mut connection = self.connection().await?;
         let mut ran = Vec::new();
         loop {
@@ -164,9 +176,7 @@ impl Runner {
                 source,
             })?;
             commit(tx).await?;
-            if let Goal::Steps(left) = &mut goal {
-                *left -= left.signum();
-            }
+            goal = goal.after_one();
             ran.push(step);
         }
         close(connection).await?;

@@ -7,7 +7,8 @@ use super::{dialect::Lock, translate::translate};
 
 pub(super) const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// A large table takes its time, and so may another runner.
-pub(super) const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'";
+pub(super) const SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'; \
+     SET idle_in_transaction_session_timeout = 0";
 pub(super) const HAS_RECORD: &str = "SELECT 1 WHERE to_regclass('schema_migrations') IS NOT NULL";
 pub(super) const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
         version BIGINT PRIMARY KEY,
