@@ -8,6 +8,7 @@
 #![allow(clippy::duplicate_mod, reason = "the deeds of both dialects are the same files")]
 
 mod address;
+pub mod backup;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;

@@ -1,13 +1,22 @@
 //! The migrations of whatever database a URL names.
 
-use manman_core::error::Result;
+use manman_core::{
+    clock::{Clock as _, SystemClock},
+    error::Result,
+};
 
 #[cfg(feature = "postgres")]
 use super::PostgresRunner;
 #[cfg(feature = "sqlite")]
 use super::Runner;
 use super::{Goal, MigrateError, Set, Status, Step, Version};
-use crate::address::Address;
+use crate::{
+    address::Address,
+    backup::{
+        Existing,
+        file::{Header, Reader, Trailer, Writer},
+    },
+};
 
 /// A database of either dialect, to be migrated by the migrations of manman's store.
 ///
@@ -134,6 +143,25 @@ impl Database {
     /// [`MigrateError::NoSuchVersion`], [`MigrateError::Database`].
     pub async fn force(&self, version: i64) -> Result<(), MigrateError> {
         each!(self, runner => runner.force(version).await)
+    }
+
+    pub(crate) async fn save(&self, to: Writer) -> Result<(Header, Trailer)> {
+        let (schema, now) = (self.version().await?.number, SystemClock.now());
+        match &self.runner {
+            #[cfg(feature = "sqlite")]
+            AnyRunner::Sqlite(pool, _) => crate::sqlite::copy::save(pool, schema, now, to).await,
+            #[cfg(feature = "postgres")]
+            AnyRunner::Postgres(pool, _) => crate::postgres::copy::save(pool, schema, now, to).await,
+        }
+    }
+
+    pub(crate) async fn load(&self, from: Reader, header: &Header, existing: Existing) -> Result<Trailer> {
+        match &self.runner {
+            #[cfg(feature = "sqlite")]
+            AnyRunner::Sqlite(pool, _) => crate::sqlite::copy::load(pool, from, header, existing).await,
+            #[cfg(feature = "postgres")]
+            AnyRunner::Postgres(pool, _) => crate::postgres::copy::load(pool, from, header, existing).await,
+        }
     }
 
     /// Closes its connections.

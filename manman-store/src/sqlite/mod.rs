@@ -12,6 +12,8 @@ mod backend;
 #[path = "../sql/commands.rs"]
 mod commands;
 mod config;
+#[path = "../sql/copy.rs"]
+pub(crate) mod copy;
 #[path = "../sql/deed.rs"]
 mod deed;
 #[path = "../sql/deployments.rs"]
@@ -35,6 +37,7 @@ mod servers;
 mod sessions;
 #[path = "../sql/store.rs"]
 mod store;
+mod tables;
 #[path = "../sql/tokens.rs"]
 mod tokens;
 pub(crate) mod translate;
