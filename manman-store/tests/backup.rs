@@ -153,7 +153,8 @@ fn as_of_version_1(backup: &Path) -> String {
     let text = std::fs::read_to_string(backup).unwrap();
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut trailer = lines.pop().unwrap();
-    trailer["rows"].as_object_mut().unwrap().remove("session_attempts");
+    let later = ["session_attempts", "tokens"];
+    trailer["rows"].as_object_mut().unwrap().retain(|table, _| !later.contains(&table.as_str()));
     lines[0]["schema"] = 1.into();
     let (mut kept, mut table, mut health) = (String::new(), String::new(), None);
     for mut line in lines {
@@ -165,7 +166,7 @@ fn as_of_version_1(backup: &Path) -> String {
         } else if let (Some(at), Some(values)) = (health, line.as_array_mut()) {
             values.remove(at);
         }
-        if table != "session_attempts" {
+        if !later.contains(&table.as_str()) {
             kept += &format!("{line}\n");
         }
     }
