@@ -5,7 +5,7 @@ use std::sync::Arc;
 use manman_core::{
     broker::{Broker, Queue},
     clock::SystemClock,
-    error::{Error, ErrorKind, Result},
+    error::Result,
     memory::MemoryBroker,
     store::Store,
 };
@@ -18,6 +18,9 @@ use crate::config::{BrokerUrl, DatabaseUrl};
 pub enum Database {
     /// In a file.
     Sqlite(Arc<SqliteStore>),
+    /// On a server.
+    #[cfg(feature = "postgres")]
+    Postgres(Arc<manman_store::PostgresStore>),
 }
 
 impl Database {
@@ -35,6 +38,13 @@ impl Database {
                 let store = SqliteStore::open(&config, Arc::new(SystemClock)).await?;
                 Ok(Self::Sqlite(Arc::new(store)))
             }
+            #[cfg(feature = "postgres")]
+            DatabaseUrl::Postgres(url) => {
+                let config = manman_store::PostgresConfig::at(url.reveal());
+                let config = if migrate { config.migrated() } else { config };
+                Ok(Self::Postgres(Arc::new(manman_store::PostgresStore::open(&config).await?)))
+            }
+            #[cfg(not(feature = "postgres"))]
             DatabaseUrl::Postgres(_) => Err(lacking("PostgreSQL", "postgres")),
         }
     }
@@ -43,6 +53,8 @@ impl Database {
     pub fn store(&self) -> Arc<dyn Store> {
         match self {
             Self::Sqlite(store) => store.clone(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.clone(),
         }
     }
 
@@ -50,6 +62,8 @@ impl Database {
     pub async fn close(&self) {
         match self {
             Self::Sqlite(store) => store.close().await,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.close().await,
         }
     }
 }
@@ -68,10 +82,22 @@ impl Carrier {
     ///
     /// # Errors
     /// `Config` if the URL cannot be used.
-    pub fn open(url: &BrokerUrl) -> Result<Self> {
+    pub async fn open(url: &BrokerUrl) -> Result<Self> {
         match url {
             BrokerUrl::Memory => Ok(Self::Memory(Arc::new(MemoryBroker::new()))),
+            #[cfg(feature = "rabbitmq")]
+            BrokerUrl::RabbitMq(url) => {
+                let config = url.reveal().parse()?;
+                Ok(Self::Server(Arc::new(manman_broker::rabbitmq::RabbitBroker::new(config)?)))
+            }
+            #[cfg(not(feature = "rabbitmq"))]
             BrokerUrl::RabbitMq(_) => Err(lacking("RabbitMQ", "rabbitmq")),
+            #[cfg(feature = "nats")]
+            BrokerUrl::Nats(url) => {
+                let config = url.reveal().parse()?;
+                Ok(Self::Server(Arc::new(manman_broker::nats::NatsBroker::open(&config).await?)))
+            }
+            #[cfg(not(feature = "nats"))]
             BrokerUrl::Nats(_) => Err(lacking("NATS", "nats")),
         }
     }
@@ -98,7 +124,8 @@ impl Carrier {
     }
 }
 
-fn lacking(what: &str, feature: &str) -> Error {
+#[cfg(not(all(feature = "rabbitmq", feature = "nats", feature = "postgres")))]
+fn lacking(what: &str, feature: &str) -> manman_core::error::Error {
     let message = format!("this program was built without {what}: build it with `--features {feature}`");
-    Error::new(ErrorKind::Config, "open the backends", message)
+    manman_core::error::Error::new(manman_core::error::ErrorKind::Config, "open the backends", message)
 }

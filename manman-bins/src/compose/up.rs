@@ -85,7 +85,7 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
     if let Some(chosen) = chosen.as_ref().filter(|_| !config.no_host) {
         drives::keep_to(chosen.kind, &places, &*store).await?;
     }
-    let carrier = Carrier::open(&config.broker).map_err(UpError::Broker)?;
+    let carrier = Carrier::open(&config.broker).await.map_err(UpError::Broker)?;
     let plane = Plane::new(store.clone(), carrier.broker(), ControlConfig::default());
 
     let (stop, stop_host, stop_processor) =

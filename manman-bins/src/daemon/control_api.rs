@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use manman_core::{
-    control::ControlConfig,
+    control::{ControlConfig, RemoteConsoles},
     error::{Chain, Result},
     model::{Role, token::NewToken},
     store::{Actor, DeedError, Store, Write},
@@ -32,10 +32,10 @@ pub(super) async fn start(config: ControlApiConfig, stop: CancellationToken) -> 
             on_record(&*store, token, name, role).await.map_err(|error| Died::Part("the store", error))?;
         }
     }
-    let carrier = Carrier::open(&config.broker).map_err(|error| Died::Part("the broker", error))?;
+    let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
     let (broker, control) = (carrier.broker(), ControlConfig::default());
     let plane = Plane::new(store.clone(), broker.clone(), control.clone());
-    let consoles = crate::compose::LateViewing::default();
+    let consoles = RemoteConsoles::new(store.clone(), broker.clone(), control);
     let authenticator = Arc::new(Recorded::new(store.clone()));
     let api = plane.api(Arc::new(consoles), Default::default(), authenticator, stop.clone()).await;
     let mut api = api.map_err(|error| Died::Part("the store", error))?;

@@ -15,7 +15,7 @@ use crate::{
 pub(super) async fn start(config: ProcessorConfig, stop: CancellationToken) -> Result<Running, Died> {
     let database = Database::open(&config.database, false).await;
     let database = database.map_err(|error| Died::Part("the store", error))?;
-    let carrier = Carrier::open(&config.broker).map_err(|error| Died::Part("the broker", error))?;
+    let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
     let (store, broker) = (database.store(), carrier.broker());
     let processor = Processor::new(store.clone(), broker.clone(), ControlConfig::default());
     let mut tasks = Tasks::default();

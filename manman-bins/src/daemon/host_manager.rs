@@ -36,7 +36,7 @@ pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) ->
         .map_err(|error| Died::Said(format!("{}: {error}", config.machine.data_dir.display())))?;
     let lock = DataLock::take(&places.lock()).map_err(|error| Died::Said(error.to_string()))?;
     let token = joined(&config, &places).await.map_err(|error| Died::Part("joining", error))?;
-    let carrier = Carrier::open(&config.broker).map_err(|error| Died::Part("the broker", error))?;
+    let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
     let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), token.reveal());
     let uplink = uplink.map_err(|error| Died::Part("the control plane", error))?;
 

@@ -5,17 +5,23 @@
 //! changed afterwards is noticed, as is one that died half-way where a database cannot
 //! undo that.
 
+mod create;
+mod database;
 mod plan;
-#[cfg(feature = "sqlite")]
-mod runner;
 mod set;
 
 use manman_core::error::{Error, ErrorKind};
 
-pub use plan::{Applied, Direction, Goal, Step, next_step};
-#[cfg(feature = "sqlite")]
-pub use runner::Runner;
+pub use create::create;
+pub use database::Database;
+pub(crate) use plan::sound;
+pub use plan::{Applied, Direction, Goal, Step, next_step, steps_to};
 pub use set::{Migration, Set};
+
+#[cfg(feature = "postgres")]
+pub use crate::postgres::runner::Runner as PostgresRunner;
+#[cfg(feature = "sqlite")]
+pub use crate::sqlite::runner::Runner;
 
 /// Where a schema is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +89,10 @@ pub enum MigrateError {
         known: i64,
     },
     /// The schema is older than this build.
-    #[error("the schema is at version {version}, and this build needs {known}; `manman up` brings it there")]
+    #[error(
+        "the schema is at version {version}, and this build needs {known}; `manman up` or `control-migration up` \
+         brings it there"
+    )]
     Older {
         /// The schema's.
         version: i64,

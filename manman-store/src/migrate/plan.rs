@@ -28,6 +28,17 @@ pub enum Goal {
     Steps(i64),
 }
 
+impl Goal {
+    /// What is left of it after one step.
+    #[must_use]
+    pub fn after_one(self) -> Self {
+        match self {
+            Self::Steps(left) => Self::Steps(left - left.signum()),
+            other => other,
+        }
+    }
+}
+
 /// Which way a migration runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
@@ -53,6 +64,37 @@ pub struct Step {
     pub migration: Migration,
     /// Which way.
     pub direction: Direction,
+}
+
+impl Step {
+    /// The SQL that it runs.
+    pub fn sql(&self) -> &'static str {
+        match self.direction {
+            Direction::Up => self.migration.up,
+            Direction::Down => self.migration.down,
+        }
+    }
+}
+
+/// All steps to `goal`, in order.
+pub fn steps_to(set: &Set, applied: &[Applied], mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
+    let mut applied = applied.to_vec();
+    let mut steps = Vec::new();
+    while let Some(step) = next_step(set, &applied, goal)? {
+        let Migration { version, name, .. } = step.migration;
+        match step.direction {
+            Direction::Up => applied.push(Applied {
+                version,
+                name: name.to_owned(),
+                checksum: step.migration.checksum(),
+                dirty: false,
+            }),
+            Direction::Down => applied.retain(|it| it.version != version),
+        }
+        goal = goal.after_one();
+        steps.push(step);
+    }
+    Ok(steps)
 }
 
 /// The next step towards `goal`, or `None` if the schema is there. With [`Goal::Steps`] the
@@ -82,7 +124,7 @@ pub fn next_step(set: &Set, applied: &[Applied], goal: Goal) -> Result<Option<St
 }
 
 /// Refuses a record that this set cannot go on from.
-pub(super) fn sound(set: &Set, applied: &[Applied]) -> Result<(), MigrateError> {
+pub(crate) fn sound(set: &Set, applied: &[Applied]) -> Result<(), MigrateError> {
     for it in applied {
         let version = it.version;
         match set.get(version) {
@@ -142,6 +184,19 @@ mod tests {
         assert_eq!(next(&[1], Goal::Steps(-2)), Some((1, Down)));
         assert_eq!(next(&[], Goal::Steps(-2)), None);
         assert_eq!(next(&[1], Goal::Steps(0)), None);
+    }
+
+    #[test]
+    fn all_steps_are_those_that_would_run_one_by_one() {
+        let steps = |versions: &[i64], goal| {
+            let steps = steps_to(&Set::new(ALL), &applied(versions), goal).unwrap();
+            steps.iter().map(Step::sql).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(steps(&[], Goal::Latest), "1 2 5");
+        assert_eq!(steps(&[1, 2, 5], Goal::Version(0)), "-5 -2 -1");
+        assert_eq!(steps(&[1], Goal::Steps(1)), "2");
+        assert_eq!(steps(&[1, 2], Goal::Steps(-9)), "-2 -1");
+        assert_eq!(steps(&[1, 2, 5], Goal::Latest), "");
     }
 
     #[test]

@@ -1,14 +1,23 @@
-//! Runs migrations on SQLite.
+//! Runs migrations.
 
-use manman_core::clock::{Clock, SystemClock};
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, SqlitePool, Transaction, sqlite::Sqlite};
+use manman_core::{
+    clock::{Clock, SystemClock},
+    error::{Error, ErrorKind},
+};
+use sqlx::{AssertSqlSafe, Connection as _, Database, Pool, Row as _, Transaction};
 
 use super::{
-    Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, plan::sound,
+    dialect::Db,
+    schema::{self, BEGIN, HAS_RECORD, RECORD},
+    translate::translate,
 };
-use crate::sqlite::translate::translate;
+use crate::migrate::{
+    Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, sound, steps_to,
+};
 
-/// Runs the migrations of a set on a SQLite database.
+type Connection = <Db as Database>::Connection;
+
+/// Runs the migrations of a set on a database.
 ///
 /// Each migration is one transaction, together with its record: a process that dies
 /// half-way leaves the version before. Runners on one database take turns.
@@ -30,13 +39,13 @@ use crate::sqlite::translate::translate;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Runner {
-    pool: SqlitePool,
+    pool: Pool<Db>,
     set: Set,
 }
 
 impl Runner {
     /// Runs the migrations in `set` on the database behind `pool`.
-    pub fn new(pool: SqlitePool, set: Set) -> Self {
+    pub fn new(pool: Pool<Db>, set: Set) -> Self {
         Self { pool, set }
     }
 
@@ -141,7 +150,19 @@ impl Runner {
         if version < known { Err(MigrateError::Older { version, known }) } else { Ok(()) }
     }
 
-    async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
+    /// What would run on the way to `goal`, in order. Runs nothing.
+    ///
+    /// # Errors
+    /// Those of [`Runner::run`] that can be told before.
+    pub async fn plan(&self, goal: Goal) -> Result<Vec<Step>, MigrateError> {
+        steps_to(&self.set, &self.applied().await?, goal)
+    }
+
+    /// Goes to `goal`. Returns what was run.
+    ///
+    /// # Errors
+    /// As [`Runner::up`].
+    pub async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
         let mut connection = self.connection().await?;
         let mut ran = Vec::new();
         loop {
@@ -155,9 +176,7 @@ impl Runner {
                 source,
             })?;
             commit(tx).await?;
-            if let Goal::Steps(left) = &mut goal {
-                *left -= left.signum();
-            }
+            goal = goal.after_one();
             ran.push(step);
         }
         close(connection).await?;
@@ -170,53 +189,44 @@ impl Runner {
     }
 
     /// A connection of our own: its settings must not leak back into the pool.
-    async fn connection(&self) -> Result<SqliteConnection, MigrateError> {
+    async fn connection(&self) -> Result<Connection, MigrateError> {
         let mut connection = self.pool.acquire().await.map_err(failed)?.detach();
-        // Tables are rebuilt by dropping them, which must not take what refers to them along; whether all
-        // still fits is checked before the commit (sqlite.org/lang_altertable.html, section 7).
-        execute(&mut connection, "PRAGMA foreign_keys = OFF").await?;
-        // Another runner may take its time.
-        execute(&mut connection, "PRAGMA busy_timeout = 60000").await?;
+        execute(&mut connection, schema::SETTINGS).await?;
         Ok(connection)
     }
 }
 
-type Tx<'c> = Transaction<'c, Sqlite>;
-type Result<T, E = manman_core::error::Error> = std::result::Result<T, E>;
+type Tx<'c> = Transaction<'c, Db>;
+type Result<T, E = Error> = std::result::Result<T, E>;
 
-fn failed(error: sqlx::Error) -> manman_core::error::Error {
+fn failed(error: sqlx::Error) -> Error {
     translate("migrate", error)
 }
 
-async fn begin(connection: &mut SqliteConnection) -> Result<Tx<'_>> {
-    connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+async fn begin(connection: &mut Connection) -> Result<Tx<'_>> {
+    let mut tx = connection.begin_with(BEGIN).await.map_err(failed)?;
+    schema::lock(&mut tx).await?;
+    Ok(tx)
 }
 
 async fn commit(tx: Tx<'_>) -> Result<()> {
     tx.commit().await.map_err(failed)
 }
 
-async fn close(connection: SqliteConnection) -> Result<(), MigrateError> {
+async fn close(connection: Connection) -> Result<(), MigrateError> {
     Ok(connection.close().await.map_err(failed)?)
 }
 
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<()> {
+async fn execute(connection: &mut Connection, sql: &'static str) -> Result<()> {
     sqlx::raw_sql(sql).execute(connection).await.map(drop).map_err(failed)
 }
 
-async fn create_record(connection: &mut SqliteConnection) -> Result<()> {
-    let sql = "CREATE TABLE IF NOT EXISTS schema_migrations (
-        version INTEGER PRIMARY KEY,
-        name TEXT NOT NULL,
-        checksum TEXT NOT NULL,
-        dirty INTEGER NOT NULL DEFAULT 0 CHECK (dirty IN (0, 1)),
-        applied_at INTEGER NOT NULL
-    ) STRICT";
-    execute(connection, sql).await
+async fn create_record(connection: &mut Connection) -> Result<()> {
+    execute(connection, RECORD).await
 }
 
-async fn record(connection: &mut SqliteConnection, step: &Step) -> Result<()> {
-    let sql = "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES (?, ?, ?, ?)";
+async fn record(connection: &mut Connection, step: &Step) -> Result<()> {
+    let sql = "INSERT INTO schema_migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
     let migration = &step.migration;
     sqlx::query(sql)
         .bind(migration.version)
@@ -229,9 +239,8 @@ async fn record(connection: &mut SqliteConnection, step: &Step) -> Result<()> {
         .map_err(failed)
 }
 
-async fn applied(connection: &mut SqliteConnection) -> Result<Vec<Applied>> {
-    let table = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'schema_migrations'";
-    if sqlx::query(table).fetch_optional(&mut *connection).await.map_err(failed)?.is_none() {
+async fn applied(connection: &mut Connection) -> Result<Vec<Applied>> {
+    if sqlx::query(HAS_RECORD).fetch_optional(&mut *connection).await.map_err(failed)?.is_none() {
         return Ok(Vec::new());
     }
     let sql = "SELECT version, name, checksum, dirty FROM schema_migrations ORDER BY version";
@@ -270,13 +279,11 @@ async fn run(tx: &mut Tx<'_>, step: &Step) -> Result<()> {
             }
         }
     }
-    let broken = sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut **tx).await.map_err(failed)?;
-    match broken {
+    match schema::broken(tx).await? {
         None => Ok(()),
-        Some(row) => {
-            let table: String = row.try_get(0).map_err(failed)?;
+        Some(table) => {
             let message = format!("a row of {table} would refer to nothing");
-            Err(manman_core::error::Error::new(manman_core::error::ErrorKind::Conflict, "migrate", message))
+            Err(Error::new(ErrorKind::Conflict, "migrate", message))
         }
     }
 }

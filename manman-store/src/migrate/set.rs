@@ -48,6 +48,16 @@ impl Set {
         }
     }
 
+    /// Those of manman's store on PostgreSQL.
+    pub fn postgres() -> Self {
+        embedded! { "postgres":
+            1 "0001_initial",
+            2 "0002_server_health",
+            3 "0003_session_attempts",
+            4 "0004_tokens",
+        }
+    }
+
     /// A set of one's own; sorted by version, each version once (the first one given), and
     /// without those below 1.
     pub fn new(migrations: impl IntoIterator<Item = Migration>) -> Self {
@@ -84,10 +94,18 @@ mod tests {
 
     #[test]
     fn what_is_embedded_counts_from_one_without_holes() {
-        for (index, migration) in Set::sqlite().all().iter().enumerate() {
-            assert_eq!(migration.version, index as i64 + 1);
-            assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
-            assert!(!migration.up.is_empty() && !migration.down.is_empty());
+        for set in [Set::sqlite(), Set::postgres()] {
+            for (index, migration) in set.all().iter().enumerate() {
+                assert_eq!(migration.version, index as i64 + 1);
+                assert!(migration.name.starts_with(&format!("{:04}_", migration.version)));
+                assert!(!migration.up.is_empty() && !migration.down.is_empty());
+            }
         }
+    }
+
+    #[test]
+    fn each_dialect_has_the_same_versions() {
+        let names = |set: Set| set.all().iter().map(|it| (it.version, it.name)).collect::<Vec<_>>();
+        assert_eq!(names(Set::sqlite()), names(Set::postgres()));
     }
 }

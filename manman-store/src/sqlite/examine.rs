@@ -11,7 +11,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow},
 };
 
-use super::{backend::Query, map::Columns, translate::translate};
+use super::{map::Columns, translate::translate};
 use crate::migrate::{MigrateError, Runner, Set, Version};
 
 const OPERATION: &str = "examine the database";
@@ -107,8 +107,7 @@ async fn holdings(pool: &SqlitePool) -> Result<Holdings> {
 }
 
 async fn rows(pool: &SqlitePool, sql: &'static str) -> Result<Vec<SqliteRow>> {
-    let query: Query = sqlx::query(sql);
-    query.fetch_all(pool).await.map_err(failed)
+    sqlx::query(sql).fetch_all(pool).await.map_err(failed)
 }
 
 fn failed(error: sqlx::Error) -> Error {

@@ -23,6 +23,11 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
     Error::new(kind, operation, message).because(error)
 }
 
+/// Whether the same deed may simply be done again: never, as one runs after the other.
+pub(super) fn may_run_again(_error: &Error) -> bool {
+    false
+}
+
 /// The result codes of <https://sqlite.org/rescode.html>; the low byte is the primary one.
 fn by_code(code: i32) -> (ErrorKind, &'static str) {
     match (code & 0xff, code) {

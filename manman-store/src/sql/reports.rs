@@ -21,14 +21,14 @@ impl Deed<'_> {
             return Ok(Applied::Duplicate);
         }
         let id = report.session();
-        let query = sqlx::query("SELECT * FROM sessions WHERE id = ? AND server_id = ?");
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = $1 AND server_id = $2");
         let Some(row) = self.row(query.bind(id.0).bind(source.server.0)).await? else {
             let why = IllegalReport::NoSession { server: source.server, session: id };
             return self.refuse(source, report, why).await;
         };
         if let SessionReport::Outcome { session, command, outcome } = report {
-            let sql = "UPDATE commands SET outcome = ?
-                WHERE id = ? AND session_id = ? AND server_id = ? AND outcome IS NULL";
+            let sql = "UPDATE commands SET outcome = $1
+                WHERE id = $2 AND session_id = $3 AND server_id = $4 AND outcome IS NULL";
             let query = sqlx::query(sql)
                 .bind(map::json(outcome)?)
                 .bind(command.to_string())
@@ -49,7 +49,7 @@ impl Deed<'_> {
         // An end stands, down to the last column.
         let this = (source.epoch, source.sequence);
         if !session.state.is_end() && last.is_none_or(|last| last < this) {
-            let query = sqlx::query("UPDATE sessions SET last_epoch = ?, last_sequence = ? WHERE id = ?");
+            let query = sqlx::query("UPDATE sessions SET last_epoch = $1, last_sequence = $2 WHERE id = $3");
             self.run(query.bind(source.epoch.0).bind(source.sequence).bind(id.0)).await?;
         }
         let learnt = match &change.attempt {
@@ -66,17 +66,21 @@ impl Deed<'_> {
     /// Adds what was learnt of an attempt; `false` if it was known.
     async fn learn(&mut self, session: SessionId, attempt: &Attempt) -> Result<bool> {
         let number = i64::from(attempt.number);
-        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = ? AND attempt = ?");
+        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = $1 AND attempt = $2");
         let row = self.row(query.bind(session.0).bind(number)).await?;
         let before = row.as_ref().map(map::attempt).transpose()?;
         let after = before.clone().unwrap_or_else(|| Attempt::new(attempt.number)).or(attempt.clone());
         if before.as_ref() == Some(&after) {
             return Ok(false);
         }
-        let sql = "INSERT OR REPLACE INTO session_attempts
+        let sql = "INSERT INTO session_attempts
                 (session_id, attempt, image_digest, spec_hash, manager_version, started_at, ended_at,
                 exit_code, reason)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+            ON CONFLICT (session_id, attempt) DO UPDATE SET image_digest = excluded.image_digest,
+                spec_hash = excluded.spec_hash, manager_version = excluded.manager_version,
+                started_at = excluded.started_at, ended_at = excluded.ended_at,
+                exit_code = excluded.exit_code, reason = excluded.reason";
         let query = sqlx::query(sql)
             .bind(session.0)
             .bind(number)
@@ -101,7 +105,7 @@ impl Deed<'_> {
         self.run(sqlx::query("UPDATE installation SET refused = refused + 1")).await?;
         let sql = "INSERT INTO refused_reports
                 (at, message, server_id, epoch, sequence, session_id, why, report)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
         let query = sqlx::query(sql)
             .bind(self.now.as_micros())
             .bind(source.message.to_string())
@@ -113,7 +117,7 @@ impl Deed<'_> {
             .bind(map::json(report)?);
         self.run(query).await?;
         // One comes, one goes: what hosts send must not fill the disk.
-        let sql = "DELETE FROM refused_reports WHERE id <= (SELECT max(id) FROM refused_reports) - ?";
+        let sql = "DELETE FROM refused_reports WHERE id <= (SELECT max(id) FROM refused_reports) - $1";
         self.run(sqlx::query(sql).bind(map::limit(RefusedReports::KEPT))).await?;
         Ok(Applied::Illegal(why))
     }

@@ -17,7 +17,9 @@ use manman_core::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use sqlx::{Row, Sqlite, decode::Decode, sqlite::SqliteRow, types::Type};
+use sqlx::{Row as _, decode::Decode, types::Type};
+
+use super::dialect::{Db, Row};
 
 /// A stored value that does not read back.
 fn corrupt(column: &str, why: impl std::fmt::Display) -> Error {
@@ -26,14 +28,14 @@ fn corrupt(column: &str, why: impl std::fmt::Display) -> Error {
 
 /// Columns by name, as what they hold.
 pub(super) trait Columns {
-    fn get_as<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> Result<T>;
+    fn get_as<'r, T: Decode<'r, Db> + Type<Db>>(&'r self, column: &str) -> Result<T>;
 
     fn int(&self, column: &str) -> Result<i64> {
         self.get_as(column)
     }
 
     fn flag(&self, column: &str) -> Result<bool> {
-        Ok(self.int(column)? != 0)
+        self.get_as(column)
     }
 
     fn small<T: TryFrom<i64>>(&self, column: &str) -> Result<T> {
@@ -81,8 +83,8 @@ pub(super) trait Columns {
     }
 }
 
-impl Columns for SqliteRow {
-    fn get_as<'r, T: Decode<'r, Sqlite> + Type<Sqlite>>(&'r self, column: &str) -> Result<T> {
+impl Columns for Row {
+    fn get_as<'r, T: Decode<'r, Db> + Type<Db>>(&'r self, column: &str) -> Result<T> {
         self.try_get(column).map_err(|error| corrupt(column, "does not read back").because(error))
     }
 }
@@ -99,7 +101,7 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-pub(super) fn presence(row: &SqliteRow) -> Result<Presence> {
+pub(super) fn presence(row: &Row) -> Result<Presence> {
     let server = Server {
         id: ServerId(row.int("id")?),
         name: row.word("name")?,
@@ -118,7 +120,7 @@ pub(super) fn presence(row: &SqliteRow) -> Result<Presence> {
     Ok(Presence { server, away_until: row.maybe_moment("away_until")? })
 }
 
-pub(super) fn game(row: &SqliteRow) -> Result<Game> {
+pub(super) fn game(row: &Row) -> Result<Game> {
     Ok(Game {
         id: GameId(row.int("id")?),
         name: row.word("name")?,
@@ -128,7 +130,7 @@ pub(super) fn game(row: &SqliteRow) -> Result<Game> {
     })
 }
 
-pub(super) fn token(row: &SqliteRow) -> Result<Token> {
+pub(super) fn token(row: &Row) -> Result<Token> {
     Ok(Token {
         id: TokenId(row.int("id")?),
         name: row.word("name")?,
@@ -140,7 +142,7 @@ pub(super) fn token(row: &SqliteRow) -> Result<Token> {
     })
 }
 
-pub(super) fn config(row: &SqliteRow) -> Result<GameConfig> {
+pub(super) fn config(row: &Row) -> Result<GameConfig> {
     Ok(GameConfig {
         id: ConfigId(row.int("id")?),
         game: GameId(row.int("game_id")?),
@@ -150,7 +152,7 @@ pub(super) fn config(row: &SqliteRow) -> Result<GameConfig> {
     })
 }
 
-pub(super) fn deployment(row: &SqliteRow) -> Result<Deployment> {
+pub(super) fn deployment(row: &Row) -> Result<Deployment> {
     Ok(Deployment {
         id: SgcId(row.int("id")?),
         name: row.word("name")?,
@@ -163,7 +165,7 @@ pub(super) fn deployment(row: &SqliteRow) -> Result<Deployment> {
     })
 }
 
-pub(super) fn server_port(row: &SqliteRow) -> Result<ServerPort> {
+pub(super) fn server_port(row: &Row) -> Result<ServerPort> {
     Ok(ServerPort {
         server: ServerId(row.int("server_id")?),
         port: row.small::<Port>("port")?,
@@ -173,7 +175,7 @@ pub(super) fn server_port(row: &SqliteRow) -> Result<ServerPort> {
     })
 }
 
-pub(super) fn session(row: &SqliteRow) -> Result<Session> {
+pub(super) fn session(row: &Row) -> Result<Session> {
     Ok(Session {
         id: SessionId(row.int("id")?),
         sgc: SgcId(row.int("sgc_id")?),
@@ -198,12 +200,12 @@ pub(super) fn session(row: &SqliteRow) -> Result<Session> {
 }
 
 /// The latest report that was applied to a session.
-pub(super) fn last_report(row: &SqliteRow) -> Result<Option<(Epoch, i64)>> {
+pub(super) fn last_report(row: &Row) -> Result<Option<(Epoch, i64)>> {
     let (epoch, sequence) = (row.get_as::<Option<i64>>("last_epoch")?, row.get_as("last_sequence")?);
     Ok(epoch.map(Epoch).zip(sequence))
 }
 
-pub(super) fn timeline_entry(row: &SqliteRow) -> Result<TimelineEntry> {
+pub(super) fn timeline_entry(row: &Row) -> Result<TimelineEntry> {
     Ok(TimelineEntry {
         revision: row.int("revision")?,
         at: row.moment("at")?,
@@ -215,7 +217,7 @@ pub(super) fn timeline_entry(row: &SqliteRow) -> Result<TimelineEntry> {
     })
 }
 
-pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt> {
+pub(super) fn attempt(row: &Row) -> Result<Attempt> {
     Ok(Attempt {
         number: row.small("attempt")?,
         image_digest: row.get_as("image_digest")?,
@@ -228,7 +230,7 @@ pub(super) fn attempt(row: &SqliteRow) -> Result<Attempt> {
     })
 }
 
-pub(super) fn refused_report(row: &SqliteRow) -> Result<RefusedReport> {
+pub(super) fn refused_report(row: &Row) -> Result<RefusedReport> {
     let source = Source {
         message: row.word("message")?,
         server: ServerId(row.int("server_id")?),
@@ -244,7 +246,7 @@ pub(super) fn refused_report(row: &SqliteRow) -> Result<RefusedReport> {
     })
 }
 
-pub(super) fn command(row: &SqliteRow) -> Result<CommandRecord> {
+pub(super) fn command(row: &Row) -> Result<CommandRecord> {
     let state = match row.get_as::<Option<String>>("outcome")? {
         None => CommandState::Sent,
         Some(_) => CommandState::Settled(row.json("outcome")?),
@@ -258,7 +260,7 @@ pub(super) fn command(row: &SqliteRow) -> Result<CommandRecord> {
     })
 }
 
-pub(super) fn outbox_message(row: &SqliteRow) -> Result<OutboxMessage> {
+pub(super) fn outbox_message(row: &Row) -> Result<OutboxMessage> {
     let (exchange, class) = (row.text("exchange")?, row.text("class")?);
     let message = Message {
         id: row.word("id")?,
@@ -276,7 +278,7 @@ pub(super) fn outbox_message(row: &SqliteRow) -> Result<OutboxMessage> {
     Ok(OutboxMessage { message, tries: row.small("tries")? })
 }
 
-pub(super) fn audit_entry(row: &SqliteRow) -> Result<AuditEntry> {
+pub(super) fn audit_entry(row: &Row) -> Result<AuditEntry> {
     Ok(AuditEntry {
         id: row.int("id")?,
         at: row.moment("at")?,

@@ -19,22 +19,22 @@ use manman_core::{
     wire::{Command, SessionReport},
 };
 use serde_json::json;
-use sqlx::{QueryBuilder, Sqlite};
+use sqlx::QueryBuilder;
 
 use super::{
-    SqliteStore,
-    backend::Query,
-    deed::{Deed, missing},
+    SqlStore,
+    deed::{Deed, Scope, missing},
+    dialect::{self, Db},
     map::{self, Columns, limit},
-    translate::translate,
+    store::Query,
 };
 
-const LIVE_OF: &str = "SELECT * FROM sessions WHERE server_id = ?
+const LIVE_OF: &str = "SELECT * FROM sessions WHERE server_id = $1
     AND state IN ('pending', 'starting', 'running', 'stopping', 'lost') ORDER BY id";
 
 impl Deed<'_> {
     pub(super) async fn session(&mut self, id: SessionId) -> Result<Session, DeedError> {
-        let query = sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id.0);
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(id.0);
         let row = self.row(query).await?.ok_or_else(|| missing("session", id))?;
         Ok(map::session(&row)?)
     }
@@ -48,7 +48,7 @@ impl Deed<'_> {
         let sql = "INSERT INTO sessions (sgc_id, server_id, created_at, not_after, want, generation, state,
                 phase, progress, attempt, reason, revision, started_at, ready_at, ended_at, exit_code,
                 out_of_memory, last_lines)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
             ON CONFLICT DO NOTHING RETURNING id";
         let session = &change.session;
         let query = sqlx::query(sql)
@@ -65,10 +65,10 @@ impl Deed<'_> {
 
     /// Writes what `change` made of a session, tells other systems, and hints to its host.
     pub(super) async fn keep(&mut self, change: Change, hint: Option<Command>) -> Result<Session> {
-        let sql = "UPDATE sessions SET want = ?, generation = ?, state = ?, phase = ?, progress = ?,
-                attempt = ?, reason = ?, revision = ?, started_at = ?, ready_at = ?, ended_at = ?,
-                exit_code = ?, out_of_memory = ?, last_lines = ?
-            WHERE id = ?";
+        let sql = "UPDATE sessions SET want = $1, generation = $2, state = $3, phase = $4, progress = $5,
+                attempt = $6, reason = $7, revision = $8, started_at = $9, ready_at = $10, ended_at = $11,
+                exit_code = $12, out_of_memory = $13, last_lines = $14
+            WHERE id = $15";
         let query = bind_seen(sqlx::query(sql), &change.session)?.bind(change.session.id.0);
         self.run(query).await?;
         self.tell(&change, hint).await?;
@@ -80,7 +80,7 @@ impl Deed<'_> {
         for entry in &change.entries {
             let sql = "INSERT INTO session_timeline
                     (session_id, revision, at, state, phase, attempt, not_seen, reason)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
             let query = sqlx::query(sql)
                 .bind(session.id.0)
                 .bind(entry.revision)
@@ -98,27 +98,30 @@ impl Deed<'_> {
         let post = self.postal(session.server).await?;
         if let Some(hint) = hint {
             let message = post.hint(self.uuid(), session, hint)?;
-            self.post(message, Some(session.id)).await?;
+            self.post(message, Some(session.id));
         }
         for event in &change.events {
             let message = post.event(self.uuid(), event)?;
-            self.post(message, None).await?;
+            self.post(message, None);
         }
         Ok(())
     }
 
     /// Whether hints for this session wait and none of them was ever handed to a relay.
     async fn never_left(&mut self, id: SessionId) -> Result<bool> {
-        let sql = "SELECT count(*) > 0 AND max(has_left) = 0 AS never FROM outbox WHERE hints = ?";
+        // None leaves from here on, until this deed is done.
+        self.hold_outbox().await?;
+        let sql = "SELECT count(*) AS hints, count(*) FILTER (WHERE has_left) AS gone
+            FROM outbox WHERE hints = $1";
         match self.row(sqlx::query(sql).bind(id.0)).await? {
-            Some(row) => Ok(row.get_as::<Option<bool>>("never")?.unwrap_or(false)),
+            Some(row) => Ok(row.int("hints")? > 0 && row.int("gone")? == 0),
             None => Ok(false),
         }
     }
 }
 
 /// What is wanted and seen of a session, in the order that both statements name it.
-fn bind_seen(query: Query, session: &Session) -> Result<Query> {
+fn bind_seen<'q>(query: Query<'q>, session: &Session) -> Result<Query<'q>> {
     Ok(query
         .bind(map::json(&session.want)?)
         .bind(session.generation.0)
@@ -137,30 +140,36 @@ fn bind_seen(query: Query, session: &Session) -> Result<Query> {
 }
 
 #[async_trait]
-impl SessionStore for SqliteStore {
+impl SessionStore for SqlStore {
     async fn session_start(
         &self,
         sgc: SgcId,
         valid_for: Duration,
         write: &Write,
     ) -> Result<StartOutcome, DeedError> {
-        let mut deed = self.deed("session_start").await?;
-        if let Some(id) = deed.recall(write).await? {
-            let session = deed.session(id).await?;
-            return Ok(StartOutcome { session, repeated: true });
-        }
-        let deployment = deed.deployment(sgc).await?;
-        if deployment.status != DeploymentStatus::Active {
-            return Err(DeedError::NotActive { sgc, status: deployment.status });
-        }
-        let server = deployment.server;
-        let change = decide::begun(SessionId(0), sgc, server, valid_for, &write.actor, deed.now);
-        let Some(session) = deed.add(change).await? else {
-            return Err(deed.slot_holder(sgc).await?.unwrap_or_else(|| missing("deployment", sgc)));
-        };
-        deed.sign(write, format!("session {}", session.id), json!(session.id)).await?;
-        deed.commit().await?;
-        Ok(StartOutcome { session, repeated: false })
+        again!(async {
+            let mut deed = self.deed("session_start", Scope::Deployment(sgc)).await?;
+            if let Some(id) = deed.recall(write).await? {
+                let session = deed.session(id).await?;
+                return Ok(StartOutcome { session, repeated: true });
+            }
+            let deployment = deed.deployment(sgc).await?;
+            if deployment.status != DeploymentStatus::Active {
+                return Err(DeedError::NotActive { sgc, status: deployment.status });
+            }
+            // The index decides; a look before spares an id, which is used up by trying.
+            if let Some(live) = deed.slot_holder(sgc).await? {
+                return Err(live);
+            }
+            let server = deployment.server;
+            let change = decide::begun(SessionId(0), sgc, server, valid_for, &write.actor, deed.now);
+            let Some(session) = deed.add(change).await? else {
+                return Err(deed.slot_holder(sgc).await?.unwrap_or_else(|| missing("deployment", sgc)));
+            };
+            deed.sign(write, format!("session {}", session.id), json!(session.id)).await?;
+            deed.commit().await?;
+            Ok(StartOutcome { session, repeated: false })
+        })
     }
 
     async fn session_want(
@@ -169,33 +178,35 @@ impl SessionStore for SqliteStore {
         change: WantChange,
         write: &Write,
     ) -> Result<Session, DeedError> {
-        let mut deed = self.deed("session_want").await?;
-        let known = deed.recall::<SessionId>(write).await?.is_some();
-        let session = deed.session(id).await?;
-        if known {
-            return Ok(session);
-        }
-        let never_left = deed.never_left(id).await?;
-        let after = match decide::want(&session, change, never_left, &write.actor, deed.now)? {
-            Wanted::Already => session,
-            Wanted::Told { change, hint } => deed.keep(*change, Some(hint)).await?,
-            Wanted::Withdrawn(change) => {
-                deed.withdraw(id).await?;
-                deed.keep(*change, None).await?
+        again!(async {
+            let mut deed = self.deed("session_want", Scope::Session(id)).await?;
+            let known = deed.recall::<SessionId>(write).await?.is_some();
+            let session = deed.session(id).await?;
+            if known {
+                return Ok(session);
             }
-        };
-        deed.sign(write, format!("session {id}"), json!(id)).await?;
-        deed.commit().await?;
-        Ok(after)
+            let never_left = deed.never_left(id).await?;
+            let after = match decide::want(&session, change, never_left, &write.actor, deed.now)? {
+                Wanted::Already => session,
+                Wanted::Told { change, hint } => deed.keep(*change, Some(hint)).await?,
+                Wanted::Withdrawn(change) => {
+                    deed.withdraw(id).await?;
+                    deed.keep(*change, None).await?
+                }
+            };
+            deed.sign(write, format!("session {id}"), json!(id)).await?;
+            deed.commit().await?;
+            Ok(after)
+        })
     }
 
     async fn session_get(&self, id: SessionId) -> Result<Option<Session>> {
-        let query = sqlx::query("SELECT * FROM sessions WHERE id = ?").bind(id.0);
+        let query = sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(id.0);
         self.row("session_get", query).await?.as_ref().map(map::session).transpose()
     }
 
     async fn session_list(&self, filter: SessionFilter, page: Page<SessionId>) -> Result<Vec<Session>> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM sessions WHERE id < ");
+        let mut query = QueryBuilder::<Db>::new("SELECT * FROM sessions WHERE id < ");
         query.push_bind(page.after.map_or(i64::MAX, |id| id.0));
         if let Some(sgc) = filter.sgc {
             query.push(" AND sgc_id = ").push_bind(sgc.0);
@@ -212,8 +223,7 @@ impl SessionStore for SqliteStore {
             query.push(")");
         }
         query.push(" ORDER BY id DESC LIMIT ").push_bind(limit(page.limit));
-        let rows = query.build().fetch_all(self.readers()).await;
-        rows.map_err(|error| translate("session_list", error))?.iter().map(map::session).collect()
+        self.rows("session_list", query.build()).await?.iter().map(map::session).collect()
     }
 
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
@@ -228,63 +238,67 @@ impl SessionStore for SqliteStore {
     }
 
     async fn session_latest(&self, sgc: SgcId) -> Result<Option<Session>> {
-        let query = sqlx::query("SELECT * FROM sessions WHERE sgc_id = ? ORDER BY id DESC LIMIT 1");
+        let query = sqlx::query("SELECT * FROM sessions WHERE sgc_id = $1 ORDER BY id DESC LIMIT 1");
         let row = self.row("session_latest", query.bind(sgc.0)).await?;
         row.as_ref().map(map::session).transpose()
     }
 
     async fn session_timeline(&self, id: SessionId) -> Result<Vec<TimelineEntry>> {
-        let query = sqlx::query("SELECT * FROM session_timeline WHERE session_id = ? ORDER BY revision");
+        let query = sqlx::query("SELECT * FROM session_timeline WHERE session_id = $1 ORDER BY revision");
         let rows = self.rows("session_timeline", query.bind(id.0)).await?;
         rows.iter().map(map::timeline_entry).collect()
     }
 
     async fn session_attempts(&self, id: SessionId) -> Result<Vec<Attempt>> {
-        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = ? ORDER BY attempt");
+        let query = sqlx::query("SELECT * FROM session_attempts WHERE session_id = $1 ORDER BY attempt");
         let rows = self.rows("session_attempts", query.bind(id.0)).await?;
         rows.iter().map(map::attempt).collect()
     }
 
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied> {
-        let mut deed = self.deed("session_report").await?;
-        let applied = deed.report(source, report).await?;
-        if !matches!(applied, Applied::Fenced) {
-            deed.commit().await?;
-        }
-        Ok(applied)
+        again!(async {
+            let mut deed = self.deed("session_report", Scope::Server(source.server)).await?;
+            let applied = deed.report(source, report).await?;
+            if !matches!(applied, Applied::Fenced) {
+                deed.commit().await?;
+            }
+            Ok(applied)
+        })
     }
 
     async fn session_refused(&self, most: usize) -> Result<RefusedReports> {
         let query = sqlx::query("SELECT refused FROM installation");
         let total = self.row("session_refused", query).await?.map_or(Ok(0), |row| row.int("refused"))?;
-        let query = sqlx::query("SELECT * FROM refused_reports ORDER BY id DESC LIMIT ?").bind(limit(most));
+        let query = sqlx::query("SELECT * FROM refused_reports ORDER BY id DESC LIMIT $1").bind(limit(most));
         let rows = self.rows("session_refused", query).await?;
         Ok(RefusedReports { total, latest: rows.iter().map(map::refused_report).collect::<Result<_>>()? })
     }
 
     async fn session_expire(&self, grace: Duration) -> Result<Vec<SessionId>> {
-        // Nearly always nothing has expired, and then nothing is locked.
-        let sql = "SELECT * FROM sessions WHERE state = 'pending' AND not_after <= ? ORDER BY not_after";
-        let due = |now: Timestamp| sqlx::query(sql).bind(now.minus(grace).as_micros());
-        if self.rows("session_expire", due(self.clock.now())).await?.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut deed = self.deed("session_expire").await?;
-        let mut ended = Vec::new();
-        for row in deed.rows(due(deed.now)).await? {
-            let session = map::session(&row)?;
-            if let Some(change) = decide::expired(&session, deed.now) {
-                deed.withdraw(session.id).await?;
-                ended.push(deed.keep(change, None).await?.id);
+        again!(async {
+            // Nearly always nothing has expired, and then nothing is locked.
+            let sql = "SELECT * FROM sessions WHERE state = 'pending' AND not_after <= $1 ORDER BY not_after";
+            let due = |now: Timestamp| sqlx::query(sql).bind(now.minus(grace).as_micros());
+            if self.rows("session_expire", due(self.moment().await?)).await?.is_empty() {
+                return Ok(Vec::new());
             }
-        }
-        deed.commit().await?;
-        Ok(ended)
+            let mut deed = self.deed("session_expire", Scope::All).await?;
+            let mut ended = Vec::new();
+            for row in deed.rows(due(deed.now)).await? {
+                let session = map::session(&row)?;
+                if let Some(change) = decide::expired(&session, deed.now) {
+                    deed.withdraw(session.id).await?;
+                    ended.push(deed.keep(change, None).await?.id);
+                }
+            }
+            deed.commit().await?;
+            Ok(ended)
+        })
     }
 
     async fn session_receipts(&self, server: ServerId, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
         let mut on_record = Vec::new();
-        let sql = "SELECT 1 FROM sessions WHERE id = ? AND server_id = ?
+        let sql = "SELECT 1 FROM sessions WHERE id = $1 AND server_id = $2
             AND state IN ('stopped', 'completed', 'crashed', 'failed')";
         for run in ends {
             let query = sqlx::query(sql).bind(run.session.0).bind(server.0);
@@ -296,7 +310,7 @@ impl SessionStore for SqliteStore {
     }
 
     async fn session_high_water(&self) -> Result<i64> {
-        let query = sqlx::query("SELECT seq FROM sqlite_sequence WHERE name = 'sessions'");
-        self.row("session_high_water", query).await?.map_or(Ok(0), |row| row.int("seq"))
+        let query = sqlx::query(dialect::HIGHEST_SESSION);
+        self.row("session_high_water", query).await?.map_or(Ok(0), |row| row.int("highest"))
     }
 }

@@ -1,0 +1,15 @@
+DROP TABLE audit;
+DROP TABLE idempotency_keys;
+DROP TABLE refused_reports;
+DROP TABLE inbox;
+DROP TABLE outbox;
+DROP TABLE commands;
+DROP TABLE session_timeline;
+DROP TABLE sessions;
+DROP FUNCTION sessions_end_stands();
+DROP TABLE server_ports;
+DROP TABLE deployments;
+DROP TABLE game_configs;
+DROP TABLE games;
+DROP TABLE servers;
+DROP TABLE installation;

@@ -1,0 +1,181 @@
+//! Where the database is and how it is reached.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use manman_core::error::{Error, ErrorKind, Result};
+use serde::Deserialize;
+use sqlx::{
+    Connection as _, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+use super::{dialect::within, translate::translate};
+
+const OPERATION: &str = "open the database";
+
+/// How the store over PostgreSQL is opened.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct PostgresConfig {
+    /// `postgres://user:password@host:port/database`; `postgresql://` and
+    /// `postgresql+psycopg2://` mean the same. With `?sslmode=verify-full` and
+    /// `sslrootcert=/path` as libpq has them; by default TLS is used if the server has it.
+    pub url: String,
+    /// Whether the schema is brought to what this build needs, rather than refused, when
+    /// it is older. Default `false`. A newer one is always refused.
+    #[serde(default)]
+    pub migrate: bool,
+    /// The most connections of this process, 2 to 200. Default 16. A relay has one more.
+    #[serde(default = "connections")]
+    pub connections: u32,
+}
+
+fn connections() -> u32 {
+    16
+}
+
+/// The longest that a statement runs.
+const STATEMENT: &str = "10s";
+/// The longest that a statement waits for what another one holds.
+const LOCK: &str = "8s";
+/// The longest that a deed waits for us between two statements.
+const IDLE: &str = "15s";
+
+impl PostgresConfig {
+    /// The database at `url` with every default.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { url: url.into(), migrate: false, connections: connections() }
+    }
+
+    /// The same, with the schema brought to what this build needs.
+    pub fn migrated(self) -> Self {
+        Self { migrate: true, ..self }
+    }
+
+    /// How a connection is made.
+    pub(super) fn options(&self) -> Result<PgConnectOptions> {
+        let refused = |why: String| Error::new(ErrorKind::Config, OPERATION, why);
+        if !(2..=200).contains(&self.connections) {
+            return Err(refused(format!("connections: {} is not within 2 to 200", self.connections)));
+        }
+        let (scheme, rest) = self.url.split_once("://").ok_or_else(|| {
+            refused("the URL of the database is not like postgres://user:password@host:5432/database".into())
+        })?;
+        let base = scheme.split_once('+').map_or(scheme, |(base, _driver)| base);
+        if !["postgres", "postgresql"].contains(&base) {
+            return Err(refused(format!("{scheme}:// is no database of ours; postgres:// is")));
+        }
+        // What the parser says of a URL may quote it.
+        let options =
+            PgConnectOptions::from_str(&format!("postgres://{rest}")).map_err(|error| match error {
+                sqlx::Error::Configuration(why) => {
+                    refused(format!("the URL of the database cannot be read: {why}"))
+                }
+                error => translate(OPERATION, error),
+            })?;
+        let limits = [
+            ("statement_timeout", STATEMENT),
+            ("lock_timeout", LOCK),
+            ("idle_in_transaction_session_timeout", IDLE),
+        ];
+        Ok(options
+            .application_name("manman")
+            .options(limits)
+            // Every statement of the store, with room.
+            .statement_cache_capacity(256))
+    }
+}
+
+impl fmt::Debug for PostgresConfig {
+    /// Without the URL, which holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresConfig")
+            .field("migrate", &self.migrate)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Connects once, so that what is wrong is said at once, and opens the pool. Leaves the
+/// schema alone. For the migration runner.
+///
+/// # Errors
+/// `Config` if the URL or what it says is wrong; `Unavailable` if nobody answers there.
+pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
+    let options = config.options()?;
+    connect(&options).await?.close().await.map_err(|error| translate(OPERATION, error))?;
+    let pool = PgPoolOptions::new()
+        .max_connections(config.connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .idle_timeout(Duration::from_secs(600))
+        .max_lifetime(Duration::from_secs(3600));
+    Ok(pool.connect_lazy_with(options))
+}
+
+/// One connection, with a word on what to do if it cannot be had.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection> {
+    match within(OPERATION, PgConnection::connect_with(options)).await {
+        Ok(connection) => Ok(connection),
+        Err(error) => Err(explained(options, error)),
+    }
+}
+
+/// Who was asked for what; never the password.
+fn explained(options: &PgConnectOptions, error: Error) -> Error {
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let user = options.get_username();
+    let database = options.get_database().unwrap_or(user);
+    let code = std::error::Error::source(&error)
+        .and_then(|source| source.downcast_ref::<sqlx::Error>())
+        .and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    let message = match (code.as_deref(), error.kind()) {
+        (Some("28P01" | "28000"), _) => format!(
+            "{place} refuses the user {user:?}: the password is wrong, or pg_hba.conf does not let it in"
+        ),
+        (Some("3D000"), _) => format!(
+            "{place} has no database {database:?}; `createdb -h {} -p {} {database}` makes it",
+            options.get_host(),
+            options.get_port()
+        ),
+        (None, ErrorKind::Unavailable | ErrorKind::Timeout) => {
+            format!("no PostgreSQL answers at {place}; is it running, and is that its address")
+        }
+        (None, ErrorKind::Config) => {
+            format!("{place} cannot be reached as asked for: look at sslmode and sslrootcert of the URL")
+        }
+        _ => format!("{place}: {}", error.message()),
+    };
+    Error::new(error.kind(), OPERATION, message).temporary(error.is_temporary()).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_url_is_said_without_its_secret() {
+        for url in [
+            "",
+            "manman",
+            "mysql://me:hunter2@db/x",
+            "postgres://me:hunter2@db:port/x",
+            "postgres://me:hunter2@db/x?sslmode=maybe",
+        ] {
+            let error = PostgresConfig::at(url).options().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+        assert!(!format!("{:?}", PostgresConfig::at("postgres://me:hunter2@db/x")).contains("hunter2"));
+    }
+
+    #[test]
+    fn each_way_to_write_a_url_is_read() {
+        for scheme in ["postgres", "postgresql", "postgresql+psycopg2", "postgres+asyncpg"] {
+            let url = format!("{scheme}://me:p%40ss@db.example:5433/town?sslmode=verify-full");
+            let options = PostgresConfig::at(url).options().unwrap();
+            assert_eq!((options.get_host(), options.get_port()), ("db.example", 5433));
+            assert_eq!((options.get_username(), options.get_database()), ("me", Some("town")));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What is to leave for the broker.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use manman_core::{
+    clock::Timestamp,
+    error::Result,
+    store::{OutboxMessage, OutboxStore},
+};
+use uuid::Uuid;
+
+use super::{
+    SqlStore,
+    deed::Scope,
+    map::{self, Columns, limit},
+};
+
+/// The first message of each key, found key by key: a long line behind one of them costs
+/// nothing (sqlite.org has no loose index scan, so this is one by hand).
+macro_rules! heads {
+    ($columns:literal, $rest:literal) => {
+        concat!(
+            "WITH RECURSIVE keys (key) AS (
+                SELECT min(key) FROM outbox
+                UNION ALL
+                SELECT (SELECT min(key) FROM outbox WHERE key > keys.key) FROM keys WHERE keys.key IS NOT NULL
+            )
+            SELECT ",
+            $columns,
+            " FROM keys JOIN outbox ON place = (SELECT min(place) FROM outbox WHERE key = keys.key)
+            WHERE keys.key IS NOT NULL ",
+            $rest
+        )
+    };
+}
+
+/// The longest that a relay sleeps: another process may have put something in.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+#[async_trait]
+impl OutboxStore for SqlStore {
+    async fn outbox_due(&self, most: usize) -> Result<Vec<OutboxMessage>> {
+        again!(async {
+            let due = |now: Timestamp| {
+                sqlx::query(heads!("outbox.*", "AND due_at <= $1 ORDER BY place LIMIT $2"))
+                    .bind(now.as_micros())
+                    .bind(limit(most))
+            };
+            if !self.leads().await? {
+                return Ok(Vec::new());
+            }
+            let rows = self.rows("outbox_due", due(self.moment().await?)).await?;
+            let mut all_left = true;
+            for row in &rows {
+                all_left &= row.flag("has_left")?;
+            }
+            if all_left {
+                // Who lost the lead meanwhile may not be handed what another one is.
+                let rows = if self.leads().await? { rows } else { Vec::new() };
+                return rows.iter().map(map::outbox_message).collect();
+            }
+            // They count as left from here on, before anybody can have published them.
+            let mut deed = self.deed("outbox_due", Scope::Outbox).await?;
+            let rows = deed.rows(due(deed.now)).await?;
+            for row in &rows {
+                let query =
+                    sqlx::query("UPDATE outbox SET has_left = TRUE WHERE place = $1 AND NOT has_left");
+                deed.run(query.bind(row.int("place")?)).await?;
+            }
+            deed.commit().await?;
+            let rows = if self.leads().await? { rows } else { Vec::new() };
+            rows.iter().map(map::outbox_message).collect()
+        })
+    }
+
+    async fn outbox_sent(&self, ids: &[Uuid]) -> Result<()> {
+        again!(async {
+            let mut deed = self.deed("outbox_sent", Scope::Rows).await?;
+            for id in ids {
+                deed.run(sqlx::query("DELETE FROM outbox WHERE id = $1").bind(id.to_string())).await?;
+            }
+            deed.commit().await
+        })
+    }
+
+    async fn outbox_failed(&self, id: Uuid, error: &str, delay: Duration) -> Result<()> {
+        again!(async {
+            let mut deed = self.deed("outbox_failed", Scope::Rows).await?;
+            let query =
+                sqlx::query("UPDATE outbox SET tries = tries + 1, due_at = $1, error = $2 WHERE id = $3")
+                    .bind(deed.now.plus(delay).as_micros())
+                    .bind(error.replace('\0', " "))
+                    .bind(id.to_string());
+            deed.run(query).await?;
+            deed.commit().await
+        })
+    }
+
+    async fn outbox_wait(&self) {
+        if !self.led() {
+            // Whatever is due, somebody else carries it, and may die.
+            return tokio::time::sleep(LONGEST_WAIT).await;
+        }
+        // Listening before looking: what is put in between is heard.
+        let posted = self.posted.notified();
+        tokio::pin!(posted);
+        posted.as_mut().enable();
+        let query = sqlx::query(heads!("min(due_at) AS due_at", ""));
+        let elsewhere = self.posted_elsewhere();
+        tokio::pin!(elsewhere);
+        let mut wait = LONGEST_WAIT;
+        if let Ok(Some(row)) = self.row("outbox_wait", query).await
+            && let (Ok(Some(due)), Ok(now)) = (row.maybe_moment("due_at"), self.moment().await)
+        {
+            wait = due.since(now).min(LONGEST_WAIT);
+        }
+        tokio::select! {
+            () = posted => {}
+            () = elsewhere => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}

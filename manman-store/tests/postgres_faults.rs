@@ -1,0 +1,198 @@
+//! What happens to PostgreSQL, and what is wrong with how it is asked for.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod common;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use common::ground::{STOP, VALID, deployment, keyed, write};
+use manman_core::{
+    error::{Chain, ErrorKind},
+    id::SessionId,
+    store::{DeedError, OutboxStore, SessionStore},
+};
+use manman_services::{POSTGRES_PASSWORD, Postgres, PostgresSetup, free_port};
+use manman_store::{PostgresConfig, PostgresStore};
+use sqlx::Connection as _;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn blocking<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(act).await.unwrap()
+}
+
+/// Row 25 of the faults: PostgreSQL is killed under writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_database_loses_nothing_that_was_committed() {
+    let kills = if std::env::var("MANMAN_TESTS").is_ok_and(|it| it == "full") { 10 } else { 2 };
+    let mut server = blocking(|| Postgres::start_as(PostgresSetup { synced: true, tls: false })).await;
+    let url = server.url(&server.database());
+    let store = Arc::new(PostgresStore::open(&PostgresConfig::at(url).migrated()).await.unwrap());
+    let mut towns = Vec::new();
+    for name in ["a", "b", "c"] {
+        towns.push(deployment(&*store, name).await.1);
+    }
+    let done = Arc::new(Mutex::new(Vec::<SessionId>::new()));
+    let mut writers = Vec::new();
+    for sgc in towns.clone() {
+        let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+        writers.push(tokio::spawn(async move {
+            for key in 0.. {
+                // As a client repeats a request whose answer it did not get: with its key.
+                let write = keyed("StartSession", &format!("{sgc}-{key}"));
+                let session = loop {
+                    match store.session_start(sgc, VALID, &write).await {
+                        Ok(started) => break started.session.id,
+                        Err(DeedError::Store(error)) => {
+                            let kind = error.kind();
+                            assert!(error.is_temporary(), "{}: {kind:?}", Chain(&error));
+                            tokio::time::sleep(Duration::from_millis(20)).await;
+                        }
+                        Err(error) => panic!("{error:?}"),
+                    }
+                };
+                while let Err(error) = store.session_want(session, STOP, &self::write()).await {
+                    assert!(matches!(error, DeedError::Store(_)), "{error:?}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                done.lock().unwrap().push(session);
+            }
+        }));
+    }
+    let count = || done.lock().unwrap().len();
+    for _ in 0..kills {
+        let before = count();
+        let begun = Instant::now();
+        while count() < before + 10 {
+            assert!(begun.elapsed() < PATIENCE, "nothing is written");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        server = blocking(move || {
+            server.kill();
+            server.start_again();
+            server
+        })
+        .await;
+        let (back, known) = (Instant::now(), count());
+        while count() == known {
+            assert!(back.elapsed() < Duration::from_secs(5), "it is back and nothing is written");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        println!("written again {:?} after it was back", back.elapsed());
+    }
+    for writer in writers {
+        writer.abort();
+        let _ = writer.await;
+    }
+    let done = done.lock().unwrap().clone();
+    for id in &done {
+        let session = store.session_get(*id).await.unwrap();
+        assert!(session.is_some_and(|it| it.state.is_end()), "{id} is gone");
+    }
+    // One effect for each key: what is on record is what was answered for, and what was under way.
+    let on_record = store.session_high_water().await.unwrap();
+    assert!(on_record >= done.len() as i64);
+    let mut distinct = done.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), done.len());
+    // The relay goes on as well.
+    let begun = Instant::now();
+    while store.outbox_due(9).await.is_ok_and(|due| due.is_empty()) {
+        assert!(begun.elapsed() < PATIENCE);
+    }
+    store.close().await;
+    blocking(move || drop(server)).await;
+}
+
+/// A server that takes connections and answers nothing holds nobody for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_database_ends_each_call() {
+    let server = blocking(Postgres::start).await;
+    let url = server.url(&server.database());
+    let store = PostgresStore::open(&PostgresConfig::at(&url).migrated()).await.unwrap();
+    let (_, sgc) = deployment(&store, "box").await;
+    server.freeze();
+    let (begun, signed, config) = (Instant::now(), write(), PostgresConfig::at(&url));
+    let (read, start, other) = tokio::join!(
+        store.session_live_count(),
+        store.session_start(sgc, VALID, &signed),
+        PostgresStore::open(&config),
+    );
+    assert!(begun.elapsed() < PATIENCE);
+    for error in [read.unwrap_err(), other.unwrap_err()] {
+        assert!(error.is_temporary(), "{error:?}");
+    }
+    assert!(matches!(start.unwrap_err(), DeedError::Store(error) if error.is_temporary()));
+    server.thaw();
+    let begun = Instant::now();
+    while let Err(error) = store.session_start(sgc, VALID, &write()).await {
+        if matches!(error, DeedError::SessionLive { .. }) {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{error:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    store.close().await;
+    blocking(move || drop(server)).await;
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_one_sentence_without_the_secret() {
+    let good = common::migrated().await;
+    let (_, address) = good.rsplit_once('@').unwrap();
+    let place = address.split_once('/').unwrap().0;
+    let nobody = format!("postgres://me:hunter2@127.0.0.1:{}/town", free_port());
+    for (url, kind, said) in [
+        (format!("postgres://manman:hunter2@{address}"), ErrorKind::Config, "the password is wrong"),
+        (format!("postgres://mallory:hunter2@{address}"), ErrorKind::Config, "refuses the user \"mallory\""),
+        (
+            good.replace(address, &format!("{place}/nowhere")),
+            ErrorKind::Config,
+            "has no database \"nowhere\"",
+        ),
+        (format!("{good}?sslmode=require"), ErrorKind::Config, "sslmode"),
+        (format!("{good}?sslmode=verify-full&sslrootcert=/no/such.pem"), ErrorKind::Config, "sslrootcert"),
+        (nobody, ErrorKind::Unavailable, "no PostgreSQL answers at 127.0.0.1:"),
+    ] {
+        let error = PostgresStore::open(&PostgresConfig::at(&url)).await.unwrap_err();
+        let whole = format!("{} {error:?}", Chain(&error));
+        assert_eq!(error.kind(), kind, "{whole}");
+        assert!(error.message().contains(said), "{said}: {whole}");
+        for secret in ["hunter2", POSTGRES_PASSWORD, "s3cret"] {
+            assert!(!whole.contains(secret), "{whole}");
+        }
+    }
+    // The other ways to write the same.
+    for scheme in ["postgresql", "postgresql+psycopg2"] {
+        let url = good.replacen("postgres", scheme, 1);
+        PostgresStore::open(&PostgresConfig::at(url)).await.unwrap().close().await;
+    }
+    let empty = PostgresStore::open(&PostgresConfig::at(common::empty().await)).await.unwrap_err();
+    assert_eq!(empty.kind(), ErrorKind::Config);
+    assert!(empty.message().contains("version 0"), "{empty}");
+}
+
+#[tokio::test]
+async fn tls_is_used_and_the_name_is_checked() {
+    let server = blocking(|| Postgres::start_as(PostgresSetup { tls: true, ..Default::default() })).await;
+    let name = server.database();
+    let ca = server.ca().display().to_string();
+    let url = |host: &str, ca: &str| {
+        let url = server.url(&name).replace("127.0.0.1", host);
+        format!("{url}?sslmode=verify-full&sslrootcert={ca}")
+    };
+    let store = PostgresStore::open(&PostgresConfig::at(url("localhost", &ca)).migrated()).await.unwrap();
+    store.close().await;
+    let mut connection = sqlx::PgConnection::connect(&url("localhost", &ca)).await.unwrap();
+    let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+    assert!(sqlx::query_scalar::<_, bool>(sql).fetch_one(&mut connection).await.unwrap());
+    connection.close().await.unwrap();
+    // Another name than the certificate's.
+    let error = PostgresStore::open(&PostgresConfig::at(url("127.0.0.1", &ca))).await.unwrap_err();
+    assert!(error.message().contains("127.0.0.1"), "{error:?}");
+    blocking(move || drop(server)).await;
+}

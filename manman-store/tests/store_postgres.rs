@@ -1,0 +1,17 @@
+//! The store over PostgreSQL keeps the contract of the seam.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+
+mod common;
+
+use std::sync::Arc;
+
+use manman_core::{clock::Clock, store::Store};
+use manman_store::{PostgresConfig, PostgresStore};
+
+async fn fresh(clock: Arc<dyn Clock>) -> (Arc<dyn Store>, ()) {
+    let config = PostgresConfig::at(common::migrated().await);
+    let store = PostgresStore::open_by(&config, Some(clock)).await.unwrap();
+    (Arc::new(store), ())
+}
+
+manman_core::store_conformance!(fresh);
