@@ -13,6 +13,7 @@ mod output;
 mod parse;
 mod place;
 mod process;
+mod store;
 mod uninstall;
 mod verbs;
 
@@ -101,6 +102,9 @@ fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
         Command::Doctor(args) => return doctor::doctor(screen, &cli.common, args),
         Command::Uninstall(args) => return uninstall::uninstall(screen, &cli.common, args),
         _ => {}
+    }
+    if let Command::Store(command) = cli.command {
+        return store::run(screen, &cli.common, command);
     }
     if process::is_one(&cli.command) {
         return process::run(screen, &cli.common, cli.command);

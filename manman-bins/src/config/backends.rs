@@ -65,6 +65,14 @@ impl BrokerUrl {
 }
 
 impl DatabaseUrl {
+    /// The URL.
+    pub fn to_url(&self) -> Secret {
+        match self {
+            Self::Sqlite(path) => Secret::new(format!("sqlite://{}", path.display())),
+            Self::Postgres(url) => url.clone(),
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         if let Some(path) = text.strip_prefix("sqlite:") {
             let path = Path::new(path.strip_prefix("//").unwrap_or(path));

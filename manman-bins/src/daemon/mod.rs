@@ -2,10 +2,13 @@
 //! parts, runs until it is told to end, and says how it is.
 
 mod control_api;
+mod control_migration;
 mod event_processor;
 pub mod health;
 mod host_manager;
 mod parts;
+
+pub use control_migration::main as control_migration;
 
 use std::{future::Future, io::Write as _, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 

@@ -11,7 +11,7 @@ use super::house::House;
 /// A command, a good use of it, and a mistake with its exit code and what is said about it.
 /// One installation sees them in this order. `{new}` is a directory that is not there,
 /// `{games}` a file that declares a game, `{taken}` an address that is taken. A new command needs its line here.
-const COMMANDS: [(&str, &str, &str, i32, &str); 40] = [
+const COMMANDS: [(&str, &str, &str, i32, &str); 42] = [
     ("up", "up --data-dir {new} --listen 127.0.0.1:0", "up --data-dir {new} --listen {taken}", 78, "(pid "),
     ("down", "down --data-dir {new}", "down --timeout 30", 2, "30s"),
     ("status", "status", "status --adress x", 2, "--address"),
@@ -57,6 +57,14 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 40] = [
         "deadletter drop seven",
         2,
         "seven",
+    ),
+    ("store backup", "store backup {new}.backup", "store backup /nonexistent/file", 1, "/nonexistent"),
+    (
+        "store restore",
+        "store restore --help",
+        "store restore /nonexistent --data-dir {new}",
+        1,
+        "/nonexistent",
     ),
     ("start", "start trains", "start trains", 1, "session 1"),
     ("session list", "session list --live", "session list --state nowhere", 2, "nowhere"),

@@ -10,6 +10,7 @@ mod look;
 mod process;
 mod server;
 mod session;
+mod store;
 mod token;
 mod watch;
 
@@ -28,6 +29,7 @@ pub use look::LookArgs;
 pub use process::{DownArgs, UpArgs};
 pub use server::ServerCommand;
 pub use session::{SessionCommand, StateWord};
+pub use store::{StoreArgs, StoreCommand};
 pub use token::{RoleWord, TokenCommand, TokenCreate};
 pub use watch::{ConsoleArgs, LogsArgs, SendArgs};
 
@@ -142,6 +144,10 @@ pub enum Command {
     /// Messages that nobody could deal with
     #[command(subcommand)]
     Deadletter(LettersCommand),
+
+    /// The store: saved and restored
+    #[command(subcommand)]
+    Store(StoreCommand),
 
     /// Start a deployment and wait until its game runs
     #[command(after_help = "Example:\n  manman start trains")]

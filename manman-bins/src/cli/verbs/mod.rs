@@ -72,6 +72,7 @@ pub async fn run(context: &mut Context, command: Command) -> Result<(), Failure>
         Command::Up(_)
         | Command::Down(_)
         | Command::Doctor(_)
+        | Command::Store(_)
         | Command::Uninstall(_)
         | Command::Completions { .. }
         | Command::Explain { .. } => Ok(()),
