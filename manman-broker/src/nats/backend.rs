@@ -120,7 +120,7 @@ impl Shared {
                 }
                 _ => error,
             })?;
-        debug_assert!(!stored.stream.is_empty());
+        tracing::trace!(message.stream = stored.stream, "stored");
         Ok(true)
     }
 

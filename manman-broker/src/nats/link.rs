@@ -4,29 +4,19 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use async_nats::{
-    Client, ClientError, ConnectOptions, Event, HeaderMap, Request, ServerAddr, ServerError, Subscriber,
-};
+use async_nats::{Client, HeaderMap, Request, Subscriber};
 use bytes::Bytes;
 use futures::FutureExt as _;
-use manman_core::{
-    error::{Error, ErrorKind, Result},
-    retry::Backoff,
-};
+use manman_core::error::{Error, ErrorKind, Result};
 use tokio::sync::{broadcast, mpsc, watch};
-use tracing::{debug, info, warn};
-use uuid::Uuid;
 
-use super::{
-    config::{NatsAuth, NatsConfig},
-    tls, translate,
-};
+use super::{config::NatsConfig, connect, translate};
 
 /// The longest that a call takes.
 pub(super) const DEADLINE: Duration = Duration::from_secs(5);
@@ -34,15 +24,14 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(5);
 const CONNECTED: Duration = Duration::from_secs(2);
 /// How much longer it waits for the next try before it fails.
 const ONCE_MORE: Duration = Duration::from_millis(500);
-/// Three of them without an answer, and the connection is given up: within ten seconds.
-const PING: Duration = Duration::from_millis(2_500);
 
 /// How the connection stands. Each loss makes a new number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub number: u64,
     pub up: bool,
-    trouble: Option<String>,
+    /// Why the last try to connect failed.
+    pub trouble: Option<String>,
 }
 
 /// What the server does not let us do.
@@ -61,23 +50,16 @@ pub(super) struct Link {
     courier: mpsc::UnboundedSender<(String, Bytes)>,
     /// Telemetry that could not be sent.
     unsent: AtomicU64,
+    /// Gone with the last of us.
+    _wanted: Arc<()>,
 }
 
 impl Link {
     /// Begins to connect; waits for no server.
     pub async fn open(config: &NatsConfig) -> Result<Arc<Self>> {
         let (state, violations) = (watch::Sender::new(State::default()), broadcast::Sender::new(64));
-        let options = authenticated(options(config)?, &config.auth)?;
-        let options = watched(options, &config.inbox, &state, &violations);
-        let scheme = if config.tls { "tls" } else { "nats" };
-        let servers = config.servers.iter().map(|(host, port)| format!("{scheme}://{host}:{port}").parse());
-        let servers = servers.collect::<Result<Vec<ServerAddr>, _>>();
-        let servers =
-            servers.map_err(|error| failed("the address of a server is not valid").because(error))?;
-        let client = options
-            .connect(servers)
-            .await
-            .map_err(|error| failed("the connection cannot be set up").because(error))?;
+        let wanted = Arc::new(());
+        let client = connect::connect(config, &wanted, &state, &violations).await?;
         let (courier, mut letters) = mpsc::unbounded_channel::<(String, Bytes)>();
         let carrier = client.clone();
         tokio::spawn(async move {
@@ -85,7 +67,7 @@ impl Link {
                 let _ = carrier.publish(subject, payload).await;
             }
         });
-        Ok(Arc::new(Self { client, state, violations, courier, unsent: AtomicU64::new(0) }))
+        Ok(Arc::new(Self { client, state, violations, courier, unsent: AtomicU64::new(0), _wanted: wanted }))
     }
 
     /// Waits for the connection, not for long.
@@ -150,7 +132,9 @@ impl Link {
         };
         match tokio::time::timeout(DEADLINE, listening).await {
             Ok(Ok(subscriber)) => Ok(subscriber),
-            Ok(Err(error)) => Err(failed("cannot listen").because(error)),
+            Ok(Err(error)) => {
+                Err(Error::new(ErrorKind::Unavailable, operation, "cannot listen").because(error))
+            }
             Err(_) => Err(Error::new(ErrorKind::Timeout, operation, "the connection does not take anything")),
         }
     }
@@ -212,123 +196,4 @@ pub(super) async fn refused(
             _ => {}
         }
     }
-}
-
-fn options(config: &NatsConfig) -> Result<ConnectOptions> {
-    let seed = Uuid::new_v4().as_u128() as u64;
-    let backoff = Mutex::new(Backoff::new(Duration::from_millis(50), Duration::from_secs(3), seed));
-    Ok(ConnectOptions::new()
-        .name(format!("manman {}", config.prefix))
-        .tls_client_config(tls::client(config)?)
-        .require_tls(config.tls)
-        .custom_inbox_prefix(&config.inbox)
-        .retry_on_initial_connect()
-        .max_reconnects(None)
-        .ping_interval(PING)
-        .connection_timeout(Duration::from_secs(3))
-        .request_timeout(Some(DEADLINE))
-        .reconnect_delay_callback(move |attempt| {
-            let mut backoff = backoff.lock().unwrap_or_else(PoisonError::into_inner);
-            if attempt <= 1 {
-                backoff.reset();
-                return Duration::ZERO;
-            }
-            backoff.delay()
-        }))
-}
-
-fn authenticated(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectOptions> {
-    let unreadable = |file: &std::path::Path, error: std::io::Error| {
-        failed(format!("{} cannot be read", file.display())).because(error)
-    };
-    let read = |file: &std::path::Path| {
-        std::fs::read_to_string(file)
-            .map(|text| text.trim().to_owned())
-            .map_err(|error| unreadable(file, error))
-    };
-    Ok(match auth {
-        NatsAuth::None => options,
-        NatsAuth::Password(user, password) => options.user_and_password(user.clone(), password.0.clone()),
-        NatsAuth::Token(token) => options.token(token.0.clone()),
-        NatsAuth::TokenFile(file) => options.token(read(file)?),
-        NatsAuth::Nkey(file) => {
-            let seed = read(file)?;
-            let is_seed = seed.len() == 58 && seed.starts_with("SU") && !seed.contains(char::is_whitespace);
-            if !is_seed {
-                return Err(failed(format!("{} holds no seed of a user's nkey (SU…)", file.display())));
-            }
-            options.nkey(seed)
-        }
-        NatsAuth::Credentials(file) => {
-            // Its last line has to end; its error may quote what it read.
-            let text = read(file)? + "\n";
-            options.credentials(&text).map_err(|_| {
-                failed(format!("{} is not a credentials file: a JWT and a seed", file.display()))
-            })?
-        }
-    })
-}
-
-/// With us told of whatever happens to the connection.
-fn watched(
-    options: ConnectOptions,
-    inbox: &str,
-    state: &watch::Sender<State>,
-    violations: &broadcast::Sender<Violation>,
-) -> ConnectOptions {
-    let (told, violations) = (state.clone(), violations.clone());
-    let (trouble, inbox) = (state.clone(), format!("{inbox}."));
-    options
-        .event_callback(move |event| {
-            notice(&event, &inbox, &told, &violations);
-            std::future::ready(())
-        })
-        // Chooses nothing: it is where the library says why the last try failed.
-        .reconnect_to_server_callback(move |servers, _| {
-            let last = servers.iter().filter_map(|server| server.last_error.clone()).next_back();
-            if let Some(last) = last {
-                trouble.send_if_modified(|state| {
-                    let changed = !state.up && state.trouble.as_ref() != Some(&last);
-                    if changed {
-                        warn!("no connection to NATS, will retry: {last}");
-                        state.trouble = Some(last);
-                    }
-                    changed
-                });
-            }
-            std::future::ready(None)
-        })
-}
-
-fn notice(
-    event: &Event,
-    inbox: &str,
-    state: &watch::Sender<State>,
-    violations: &broadcast::Sender<Violation>,
-) {
-    match event {
-        Event::Connected => {
-            info!("connected to NATS");
-            state.send_modify(|state| (state.up, state.trouble) = (true, None));
-        }
-        Event::Disconnected | Event::Closed => {
-            warn!("the connection to NATS is lost, will retry");
-            state.send_modify(|state| (state.up, state.number) = (false, state.number + 1));
-        }
-        Event::ServerError(ServerError::Other(text)) => {
-            warn!("NATS says: {text}");
-            if let Some(subject) = translate::violated(text) {
-                let is_answers = subject.starts_with(inbox);
-                let _ = violations.send(Violation { subject, is_answers });
-            }
-        }
-        Event::ServerError(error) => warn!("NATS says: {error}"),
-        Event::ClientError(ClientError::Other(error)) => debug!("no connection to NATS: {error}"),
-        Event::SlowConsumer(_) => warn!("messages come from NATS faster than they are taken, some are lost"),
-        other => debug!("NATS: {other}"),
-    }
-}
-
-fn failed(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, "connect to NATS", what)
 }

@@ -58,6 +58,7 @@
 mod api;
 mod backend;
 mod config;
+mod connect;
 mod consumer;
 mod dead;
 mod link;

@@ -18,7 +18,7 @@ mod fixture;
 mod nasty;
 mod tools;
 
-pub use cases::{bounds, queues, routing, trouble};
+pub use cases::{bounds, listening, queues, routing, trouble};
 pub use fixture::{BrokerFaults, BrokerFixture};
 pub use nasty::{Nastiness, Nasty};
 
@@ -67,6 +67,11 @@ macro_rules! broker_conformance {
             telemetry_drops_its_oldest,
             telemetry_leaves_room_for_reports,
             a_queue_of_telemetry_goes_with_its_consumer,
+        );
+        $crate::broker_conformance!(@module $test $fresh, listening:
+            an_event_reaches_who_listens,
+            a_report_may_go_to_who_listens,
+            competing_consumers_share_telemetry,
         );
         $crate::broker_conformance!(@module $test $fresh, trouble:
             a_consumer_of_a_deleted_queue_ends,

@@ -1,6 +1,7 @@
 //! The cases, by what they are about. Each quotes its clause of the contract.
 
 pub mod bounds;
+pub mod listening;
 pub mod queues;
 pub mod routing;
 pub mod trouble;
