@@ -6,11 +6,17 @@ use std::{fmt, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, tim
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
-use manman_core::{control::ControlConfig, error::Chain, runtime::Runtime, store::Store};
+use manman_core::{
+    control::{ControlConfig, RemoteConsoles},
+    error::Chain,
+    runtime::Runtime,
+    store::Store,
+    viewing::Viewing,
+};
 
 use super::{
-    Carrier, Chosen, DataLock, Database, Drives, Host, LateViewing, MakeRuntime, Plane, RuntimeKind, Signals,
-    Tasks, UpError,
+    Carrier, Chosen, DataLock, Database, Drives, Host, LateViewing, MakeRuntime, NearOrFar, Plane,
+    RuntimeKind, Signals, Tasks, UpError,
     banner::{Banner, Games, describe, goodbye},
     drives, listen_at,
 };
@@ -92,14 +98,17 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
     let (mut tasks, host) = (Tasks::default(), Tasks::default());
     let viewing = LateViewing::default();
+    let near: Arc<dyn Viewing> = Arc::new(viewing.clone());
+    let shown: Arc<dyn Viewing> = match &carrier {
+        Carrier::Memory(_) => near,
+        Carrier::Server(broker) => {
+            let far = RemoteConsoles::new(store.clone(), broker.clone(), ControlConfig::default());
+            if config.no_host { Arc::new(far) } else { Arc::new(NearOrFar { near, far: Arc::new(far) }) }
+        }
+    };
     let authenticator = AnyOf(vec![Arc::new(Local::new(&token)), Arc::new(Recorded::new(store.clone()))]);
     let api = plane
-        .api(
-            Arc::new(viewing.clone()),
-            config.machine.data_dir.clone(),
-            Arc::new(authenticator),
-            stop.clone(),
-        )
+        .api(shown, config.machine.data_dir.clone(), Arc::new(authenticator), stop.clone())
         .await
         .map_err(unusable)?;
     let unix = listen_at(&places.socket())

@@ -1,0 +1,8 @@
+//! Stories of the separate programs, on real brokers, PostgreSQL and a real engine.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stderr, reason = "what a failed test shows")]
+
+mod day;
+#[path = "../installation/mod.rs"]
+mod installation;
+mod support;

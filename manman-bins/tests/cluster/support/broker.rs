@@ -1,0 +1,50 @@
+//! The broker of a cluster.
+
+use std::sync::OnceLock;
+
+use manman_services::{NatsServer, NatsVersion, Rabbit};
+
+/// Which broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// On a node that all tests share, each in a virtual host.
+    RabbitMq,
+    /// On a server of its own.
+    Nats,
+}
+
+/// A broker that runs.
+pub enum Broker {
+    RabbitMq(String),
+    Nats(NatsServer),
+}
+
+/// A node takes its time to start; it lives as long as the tests.
+fn node() -> &'static Rabbit {
+    static NODE: OnceLock<Rabbit> = OnceLock::new();
+    NODE.get_or_init(|| Rabbit::start(None))
+}
+
+impl Broker {
+    pub fn start(kind: Kind) -> Self {
+        match kind {
+            Kind::RabbitMq => Self::RabbitMq(node().vhost()),
+            Kind::Nats => Self::Nats(NatsServer::start(NatsVersion::Packaged)),
+        }
+    }
+
+    pub fn url(&self) -> String {
+        match self {
+            Self::RabbitMq(vhost) => format!("amqp://guest:guest@127.0.0.1:{}/{vhost}", node().port()),
+            Self::Nats(server) => format!("nats://127.0.0.1:{}", server.port()),
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Self::RabbitMq(vhost) = self {
+            node().remove_vhost(vhost);
+        }
+    }
+}

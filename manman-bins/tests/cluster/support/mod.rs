@@ -1,0 +1,235 @@
+//! A cluster of its own for each test: processes, broker, database, tokens.
+
+mod broker;
+mod process;
+
+use std::{path::Path, process::Command, time::Duration};
+
+use manman_services::Postgres;
+use serde_json::Value;
+
+pub use crate::installation::{Ran, until};
+pub use broker::{Broker, Kind};
+pub use process::Process;
+
+/// What `config create` takes for the game of these tests.
+pub const GAME: &[&str] = &["--image", "manman-fixture/testgame:1"];
+
+/// Long: it bounds a hang, it measures nothing.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A control plane of two replicas each, and one host.
+pub struct Cluster {
+    /// What is in it stays until all processes are gone.
+    directory: tempfile::TempDir,
+    /// The environment in names and labels: unique, so that tests never meet.
+    pub environment: String,
+    pub broker: Broker,
+    pub database: String,
+    pub admin: String,
+    join: String,
+    pub apis: Vec<Process>,
+    pub processors: Vec<Process>,
+    pub hosts: Vec<Process>,
+}
+
+impl Cluster {
+    /// One on a broker of this kind with everything up.
+    pub fn up(kind: Kind) -> Self {
+        let mut cluster = Self::new(kind);
+        for _ in 0..2 {
+            cluster.api();
+            cluster.processor();
+        }
+        cluster.host("box");
+        cluster.ready();
+        cluster
+    }
+
+    /// One of which nothing runs but the broker and a migrated database.
+    pub fn new(kind: Kind) -> Self {
+        let directory =
+            tempfile::Builder::new().prefix("cluster-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let postgres = Postgres::shared();
+        let database = postgres.url(&postgres.database());
+        let migrated = Ran::of(
+            Command::new(env!("CARGO_BIN_EXE_control-migration"))
+                .arg("up")
+                .env_clear()
+                .env("DATABASE_URL", &database),
+        );
+        assert_eq!(migrated.code, 0, "{migrated}");
+        Self {
+            environment: process::unique("c"),
+            broker: Broker::start(kind),
+            database,
+            admin: process::token(),
+            join: process::token(),
+            directory,
+            apis: Vec::new(),
+            processors: Vec::new(),
+            hosts: Vec::new(),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// One more replica of the API.
+    pub fn api(&mut self) {
+        let name = format!("control-api-{}", self.apis.len());
+        let port = manman_services::free_port();
+        let mut process = Process::new(self.path(), &name, env!("CARGO_BIN_EXE_control-api"));
+        process.set("LISTEN", format!("127.0.0.1:{port}"));
+        process.set("BROKER_URL", self.broker.url());
+        process.set("DATABASE_URL", &self.database);
+        process.set("ADMIN_TOKEN", &self.admin);
+        process.set("JOIN_TOKEN", &self.join);
+        process.start();
+        self.apis.push(process);
+    }
+
+    /// One more event processor.
+    pub fn processor(&mut self) {
+        let name = format!("event-processor-{}", self.processors.len());
+        let mut process = Process::new(self.path(), &name, env!("CARGO_BIN_EXE_event-processor"));
+        process.set("BROKER_URL", self.broker.url());
+        process.set("DATABASE_URL", &self.database);
+        process.start();
+        self.processors.push(process);
+    }
+
+    /// A host of this name; the first one joins with the token of the configuration, others
+    /// with one that is made for them.
+    pub fn host(&mut self, name: &str) {
+        let join = match self.hosts.is_empty() {
+            true => self.join.clone(),
+            false => self.ok(&["token", "create", name, "--join", "--server", name]).out.trim().to_owned(),
+        };
+        let mut process = Process::new(self.path(), name, env!("CARGO_BIN_EXE_host-manager"));
+        process.set("SERVER_NAME", name);
+        process.set("ENVIRONMENT", &self.environment);
+        process.set("API_ADDRESS", self.apis[0].get("LISTEN"));
+        process.set("BROKER_URL", self.broker.url());
+        process.set("DATA_DIR", self.path().join(format!("data-{name}")).display());
+        process.set("MANMAN_RUNTIME", "docker");
+        process.set("JOIN_TOKEN", &join);
+        process.start();
+        self.hosts.push(process);
+    }
+
+    /// Waits until every process says that it is ready, and every host is online.
+    #[track_caller]
+    pub fn ready(&self) {
+        for process in self.apis.iter().chain(&self.processors).chain(&self.hosts) {
+            until(&format!("{} is ready", process.name), PATIENCE, || process.is_ready().then_some(()));
+        }
+        for host in &self.hosts {
+            self.await_server(&host.name, "online", PATIENCE);
+        }
+    }
+
+    #[track_caller]
+    pub fn await_server(&self, name: &str, status: &str, patience: Duration) {
+        until(&format!("{name} is {status}"), patience, || {
+            let servers = self.run_at(0, &["server", "list", "-o", "json"]);
+            let servers: Value = serde_json::from_str(&servers.out).ok()?;
+            let all = servers["servers"].as_array()?;
+            all.iter().any(|server| server["name"] == name && server["status"] == status).then_some(())
+        });
+    }
+
+    /// Runs the client against a replica.
+    pub fn run_at(&self, replica: usize, args: &[&str]) -> Ran {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_manman"));
+        command
+            .args(args)
+            .env_clear()
+            .env("HOME", self.path())
+            .env("API_ADDRESS", self.apis[replica].get("LISTEN"))
+            .env("API_TOKEN", &self.admin);
+        Ran::of(&mut command)
+    }
+
+    /// Runs the client, which is to succeed.
+    #[track_caller]
+    pub fn ok(&self, args: &[&str]) -> Ran {
+        self.ok_at(0, args)
+    }
+
+    /// Runs the client against a replica; it is to succeed.
+    #[track_caller]
+    pub fn ok_at(&self, replica: usize, args: &[&str]) -> Ran {
+        let ran = self.run_at(replica, args);
+        assert_eq!(ran.code, 0, "manman {args:?}: {ran}");
+        ran
+    }
+
+    /// A deployment of this name with a game and a config of its own.
+    #[track_caller]
+    pub fn deploy(&self, name: &str, server: &str, config: &[&str]) {
+        self.ok(&["game", "create", name]);
+        self.ok(&[&["config", "create", name, "--game", name], config].concat());
+        self.ok(&["deployment", "create", name, "--server", server, "--config", name]);
+    }
+
+    /// The latest session of a deployment.
+    #[track_caller]
+    pub fn session(&self, name: &str) -> Value {
+        let shown = self.ok(&["session", "show", name, "-o", "json"]);
+        let value: Value = serde_json::from_str(&shown.out).unwrap();
+        if value["session"].is_object() { value["session"].clone() } else { value }
+    }
+
+    /// Waits until the latest session of a deployment is there.
+    #[track_caller]
+    pub fn await_state(&self, name: &str, state: &str) -> Value {
+        until(&format!("{name} is {state}"), PATIENCE, || {
+            let session = self.session(name);
+            (session["state"] == state).then_some(session)
+        })
+    }
+
+    /// What is at the engine of this cluster.
+    pub fn containers(&self) -> Vec<String> {
+        let label = format!("label=manman.environment={}", self.environment);
+        docker(&["ps", "-aq", "--no-trunc", "--filter", &label]).lines().map(str::to_owned).collect()
+    }
+
+    fn networks(&self) -> Vec<String> {
+        let label = format!("label=manman.environment={}", self.environment);
+        docker(&["network", "ls", "-q", "--filter", &label]).lines().map(str::to_owned).collect()
+    }
+
+    #[track_caller]
+    pub fn await_nothing_left(&self) {
+        until("containers and networks are gone", PATIENCE, || {
+            (self.containers().is_empty() && self.networks().is_empty()).then_some(())
+        });
+    }
+}
+
+impl Drop for Cluster {
+    /// Leaves nothing behind, whatever became of the test.
+    fn drop(&mut self) {
+        let all = self.hosts.iter_mut().chain(&mut self.processors).chain(&mut self.apis);
+        for process in all {
+            process.kill();
+            if std::thread::panicking() {
+                eprintln!("--- {}:\n{}", process.name, process.log());
+            }
+        }
+        for container in self.containers() {
+            docker(&["rm", "-fv", &container]);
+        }
+        for network in self.networks() {
+            docker(&["network", "rm", &network]);
+        }
+    }
+}
+
+/// Asks the engine by its own client.
+pub fn docker(args: &[&str]) -> String {
+    Ran::of(Command::new("docker").args(args)).out.trim().to_owned()
+}
