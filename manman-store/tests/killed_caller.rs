@@ -39,7 +39,8 @@ async fn call_until_killed(url: &str, first: usize) {
         let started = store.session_start(SgcId(1), VALID, &write).await.unwrap();
         store.session_want(started.session.id, STOP, &self::write()).await.unwrap();
         // Not `println!`: the test harness would keep that to itself.
-        writeln!(std::io::stdout(), "\ndone {key}").unwrap();
+        let mut out = std::io::stdout();
+        writeln!(out, "\ndone {key}").unwrap();
     }
 }
 
