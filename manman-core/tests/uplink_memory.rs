@@ -11,7 +11,8 @@ use manman_core::{
     broker::Broker,
     clock::{Timestamp, TokioClock},
     control::{Control, ControlConfig, ControlUplink, DeployRequest},
-    id::{ClusterId, ConfigId, ServerId, SessionId, SgcId},
+    error::ErrorKind,
+    id::{ClusterId, ConfigId, Epoch, ServerId, SessionId, SgcId},
     memory::{MemoryBroker, MemoryStore, MemoryUplink},
     model::{ConfigBody, Labels, StopMode, config::NewConfig, game::NewGame},
     processor::Processor,
@@ -120,6 +121,29 @@ mod control_plane {
             deployments: AtomicI64::new(1),
             _processor: AbortOnDropHandle::new(tokio::spawn(processor.run(CancellationToken::new()))),
         }
+    }
+
+    /// A store that was restored from an old copy gives nothing out again that a host knows of.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_from_an_old_copy_counts_on_from_what_hosts_know() {
+        let fixture = fresh().await;
+        let welcomed = fixture.uplink.register(&hello("box")).await.unwrap();
+        let first = fixture.start_on(welcomed.server).await;
+        // What its host was told after that copy was made.
+        let held = HostIdentity { server: welcomed.server, epoch: Epoch(welcomed.epoch.0 + 6) };
+        let later = SessionId(first.0 + 40);
+        let error = fixture.uplink.snapshot(held, &[later]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let again = fixture.uplink.register(&hello("box")).await.unwrap();
+        assert_eq!(again.epoch, Epoch(held.epoch.0 + 1));
+
+        let me = HostIdentity { epoch: again.epoch, ..held };
+        for _ in 0..2 {
+            // It is left alone, then and later.
+            assert_eq!(fixture.uplink.snapshot(me, &[first, later]).await.unwrap().unknown, [later]);
+        }
+        assert_eq!(fixture.start_on(me.server).await, SessionId(later.0 + 1));
+        assert_eq!(fixture.uplink.snapshot(me, &[later]).await.unwrap().unknown, [later]);
     }
 
     manman_core::uplink_conformance!(paused fresh);

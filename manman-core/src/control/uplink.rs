@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use tokio::sync::OnceCell;
+use tracing::warn;
 
 use super::ControlConfig;
 use crate::{
@@ -50,6 +51,14 @@ impl ControlUplink {
         }
         if me.epoch > server.epoch {
             // A store restored from an old copy does not know what it gave out after it was made.
+            // It registers again, beyond all that was given out.
+            if self.store.server_lift(me.server, me.epoch).await? {
+                warn!(
+                    server.id = %me.server,
+                    "server {} holds registration {}, and the store knew {}: it was restored from an old copy, \
+                     and counts on from there", me.server, me.epoch, server.epoch
+                );
+            }
             let message = format!("server {} has no registration {}", me.server, me.epoch);
             return Err(Error::new(ErrorKind::NotFound, call, message));
         }
@@ -90,7 +99,7 @@ impl Uplink for ControlUplink {
                 wanted: self.store.session_live(me.server).await?.iter().map(Desired::of).collect(),
                 ..Snapshot::default()
             };
-            let mut high_water = None;
+            let mut absent = SessionId(0);
             for &id in known {
                 if snapshot.wanted.iter().any(|wanted| wanted.session == id) {
                     continue;
@@ -100,15 +109,19 @@ impl Uplink for ControlUplink {
                     Some(session) if session.state.is_end() => snapshot.ended.push(id),
                     // Asked for since the list was read.
                     Some(session) => snapshot.wanted.push(Desired::of(&session)),
+                    // Sessions stay on record: whatever it is, it did not end by our word.
                     None => {
-                        let highest = match high_water {
-                            Some(highest) => highest,
-                            None => *high_water.insert(self.store.session_high_water().await?),
-                        };
-                        let given_out = id.0 <= highest;
-                        if given_out { &mut snapshot.ended } else { &mut snapshot.unknown }.push(id);
+                        absent = absent.max(id);
+                        snapshot.unknown.push(id);
                     }
                 }
+            }
+            if absent.0 > self.store.session_high_water().await? && self.store.session_lift(absent).await? {
+                warn!(
+                    server.id = %me.server,
+                    "server {} has session {absent}, and the store did not know that it was given out: it was \
+                     restored from an old copy, and goes on beyond", me.server
+                );
             }
             Ok(snapshot)
         })

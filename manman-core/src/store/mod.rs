@@ -21,7 +21,7 @@ pub use refusal::DeedError;
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId, TokenId},
+    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId, TokenId},
     model::{
         ConsoleLine, Deployment, Game, GameConfig, Name, Reason, Server, Session, Token, Want,
         config::{ConfigChange, NewConfig},
@@ -62,6 +62,11 @@ pub trait ServerStore {
         hello: &Registration,
         stale_after: Duration,
     ) -> Result<Welcomed, DeedError>;
+
+    /// Counts a server's registrations on from the one that its host holds: a store that knows
+    /// only older ones was restored from an old copy. What is more than [`LIFT_MOST`] beyond
+    /// changes nothing, nor does a server that is not on record. Whether it did.
+    async fn server_lift(&self, id: ServerId, held: Epoch) -> Result<bool>;
 
     /// One server.
     async fn server_get(&self, id: ServerId) -> Result<Option<Server>>;
@@ -273,7 +278,16 @@ pub trait SessionStore {
 
     /// The highest session id ever given.
     async fn session_high_water(&self) -> Result<i64>;
+
+    /// Gives no id out any more up to `known`, of which a host says that it was given out: a
+    /// store that does not know it was restored from an old copy. What is more than
+    /// [`LIFT_MOST`] beyond the highest was never ours and changes nothing. Whether it did.
+    async fn session_lift(&self, known: SessionId) -> Result<bool>;
 }
+
+/// The furthest that ids and epochs are lifted at once: a host that is wrong, or means ill,
+/// cannot use them up.
+pub const LIFT_MOST: i64 = 1_000_000;
 
 /// A change of what is wanted of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

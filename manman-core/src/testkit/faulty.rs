@@ -13,18 +13,20 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
-    id::{AttemptId, ClusterId, ConfigId, GameId, ServerId, SessionId, SgcId},
+    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId, TokenId},
     model::{
-        ConsoleLine, Deployment, Game, GameConfig, Server, Session,
+        ConsoleLine, Deployment, Game, GameConfig, Name, Server, Session, Token,
         config::{ConfigChange, NewConfig},
         deployment::{DeploymentChange, NewDeployment, ServerPort},
         game::{GameChange, NewGame},
         session::{Attempt, TimelineEntry},
+        token::{NewToken, TokenDigest},
     },
     store::{
         Applied, AuditEntry, AuditStore, ClusterStore, CommandRecord, CommandStore, DeedError,
         DeploymentStore, GameStore, OutboxMessage, OutboxStore, Page, RefusedReports, Registration,
-        ServerStore, SessionFilter, SessionStore, Source, StartOutcome, Store, WantChange, Welcomed, Write,
+        ServerStore, SessionFilter, SessionStore, Source, StartOutcome, Store, TokenStore, WantChange,
+        Welcomed, Write,
     },
     wire::{Beat, HostReport, Outcome, SessionReport},
 };
@@ -130,6 +132,7 @@ faulty! { ClusterStore:
 
 faulty! { ServerStore:
     server_register(hello: &Registration, stale_after: Duration) -> Welcomed, or DeedError;
+    server_lift(id: ServerId, held: Epoch) -> bool;
     server_get(id: ServerId) -> Option<Server>;
     server_by_name(name: &str) -> Option<Server>;
     server_list(page: Page<ServerId>) -> Vec<Server>;
@@ -179,6 +182,7 @@ faulty! { SessionStore:
     session_expire(grace: Duration) -> Vec<SessionId>;
     session_receipts(server: ServerId, ends: &[AttemptId]) -> Vec<AttemptId>;
     session_high_water() -> i64;
+    session_lift(known: SessionId) -> bool;
 }
 
 faulty! { CommandStore:
@@ -187,6 +191,14 @@ faulty! { CommandStore:
     command_get(id: Uuid) -> Option<CommandRecord>;
     command_settle(id: Uuid, outcome: &Outcome) -> ();
     command_expire(grace: Duration) -> Vec<Uuid>;
+}
+
+faulty! { TokenStore:
+    token_create(new: &NewToken, write: &Write) -> Token, or DeedError;
+    token_by_digest(digest: &TokenDigest) -> Option<Token>;
+    token_list(page: Page<TokenId>) -> Vec<Token>;
+    token_revoke(id: TokenId, write: &Write) -> Token, or DeedError;
+    token_join(join: &TokenDigest, server: &Name, host: &TokenDigest) -> Token, or DeedError;
 }
 
 faulty! { AuditStore:

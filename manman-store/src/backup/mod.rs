@@ -90,8 +90,8 @@ pub fn verify(from: &Path) -> Result<Summary> {
 /// may use the store: what it knows of the installation would be wrong. A store without a
 /// schema gets one; a backup of an older schema is brought to this build's afterwards.
 ///
-/// Hosts may know more than the backup does: see the counters in
-/// [`SessionStore::session_high_water`](manman_core::store::SessionStore::session_high_water).
+/// Hosts may know more than the backup does. What they say they were given is not given out
+/// again (`session_lift`, `server_lift`); sessions that only they know are left alone.
 ///
 /// # Errors
 /// `Corrupt` if the backup is damaged, before anything is touched; `Conflict` if the store is

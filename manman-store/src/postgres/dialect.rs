@@ -143,13 +143,31 @@ pub(super) async fn read_optional(
 ) -> Result<Option<Row>> {
     let mut connection = within(name, pool.acquire()).await?;
     let row = within(name, query.fetch_optional(&mut *connection)).await;
-    fresh(&mut connection, row).await
+    drop(connection);
+    all_fresh(pool, row).await
 }
 
 pub(super) async fn read_all(pool: &PgPool, name: &'static str, query: Query<'_>) -> Result<Vec<Row>> {
     let mut connection = within(name, pool.acquire()).await?;
     let rows = within(name, query.fetch_all(&mut *connection)).await;
-    fresh(&mut connection, rows).await
+    drop(connection);
+    all_fresh(pool, rows).await
+}
+
+/// The same for every connection that nobody uses just now: who reads is told only once.
+async fn all_fresh<T>(pool: &PgPool, result: Result<T>) -> Result<T> {
+    if result.as_ref().is_err_and(is_stale_plan) {
+        // That which was just used may be on its way back.
+        tokio::task::yield_now().await;
+        let mut idle = Vec::new();
+        while let Some(connection) = pool.try_acquire() {
+            idle.push(connection);
+        }
+        for connection in &mut idle {
+            within("forget statements", connection.clear_cached_statements()).await?;
+        }
+    }
+    result
 }
 
 /// Forgets what was prepared on a connection for a schema that has changed since.

@@ -2,6 +2,8 @@
 
 use manman_core::error::{Error, ErrorKind};
 
+use super::again::Again;
+
 /// What `error` of `operation` means to a caller.
 pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
     let (kind, message) = match &error {
@@ -32,8 +34,12 @@ pub(super) fn too_late(operation: &'static str) -> Error {
 }
 
 /// Whether the database undid the deed for a reason that has nothing to do with it.
-pub(super) fn may_run_again(error: &Error) -> bool {
-    code_of(error).is_some_and(|code| matches!(code.as_str(), DEADLOCK | SERIALIZATION | STALE_PLAN))
+pub(super) fn may_run_again(error: &Error) -> Again {
+    match code_of(error).as_deref() {
+        Some(DEADLOCK | SERIALIZATION) => Again::AfterAMoment,
+        Some(STALE_PLAN) => Again::AtOnce,
+        _ => Again::No,
+    }
 }
 
 /// Whether a statement was prepared for a schema that has changed since.
@@ -128,7 +134,7 @@ mod tests {
         for error in [sqlx::Error::PoolTimedOut, sqlx::Error::Io(std::io::ErrorKind::BrokenPipe.into())] {
             let error = translate("x", error);
             assert!(error.is_temporary() && error.kind() == ErrorKind::Unavailable);
-            assert!(!may_run_again(&error));
+            assert_eq!(may_run_again(&error), Again::No);
         }
         assert!(!translate("x", sqlx::Error::Decode("bad".into())).is_temporary());
     }

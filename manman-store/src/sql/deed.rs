@@ -20,6 +20,7 @@ use super::{
     dialect::{self, Db, Row},
     map::{Columns, class_name, exchange_name},
     store::Query,
+    tables,
 };
 
 /// How long the ids of messages are remembered.
@@ -188,6 +189,11 @@ impl Deed<'_> {
             .bind(self.now.as_micros());
         self.run(query).await?;
         Ok(())
+    }
+
+    /// Gives ids of a table out from beyond `counter`.
+    pub async fn count_on(&mut self, table: &str, counter: i64) -> Result<()> {
+        tables::count_on(&mut self.tx, table, counter).await
     }
 
     /// Keeps the outbox as it is for all others until this deed is done.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use manman_core::{
     clock::Timestamp,
     error::Result,
-    id::{ServerId, SessionId},
+    id::{Epoch, ServerId, SessionId},
     model::{Server, ServerStatus, deployment::ServerPort},
     store::{
         Actor, Applied, DeedError, Page, Registration, ServerStore, Source, Welcomed, Write,
@@ -89,6 +89,22 @@ impl ServerStore for SqlStore {
             deed.sign(&Write::by(Actor::system()), object, json!(null)).await?;
             deed.commit().await?;
             Ok(Welcomed { cluster: self.cluster, server, epoch })
+        })
+    }
+
+    async fn server_lift(&self, id: ServerId, held: Epoch) -> Result<bool> {
+        again!(async {
+            let mut deed = self.deed("server_lift", Scope::Server(id)).await?;
+            let Some(known) = deed.epoch_of(id).await? else { return Ok(false) };
+            if !decide::lifts(known.0, held.0) {
+                return Ok(false);
+            }
+            let query = sqlx::query("UPDATE servers SET epoch = $1 WHERE id = $2");
+            deed.run(query.bind(held.0).bind(id.0)).await?;
+            let object = format!("server {id} epoch {held}");
+            deed.sign(&Write::by(Actor::system()), object, json!(null)).await?;
+            deed.commit().await?;
+            Ok(true)
         })
     }
 

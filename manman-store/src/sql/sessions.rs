@@ -12,7 +12,7 @@ use manman_core::{
         session::{Attempt, TimelineEntry},
     },
     store::{
-        Applied, DeedError, Page, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome,
+        Actor, Applied, DeedError, Page, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome,
         WantChange, Write,
         decide::{self, Change, Wanted},
     },
@@ -307,6 +307,20 @@ impl SessionStore for SqlStore {
             }
         }
         Ok(on_record)
+    }
+
+    async fn session_lift(&self, known: SessionId) -> Result<bool> {
+        again!(async {
+            let mut deed = self.deed("session_lift", Scope::All).await?;
+            let row = deed.row(sqlx::query(dialect::HIGHEST_SESSION)).await?;
+            if !decide::lifts(row.map_or(Ok(0), |row| row.int("highest"))?, known.0) {
+                return Ok(false);
+            }
+            deed.count_on("sessions", known.0).await?;
+            deed.sign(&Write::by(Actor::system()), format!("session {known}"), json!(null)).await?;
+            deed.commit().await?;
+            Ok(true)
+        })
     }
 
     async fn session_high_water(&self) -> Result<i64> {

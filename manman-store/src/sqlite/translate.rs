@@ -2,6 +2,8 @@
 
 use manman_core::error::{Error, ErrorKind};
 
+use super::again::Again;
+
 /// What `error` of `operation` means to a caller.
 pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
     let (kind, message) = match &error {
@@ -24,8 +26,8 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
 }
 
 /// Whether the same deed may simply be done again: never, as one runs after the other.
-pub(super) fn may_run_again(_error: &Error) -> bool {
-    false
+pub(super) fn may_run_again(_error: &Error) -> Again {
+    Again::No
 }
 
 /// The result codes of <https://sqlite.org/rescode.html>; the low byte is the primary one.

@@ -1,4 +1,5 @@
 //! What the tests of both dialects stand on.
+#![allow(dead_code, reason = "no program needs all of it")]
 
 use std::time::Duration;
 

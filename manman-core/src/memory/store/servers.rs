@@ -9,7 +9,7 @@ use super::{MemoryStore, books::missing};
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{ServerId, SessionId},
+    id::{Epoch, ServerId, SessionId},
     model::{Server, ServerStatus, deployment::ServerPort},
     store::{Actor, Applied, DeedError, Page, Registration, ServerStore, Source, Welcomed, Write, decide},
     wire::{Beat, HostReport},
@@ -32,6 +32,19 @@ impl ServerStore for MemoryStore {
             let object = format!("server {server} epoch {epoch}");
             books.sign(&Write::by(Actor::system()), "server_register", object, json!(null), now);
             Ok(Welcomed { cluster: books.cluster, server, epoch })
+        })
+    }
+
+    async fn server_lift(&self, id: ServerId, held: Epoch) -> Result<bool> {
+        self.deed(|books, now| {
+            let Some(presence) = books.servers.get_mut(&id) else { return Ok(false) };
+            if !decide::lifts(presence.server.epoch.0, held.0) {
+                return Ok(false);
+            }
+            presence.server.epoch = held;
+            let object = format!("server {id} epoch {held}");
+            books.sign(&Write::by(Actor::system()), "server_lift", object, json!(null), now);
+            Ok(true)
         })
     }
 

@@ -19,8 +19,8 @@ use crate::{
         session::{Attempt, TimelineEntry},
     },
     store::{
-        Applied, CommandRecord, CommandState, CommandStore, DeedError, IllegalReport, Page, RefusedReport,
-        RefusedReports, SessionFilter, SessionStore, Source, StartOutcome, WantChange, Write,
+        Actor, Applied, CommandRecord, CommandState, CommandStore, DeedError, IllegalReport, Page,
+        RefusedReport, RefusedReports, SessionFilter, SessionStore, Source, StartOutcome, WantChange, Write,
         decide::{self, Wanted},
     },
     wire::{Command, OneShot, Outcome, SessionReport},
@@ -242,6 +242,18 @@ impl SessionStore for MemoryStore {
 
     async fn session_high_water(&self) -> Result<i64> {
         Ok(self.read(|books| books.last.session))
+    }
+
+    async fn session_lift(&self, known: SessionId) -> Result<bool> {
+        self.deed(|books, now| {
+            let lifts = decide::lifts(books.last.session, known.0);
+            if lifts {
+                books.last.session = known.0;
+                let object = format!("session {known}");
+                books.sign(&Write::by(Actor::system()), "session_lift", object, json!(null), now);
+            }
+            Ok(lifts)
+        })
     }
 }
 

@@ -127,6 +127,11 @@ impl Change {
     }
 }
 
+/// Whether a count that stands at `highest` is lifted to what somebody else knows of.
+pub fn lifts(highest: i64, known: i64) -> bool {
+    known > highest && known.saturating_sub(highest) <= super::LIFT_MOST
+}
+
 /// At most `max` bytes of `text`, without NUL, which not every database keeps.
 fn cut(text: &str, max: usize) -> String {
     text[..text.floor_char_boundary(max)].replace('\0', " ")

@@ -61,6 +61,7 @@ macro_rules! store_conformance {
             a_second_start_names_the_live_session,
             what_nobody_takes_up_expires,
             lists_show_the_newest_first,
+            what_a_host_knows_is_not_given_out_again,
         );
         $crate::store_conformance!(@module $fresh, wants:
             a_start_that_never_left_is_stopped_here_and_now,

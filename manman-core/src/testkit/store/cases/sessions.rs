@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::ground::{Ground, STALE, STOP, VALID, ended, hints_of, new_deployment, refused, write};
 use crate::{
-    id::{Generation, SessionId, SgcId},
+    id::{Epoch, Generation, ServerId, SessionId, SgcId},
     model::{State, Want, reason::ReasonCode},
-    store::{DeedError, Page, SessionFilter},
+    store::{Applied, DeedError, LIFT_MOST, Page, SessionFilter, Welcomed},
     wire::{Command, End, Envelope, ExternalKind},
 };
 
@@ -76,6 +76,28 @@ pub async fn what_nobody_takes_up_expires(ground: &Ground) {
     assert_eq!(store.session_expire(grace).await.unwrap(), []);
     assert_eq!(ground.get(other.id).await.state, State::Running);
     assert_eq!(store.session_live(host.server).await.unwrap(), []);
+}
+
+/// "Gives no id out any more up to `known`"; "Counts a server's registrations on".
+pub async fn what_a_host_knows_is_not_given_out_again(ground: &Ground) {
+    let store = &ground.store;
+    let (host, town) = ground.deployment("town").await;
+    assert!(store.session_lift(SessionId(41)).await.unwrap());
+    assert_eq!(store.session_high_water().await.unwrap(), 41);
+    for known in [41, 7, i64::MAX, 42 + LIFT_MOST] {
+        assert!(!store.session_lift(SessionId(known)).await.unwrap(), "{known}");
+    }
+    assert_eq!(ground.start(town.id).await.id, SessionId(42));
+
+    let held = Epoch(host.epoch.0 + 6);
+    assert!(store.server_lift(host.server, held).await.unwrap());
+    for (server, epoch) in [(host.server, held), (host.server, Epoch(i64::MAX)), (ServerId(99), held)] {
+        assert!(!store.server_lift(server, epoch).await.unwrap(), "{server} {epoch}");
+    }
+    assert_eq!(ground.report(host, super::ground::running(SessionId(42), 1)).await, Applied::Fenced);
+    let lifted = Welcomed { epoch: held, ..host };
+    assert_eq!(ground.report(lifted, super::ground::running(SessionId(42), 1)).await, Applied::Changed);
+    assert_eq!(ground.server("town").await.epoch, Epoch(held.0 + 1));
 }
 
 /// "Sessions, newest first." "All sessions of a server that have not ended." "The latest
