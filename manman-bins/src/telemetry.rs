@@ -38,7 +38,8 @@ impl FromStr for LogFormat {
 /// If `RUST_LOG` is no filter.
 pub fn start(format: LogFormat, level: &str) -> Result<(), ConfigError> {
     let filter = match Process.get(EnvFilter::DEFAULT_ENV) {
-        None => EnvFilter::new(level),
+        // What a driver says of a lost connection is said again by whoever makes a new one.
+        None => EnvFilter::new(format!("{level},lapin=off,async_nats=warn")),
         Some(said) => filter(&said.to_string_lossy())?,
     };
     let registry = tracing_subscriber::registry().with(filter);

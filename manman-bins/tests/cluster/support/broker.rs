@@ -35,7 +35,10 @@ impl Broker {
 
     pub fn url(&self) -> String {
         match self {
-            Self::RabbitMq(vhost) => format!("amqp://guest:guest@127.0.0.1:{}/{vhost}", node().port()),
+            Self::RabbitMq(vhost) => {
+                // Its user and password, escaped.
+                format!("amqp://admin:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{}/{vhost}", node().port())
+            }
             Self::Nats(server) => format!("nats://127.0.0.1:{}", server.port()),
         }
     }
