@@ -98,7 +98,9 @@ async fn take_all(broker: &dyn Broker, queue: &str, wanted: &HashSet<Uuid>) {
 /// was told to be stored arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_ok_is_delivered_when_the_node_is_killed() {
-    let mut node = NODE.lock().await;
+    // A node of its own: on 3.10.8 a quorum queue of a node that was short of disk before it
+    // was killed was seen without a leader for minutes.
+    let mut node = tokio::task::block_in_place(|| Rabbit::start(None));
     let vhost = node.vhost();
     let broker: Arc<dyn Broker> = Arc::new(RabbitBroker::new(config(node.port(), &vhost)).unwrap());
     let queue = Queue { single_consumer: false, ..Queue::of_processor() };
