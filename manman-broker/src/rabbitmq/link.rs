@@ -1,20 +1,11 @@
 //! One connection to RabbitMQ: made within a deadline, and ended for good when in doubt.
 
-use std::{
-    fmt,
-    future::Future,
-    net::SocketAddr,
-    os::fd::{AsFd as _, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use lapin::{
-    AsyncTcpStream, Channel, Connection, ConnectionProperties, Event,
+    Channel, Connection, Event,
     options::{BasicQosOptions, ConfirmSelectOptions},
-    runtime,
-    uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo},
 };
 use manman_core::error::{Error, ErrorKind, Result};
 use rustls::ClientConfig;
@@ -24,23 +15,14 @@ use tracing::debug;
 
 use super::{
     config::RabbitConfig,
+    connect::{Socket, connect},
     translate::{translate, translate_open},
 };
-
-/// How often each side says that it lives; said to RabbitMQ, which ends a connection after
-/// two of them without a word.
-const HEARTBEAT_SECS: u16 = 5;
 
 /// How often RabbitMQ is asked for an answer, and how long it may take: a link that is half
 /// open is noticed within the sum of both.
 const ASK_EVERY: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
-
-/// How long the kernel waits for the other side's word that bytes arrived.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(8);
-
-/// The largest frame. lapin keeps room for 32 of them, each way.
-const FRAME: u32 = 32 * 1024;
 
 /// A connection. It has ended as soon as [`Link::ended`] says so, and never comes back.
 pub(super) struct Link {
@@ -52,23 +34,6 @@ pub(super) struct Link {
     /// Open as long as it is: for publishes that are confirmed, and for those that are not.
     confirmed: tokio::sync::Mutex<Option<Channel>>,
     unconfirmed: tokio::sync::Mutex<Option<Channel>>,
-}
-
-/// A way to end a connection whatever lapin is doing: its end of the socket.
-#[derive(Default)]
-struct Socket(Mutex<Option<OwnedFd>>);
-
-impl Socket {
-    fn keep(&self, socket: OwnedFd) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
-    }
-
-    fn end(&self) {
-        if let Some(socket) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            // One that has ended already is no failure.
-            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
-        }
-    }
 }
 
 impl Link {
@@ -214,69 +179,6 @@ impl Drop for Link {
 /// The connection that a call was on is gone: whether it happened is not known.
 pub(super) fn lost(operation: &'static str) -> Error {
     Error::new(ErrorKind::Unavailable, operation, "the connection to RabbitMQ was lost")
-}
-
-async fn connect(
-    config: &RabbitConfig,
-    tls: Option<Arc<ClientConfig>>,
-    purpose: &str,
-    socket: Arc<Socket>,
-) -> lapin::Result<Connection> {
-    let uri = AMQPUri {
-        // TLS is our own; lapin is told of a stream.
-        scheme: AMQPScheme::AMQP,
-        authority: AMQPAuthority {
-            userinfo: AMQPUserInfo {
-                username: config.user.clone(),
-                password: config.password.reveal().to_owned(),
-            },
-            host: config.host.clone(),
-            port: config.port,
-        },
-        vhost: config.vhost.clone(),
-        query: AMQPQueryString {
-            frame_max: Some(FRAME),
-            heartbeat: Some(HEARTBEAT_SECS),
-            ..AMQPQueryString::default()
-        },
-    };
-    let properties =
-        ConnectionProperties::default().with_connection_name(format!("{} ({purpose})", config.name).into());
-    let server_name = config.server_name().to_owned();
-    let within = config.connect_timeout();
-    Connection::connector(
-        uri,
-        runtime::default_runtime()?,
-        async move |uri, runtime| {
-            let stream = async {
-                let place = (uri.authority.host.as_str(), uri.authority.port);
-                let addresses: Vec<SocketAddr> = tokio::net::lookup_host(place).await?.collect();
-                let mut failure = std::io::Error::other("its name stands for no address");
-                for address in addresses {
-                    match AsyncTcpStream::connect(&runtime, address).await {
-                        Ok(AsyncTcpStream::Plain(stream)) => {
-                            let tcp = stream.get_ref().as_fd();
-                            let waits = UNACKNOWLEDGED.as_millis() as u32;
-                            rustix::net::sockopt::set_tcp_user_timeout(tcp, waits)?;
-                            socket.keep(tcp.try_clone_to_owned()?);
-                            let stream = AsyncTcpStream::Plain(stream);
-                            return match &tls {
-                                None => Ok(stream),
-                                Some(tls) => stream.into_rustls(&tls.clone().into(), &server_name).await,
-                            };
-                        }
-                        Ok(_) => {}
-                        Err(error) => failure = error,
-                    }
-                }
-                Err(failure)
-            };
-            let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
-            Ok(timeout(within, stream).await.map_err(late).and_then(|stream| stream)?)
-        },
-        properties,
-    )
-    .await
 }
 
 /// Notes what RabbitMQ says of the connection, and asks it for answers.
