@@ -98,13 +98,17 @@ async fn take_all(broker: &dyn Broker, queue: &str, wanted: &HashSet<Uuid>) {
 /// was told to be stored arrives.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_ok_is_delivered_when_the_node_is_killed() {
-    // Known to fail at times: after its restart a node of 3.10.8 was seen whose quorum queue
-    // has no leader (its log: "leader not known"), so that nobody can consume for minutes.
     let mut node = tokio::task::block_in_place(|| Rabbit::start(None));
     let vhost = node.vhost();
     let broker: Arc<dyn Broker> = Arc::new(RabbitBroker::new(config(node.port(), &vhost)).unwrap());
     let queue = Queue { single_consumer: false, ..Queue::of_processor() };
     broker.declare(&queue).await.unwrap();
+    let on_disk = Instant::now();
+    while !node.has_on_disk(&queue.name) {
+        assert!(on_disk.elapsed() < PATIENCE, "the node never writes the queue down");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("the node had the queue on disk after {:?}", on_disk.elapsed());
     let count = if full() { 10_000 } else { 1_000 };
     let messages: Vec<_> = (0..count).map(report).collect();
     let wanted: HashSet<Uuid> = messages.iter().map(|message| message.id).collect();

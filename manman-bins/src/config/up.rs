@@ -123,6 +123,10 @@ impl UpConfig {
                 "say --broker too, with a broker that those machines reach",
             );
         }
+        if given.no_host {
+            // There is no machine to be named.
+            warnings.retain(|warning| !warning.contains("SERVER_NAME"));
+        }
         let found = reader.found.clone();
         reader.finish()?;
         Ok(Self {

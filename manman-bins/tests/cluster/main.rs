@@ -3,6 +3,8 @@
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod day;
+mod faults;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod mistakes;
 mod support;

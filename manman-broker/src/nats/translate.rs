@@ -17,7 +17,7 @@ pub(super) struct ApiError {
 pub(super) fn api(operation: &'static str, about: &str, error: &ApiError) -> Error {
     let kind = match (error.err_code, error.code) {
         // No such consumer, message, stream.
-        (10014 | 10037 | 10059, _) => ErrorKind::NotFound,
+        (10014 | 10037 | 10043 | 10059, _) => ErrorKind::NotFound,
         // A consumer or a stream of that name that is otherwise, subjects that overlap.
         (10012 | 10013 | 10058 | 10065 | 10105 | 10148, _) => ErrorKind::Conflict,
         // Bounds of a stream: messages, bytes, messages of one subject.
@@ -85,6 +85,8 @@ mod tests {
         for (err_code, code, kind) in [
             (10059, 404, ErrorKind::NotFound),
             (10014, 404, ErrorKind::NotFound),
+            // A sequence that has gone meanwhile.
+            (10043, 400, ErrorKind::NotFound),
             (10058, 400, ErrorKind::Conflict),
             (10065, 400, ErrorKind::Conflict),
             (10077, 503, ErrorKind::Busy),

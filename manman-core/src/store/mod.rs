@@ -358,9 +358,9 @@ pub trait TokenStore {
     async fn token_revoke(&self, id: TokenId, write: &Write) -> Result<Token, DeedError>;
 
     /// Makes whoever holds the join token of digest `join` the host `server`, by the token
-    /// of digest `host`, which that host made and keeps. Other tokens of that host are
-    /// revoked: it has joined anew. The same call again changes nothing: its answer may
-    /// have been lost.
+    /// of digest `host`, which that host made and keeps. The same call again changes nothing:
+    /// its answer may have been lost. Other tokens of a host of that name stay: which machine
+    /// has the name is decided when it registers.
     ///
     /// # Errors
     /// [`DeedError::JoinRefused`] if there is no such join token, it is not valid any more,

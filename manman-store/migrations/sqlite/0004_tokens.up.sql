@@ -12,4 +12,3 @@ CREATE TABLE tokens (
     spent_at INTEGER,
     CHECK ((spent_on IS NULL) = (spent_at IS NULL))
 ) STRICT;
-CREATE INDEX tokens_role ON tokens (role) WHERE revoked_at IS NULL;

@@ -129,6 +129,8 @@ fn explained(options: &PgConnectOptions, error: Error) -> Error {
     let code = std::error::Error::source(&error)
         .and_then(|source| source.downcast_ref::<sqlx::Error>())
         .and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    // What is understood is said in one sentence; the rest brings what the database said.
+    let is_whole = matches!(code.as_deref(), Some("28P01" | "28000" | "3D000"));
     let message = match (code.as_deref(), error.kind()) {
         (Some("28P01" | "28000"), _) => format!(
             "{place} refuses the user {user:?}: the password is wrong, or pg_hba.conf does not let it in"
@@ -146,7 +148,8 @@ fn explained(options: &PgConnectOptions, error: Error) -> Error {
         }
         _ => format!("{place}: {}", error.message()),
     };
-    Error::new(error.kind(), OPERATION, message).temporary(error.is_temporary()).because(error)
+    let said = Error::new(error.kind(), OPERATION, message).temporary(error.is_temporary());
+    if is_whole { said } else { said.because(error) }
 }
 
 #[cfg(test)]

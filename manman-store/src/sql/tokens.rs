@@ -114,9 +114,6 @@ impl TokenStore for SqlStore {
                 return Ok(map::token(&row)?);
             }
             let role = Role::Host { server: server.clone() };
-            let older =
-                sqlx::query("UPDATE tokens SET revoked_at = $1 WHERE role = $2 AND revoked_at IS NULL");
-            deed.run(older.bind(deed.now.as_micros()).bind(map::json(&role)?)).await?;
             let new = NewToken { name: server.clone(), role, digest: *host, valid_for: None };
             let token = deed.keep_token(&new).await?;
             let spent = sqlx::query("UPDATE tokens SET spent_on = $1, spent_at = $2 WHERE digest = $3");

@@ -71,7 +71,8 @@ async fn create(context: &mut Context, args: TokenCreate) -> Result<(), Failure>
         context.screen.print(format!("{token}\n"))?;
     }
     let until = moment(made.expires_at.as_ref()).map(|at| format!(", good until {at}")).unwrap_or_default();
-    context.screen.say(format!("made token {} ({}){until}", made.token_id, made.name))
+    // Beside what it printed: that goes into a file or a variable as it is.
+    context.screen.remark(format!("made token {} ({}){until}", made.token_id, made.name))
 }
 
 /// Writes a token where nothing is yet.

@@ -28,6 +28,8 @@ pub struct Cluster {
     pub database: String,
     pub admin: String,
     join: String,
+    /// The authority of an encrypted API.
+    ca: Option<std::path::PathBuf>,
     pub apis: Vec<Process>,
     pub processors: Vec<Process>,
     pub hosts: Vec<Process>,
@@ -65,6 +67,7 @@ impl Cluster {
             database,
             admin: process::token(),
             join: process::token(),
+            ca: None,
             directory,
             apis: Vec::new(),
             processors: Vec::new(),
@@ -86,6 +89,10 @@ impl Cluster {
         process.set("DATABASE_URL", &self.database);
         process.set("ADMIN_TOKEN", &self.admin);
         process.set("JOIN_TOKEN", &self.join);
+        if self.ca.is_some() {
+            process.set("TLS_CERT", self.path().join("server.pem").display());
+            process.set("TLS_KEY", self.path().join("server.key").display());
+        }
         process.start();
         self.apis.push(process);
     }
@@ -105,7 +112,7 @@ impl Cluster {
     pub fn host(&mut self, name: &str) {
         let join = match self.hosts.is_empty() {
             true => self.join.clone(),
-            false => self.ok(&["token", "create", name, "--join", "--server", name]).out.trim().to_owned(),
+            false => self.join_token(name),
         };
         let mut process = Process::new(self.path(), name, env!("CARGO_BIN_EXE_host-manager"));
         process.set("SERVER_NAME", name);
@@ -115,8 +122,40 @@ impl Cluster {
         process.set("DATA_DIR", self.path().join(format!("data-{name}")).display());
         process.set("MANMAN_RUNTIME", "docker");
         process.set("JOIN_TOKEN", &join);
+        if let Some(ca) = &self.ca {
+            process.set("API_CA", ca.display());
+        }
         process.start();
         self.hosts.push(process);
+    }
+
+    /// A token that makes one machine the host of this name.
+    pub fn join_token(&self, name: &str) -> String {
+        self.ok(&["token", "create", name, "--join", "--server", name]).out.trim().to_owned()
+    }
+
+    /// Makes an authority and a certificate; the API is served with it from now on.
+    pub fn encrypt(&mut self) {
+        manman_services::certificates(self.path(), "DNS:localhost,IP:127.0.0.1");
+        self.ca = Some(self.path().join("ca.pem"));
+    }
+
+    /// `manman up --no-host` in place of the programs of a control plane, on a database in a
+    /// file. Its operator's token is that of its data directory.
+    pub fn up_without_host(&mut self) {
+        let port = manman_services::free_port();
+        let mut process = Process::new(self.path(), "up", env!("CARGO_BIN_EXE_manman"));
+        process.words(&["up", "--no-host"]);
+        process.set("LISTEN", format!("127.0.0.1:{port}"));
+        process.set("BROKER_URL", self.broker.url());
+        process.set("DATA_DIR", self.path().join("data").display());
+        process.start();
+        let token = self.path().join("data/token");
+        self.admin = until("it has a token", PATIENCE, || std::fs::read_to_string(&token).ok());
+        self.admin = self.admin.trim().to_owned();
+        self.apis.push(process);
+        until("it answers", PATIENCE, || (self.run_at(0, &["server", "list"]).code == 0).then_some(()));
+        self.join = self.join_token("box");
     }
 
     /// Waits until every process says that it is ready, and every host is online.
@@ -149,6 +188,9 @@ impl Cluster {
             .env("HOME", self.path())
             .env("API_ADDRESS", self.apis[replica].get("LISTEN"))
             .env("API_TOKEN", &self.admin);
+        if let Some(ca) = &self.ca {
+            command.env("API_CA", ca);
+        }
         Ran::of(&mut command)
     }
 

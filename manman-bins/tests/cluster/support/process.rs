@@ -28,6 +28,7 @@ pub fn token() -> String {
 pub struct Process {
     pub name: String,
     program: PathBuf,
+    words: Vec<&'static str>,
     variables: BTreeMap<&'static str, String>,
     log: PathBuf,
     running: Option<Guarded>,
@@ -38,6 +39,7 @@ impl Process {
         let mut process = Self {
             name: name.to_owned(),
             program: program.into(),
+            words: Vec::new(),
             variables: BTreeMap::new(),
             log: directory.join(format!("{name}.log")),
             running: None,
@@ -46,6 +48,25 @@ impl Process {
         process.set("HOME", directory.display());
         process.set("PATH", std::env::var("PATH").unwrap_or_default());
         process
+    }
+
+    /// Another one of the same settings, which does not run.
+    pub fn twin(&self, name: &str) -> Self {
+        let mut twin = Self {
+            name: name.to_owned(),
+            program: self.program.clone(),
+            words: self.words.clone(),
+            variables: self.variables.clone(),
+            log: self.log.with_file_name(format!("{name}.log")),
+            running: None,
+        };
+        twin.set("HEALTH_LISTEN", format!("127.0.0.1:{}", manman_services::free_port()));
+        twin
+    }
+
+    /// What it is started with.
+    pub fn words(&mut self, words: &[&'static str]) {
+        self.words = words.to_vec();
     }
 
     pub fn set(&mut self, name: &'static str, value: impl Display) {
@@ -58,7 +79,7 @@ impl Process {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.env_clear().envs(&self.variables);
+        command.args(&self.words).env_clear().envs(&self.variables);
         command
     }
 

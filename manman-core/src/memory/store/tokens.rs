@@ -108,16 +108,11 @@ impl TokenStore for MemoryStore {
                 return Ok(held.token.clone());
             }
             let role = Role::Host { server: server.clone() };
-            let new = NewToken { name: server.clone(), role: role.clone(), digest: *host, valid_for: None };
+            let new = NewToken { name: server.clone(), role, digest: *host, valid_for: None };
             let token = books.keep_token(&new, now)?;
-            for held in &mut books.tokens {
-                if held.token.role == role && held.token.id != token.id {
-                    held.token.revoked_at.get_or_insert(now);
-                }
-                if held.digest == *join {
-                    held.token.spent_at = Some(now);
-                    held.spent_on = Some(*host);
-                }
+            for held in books.tokens.iter_mut().filter(|held| held.digest == *join) {
+                held.token.spent_at = Some(now);
+                held.spent_on = Some(*host);
             }
             let write = Write::by(Actor(format!("host {server}")));
             books.sign(&write, "token_join", format!("token {}", token.id), json!(token), now);

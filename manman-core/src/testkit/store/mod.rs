@@ -96,7 +96,7 @@ macro_rules! store_conformance {
             a_revoked_token_stays_revoked,
             a_join_token_makes_one_host,
             a_join_token_is_good_for_what_it_says,
-            a_host_that_joins_anew_has_one_token,
+            a_host_that_joins_anew_shuts_nobody_out,
         );
         $crate::store_conformance!(@module $fresh, keys:
             a_lost_reply_and_its_repetition_are_one_deed,
