@@ -108,7 +108,10 @@ impl UpConfig {
                 );
             }
         }
-        let machine = MachineConfig::read(&mut reader, given, data_dir.clone(), &mut warnings);
+        let mut of_machine = Vec::new();
+        let machine = MachineConfig::read(&mut reader, given, data_dir.clone(), &mut of_machine);
+        // A machine that drives no games need not be named.
+        warnings.extend(of_machine.into_iter().filter(|_| !given.no_host));
         let log_format =
             reader.read("log-format", given.log_format.as_deref(), &[], "say human or json", |text| {
                 text.parse::<LogFormat>()
@@ -122,10 +125,6 @@ impl UpConfig {
                 "no host manager of another machine could be reached: messages stay within this process",
                 "say --broker too, with a broker that those machines reach",
             );
-        }
-        if given.no_host {
-            // There is no machine to be named.
-            warnings.retain(|warning| !warning.contains("SERVER_NAME"));
         }
         let found = reader.found.clone();
         reader.finish()?;

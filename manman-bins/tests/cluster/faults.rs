@@ -3,6 +3,7 @@
 
 use std::{process::Command, time::Duration};
 
+use manman_services::Postgres;
 use serde_json::Value;
 
 use crate::{
@@ -43,7 +44,27 @@ fn answers(cluster: &Cluster, replica: usize, word: &str) {
     });
 }
 
-/// Rows 17 and 18: the broker is killed, twice.
+/// Row 17: a node of RabbitMQ is killed; it takes its time to come back.
+#[test]
+fn row_17_a_killed_node_costs_nobody_anything() {
+    let mut cluster = Cluster::up(Kind::OwnRabbitMq);
+    cluster.deploy("town", "box", GAME);
+    cluster.ok(&["start", "town"]);
+    let before = game(&cluster);
+    let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
+    for queue in ["host-1", "processor"] {
+        until(&format!("{queue} is on disk"), PATIENCE, || node.has_on_disk(queue).then_some(()));
+    }
+    node.kill();
+    node.again();
+    answers(&cluster, 0, "again");
+    assert_eq!(game(&cluster), before);
+    was_never_lost(&cluster);
+    cluster.ok(&["stop", "town"]);
+    cluster.await_nothing_left();
+}
+
+/// Row 18: a NATS server is killed, twice.
 #[test]
 fn row_18_a_killed_broker_costs_nobody_anything() {
     let cluster = playing();
@@ -158,6 +179,33 @@ fn a_host_boots_with_everything_else_away() {
     answers(&cluster, 1, "after");
     let shown = cluster.ok(&["logs", "town", "--raw"]).out;
     assert!(shown.contains("CMD: say before") && shown.contains("CMD: say after"), "{shown}");
+}
+
+/// Row 25: PostgreSQL is killed; the API says so, and all goes on when it is back.
+#[test]
+fn row_25_a_killed_database_loses_nothing() {
+    let mut postgres = Postgres::start();
+    let mut cluster = Cluster::over(Kind::Nats, postgres.url(&postgres.database()));
+    cluster.all();
+    cluster.deploy("town", "box", GAME);
+    cluster.ok(&["start", "town"]);
+    let before = game(&cluster);
+    postgres.kill();
+    let refused = until("the API says that its store is away", PATIENCE, || {
+        let ran = cluster.run_at(1, &["game", "create", "other"]);
+        (ran.code != 0).then_some(ran)
+    });
+    assert!(!refused.err.contains("internal"), "{refused}");
+    assert!(!cluster.apis[0].is_ready());
+    postgres.start_again();
+    until("it takes writes again", PATIENCE, || {
+        let ran = cluster.run_at(0, &["game", "create", "another"]);
+        (ran.code == 0 || ran.err.contains("already")).then_some(())
+    });
+    answers(&cluster, 1, "again");
+    assert_eq!(game(&cluster), before);
+    was_never_lost(&cluster);
+    assert_eq!(cluster.session("town")["state"], "running");
 }
 
 /// Row 28: a processor is killed in the midst of its work; the other one goes on, and nothing

@@ -39,21 +39,30 @@ impl Cluster {
     /// One on a broker of this kind with everything up.
     pub fn up(kind: Kind) -> Self {
         let mut cluster = Self::new(kind);
-        for _ in 0..2 {
-            cluster.api();
-            cluster.processor();
-        }
-        cluster.host("box");
-        cluster.ready();
+        cluster.all();
         cluster
+    }
+
+    /// Brings up two replicas of each, and a host.
+    pub fn all(&mut self) {
+        for _ in 0..2 {
+            self.api();
+            self.processor();
+        }
+        self.host("box");
+        self.ready();
     }
 
     /// One of which nothing runs but the broker and a migrated database.
     pub fn new(kind: Kind) -> Self {
+        let postgres = Postgres::shared();
+        Self::over(kind, postgres.url(&postgres.database()))
+    }
+
+    /// The same over another database.
+    pub fn over(kind: Kind, database: String) -> Self {
         let directory =
             tempfile::Builder::new().prefix("cluster-").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let postgres = Postgres::shared();
-        let database = postgres.url(&postgres.database());
         let migrated = Ran::of(
             Command::new(env!("CARGO_BIN_EXE_control-migration"))
                 .arg("up")
