@@ -1,4 +1,4 @@
-//! The systemd unit is one, and spares the games.
+//! The systemd units are some, and spare the games.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::{
@@ -43,10 +43,48 @@ fn systemd_takes_the_unit() {
 }
 
 #[test]
+fn systemd_takes_the_units_of_the_separate_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let programs = [
+        ("control-api", env!("CARGO_BIN_EXE_control-api")),
+        ("event-processor", env!("CARGO_BIN_EXE_event-processor")),
+        ("control-migration", env!("CARGO_BIN_EXE_control-migration")),
+        ("host-manager", env!("CARGO_BIN_EXE_host-manager")),
+    ];
+    let mut paths = Vec::new();
+    for (name, program) in programs {
+        let unit = format!("manman-{name}.service");
+        let text = packaged(&unit);
+        let placed = text.replace(&format!("/usr/local/bin/{name}"), program);
+        assert_ne!(placed, text, "{unit}");
+        paths.push(dir.path().join(unit));
+        fs::write(paths.last().unwrap(), placed).unwrap();
+    }
+    let verify = || {
+        let paths = paths.iter().map(|path| path.to_str().unwrap());
+        let verified = analyze(&[&["verify", "--man=no"], &paths.collect::<Vec<_>>()[..]].concat());
+        let said = String::from_utf8_lossy(&verified.stderr).into_owned();
+        assert!(verified.status.success() && said.is_empty(), "{said}");
+    };
+    verify();
+    // Where games are containers.
+    let drop_ins = dir.path().join("manman-host-manager.service.d");
+    fs::create_dir(&drop_ins).unwrap();
+    fs::write(drop_ins.join("docker.conf"), packaged("manman-host-manager.service.d/docker.conf")).unwrap();
+    verify();
+    // It is read: a mistake in it is seen.
+    fs::write(drop_ins.join("docker.conf"), "[Service]\nNoSuchSetting=yes\n").unwrap();
+    let verified = analyze(&["verify", "--man=no", paths[3].to_str().unwrap()]);
+    assert!(String::from_utf8_lossy(&verified.stderr).contains("NoSuchSetting"));
+}
+
+#[test]
 fn a_stop_of_the_unit_spares_the_games() {
-    let unit = packaged("manman.service");
-    for line in ["KillMode=process", "OOMPolicy=continue", "Restart=on-failure"] {
-        assert!(unit.lines().any(|it| it == line), "{line}");
+    for unit in ["manman.service", "manman-host-manager.service"] {
+        let text = packaged(unit);
+        for line in ["KillMode=process", "OOMPolicy=continue", "Restart=on-failure"] {
+            assert!(text.lines().any(|it| it == line), "{unit}: {line}");
+        }
     }
     assert!(packaged("manman.service.d/limits.conf").contains("DelegateSubgroup=manager"));
 }

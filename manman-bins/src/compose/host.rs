@@ -46,7 +46,7 @@ impl Host {
     ) -> Result<Self> {
         let journal = machine::journal(config)?;
         let spool = machine::spool(config)?;
-        let host_config = machine::host_config(config);
+        let host_config = machine::host_config(config)?;
         let identity = join(&*uplink, &journal, &host_config, shutdown).await?;
         let owner = Owner {
             cluster: identity.cluster,

@@ -69,6 +69,11 @@ impl Places<'_> {
         self.0.join("lock")
     }
 
+    /// What this machine is known by where the system has no name for it.
+    pub fn machine_id(&self) -> PathBuf {
+        self.0.join("machine-id")
+    }
+
     /// What the host manager has written down.
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal")

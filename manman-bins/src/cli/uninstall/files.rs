@@ -53,6 +53,7 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         "token",
         "journal",
         "journal.lock",
+        "machine-id",
         "manman.toml",
         "runtime",
         "demo",
