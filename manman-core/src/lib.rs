@@ -1,6 +1,7 @@
 //! Game servers on your own machines: the words, the seams, the decisions, and
 //! in-memory backends for all of them. No driver, no SQL and no server is in here.
 
+pub mod blob;
 pub mod broker;
 pub mod clock;
 pub mod console;

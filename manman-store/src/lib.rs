@@ -9,6 +9,8 @@
 
 mod address;
 pub mod backup;
+#[cfg(feature = "blobs")]
+pub mod blob;
 pub mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
