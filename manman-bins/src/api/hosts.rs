@@ -69,7 +69,7 @@ impl Hosts {
         let Some(join) = caller.digest() else {
             return Err(ApiError::new(ErrorCode::PermissionDenied, "a host joins with a join token"));
         };
-        let token = self.store.token_join(&join, &server, &host).await?;
+        let token = self.store.token_join(join, &server, &host).await?;
         tracing::info!(token.id = %token.id, "host {server} has joined");
         Ok(v1::JoinHostResponse { token_id: token.id.0 })
     }

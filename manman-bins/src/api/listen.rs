@@ -20,8 +20,9 @@ use tokio::{
 use tonic::transport::server::Connected;
 use tracing::warn;
 
-/// The most connections at a time, of one listener.
-const MOST: usize = 512;
+/// The most connections at a time, of one listener: a host keeps one open, and of two
+/// replicas one may have to do for a thousand hosts.
+const MOST: usize = 4096;
 
 /// How long a new connection may take for its first words: the 24 bytes that every
 /// HTTP/2 client begins with (RFC 9113, section 3.4).

@@ -21,6 +21,9 @@ use super::{
 /// The largest request in bytes.
 pub const MAX_REQUEST: usize = 1024 * 1024;
 
+/// How long a client may take to agree on encryption.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
+
 /// How long calls that are being worked on may take when the process is to end.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -63,9 +66,16 @@ impl ApiServer {
 
     /// Encrypts what is served over TCP: the PEM of the certificate, with those between it
     /// and its authority, and of its key.
-    pub fn encrypted(mut self, certificate: &[u8], key: &[u8]) -> Self {
-        self.tls = Some(ServerTlsConfig::new().identity(Identity::from_pem(certificate, key)));
-        self
+    ///
+    /// # Errors
+    /// If they are none, or do not belong together.
+    pub fn encrypted(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, tonic::transport::Error> {
+        let identity = Identity::from_pem(certificate, key);
+        let tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_WITHIN);
+        // Tried here, so that what is wrong is said before anything is served.
+        Server::builder().tls_config(tls.clone())?;
+        self.tls = Some(tls);
+        Ok(self)
     }
 
     /// Serves over TCP until shutdown.

@@ -140,7 +140,7 @@ impl UpError {
             | Self::Listen { .. }
             | Self::Socket { .. }
             | Self::OtherRuntime { .. } => true,
-            Self::Store { error, .. } | Self::Host(error) => {
+            Self::Store { error, .. } | Self::Host(error) | Self::Broker(error) => {
                 matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict)
             }
             _ => false,

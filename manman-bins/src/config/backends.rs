@@ -34,7 +34,11 @@ impl fmt::Display for DatabaseUrl {
             Self::Sqlite(path) => path.display().fmt(f),
             // Neither user nor password, which stand before the last `@`, nor parameters.
             Self::Postgres(url) => {
-                let url = url.reveal().split('?').next().unwrap_or_default();
+                let (url, parameters) = url.reveal().split_once('?').unwrap_or((url.reveal(), ""));
+                if parameters.contains('@') {
+                    // A password with a `?` in it: nothing is certain.
+                    return f.write_str("PostgreSQL");
+                }
                 let place = url.rsplit_once('@').or_else(|| url.split_once("://"));
                 write!(f, "PostgreSQL at {}", place.map_or("", |(_, place)| place))
             }

@@ -232,11 +232,19 @@ impl HostManagerConfig {
         machine.host.take_over = take_over.unwrap_or(false);
         let remedy = "write host:port, http://host:port or https://host:port";
         let api = reader.read("", None, &["API_ADDRESS"], remedy, str::parse::<Address>);
-        let api = api.unwrap_or_else(|| Address::local());
+        let api = api.unwrap_or_else(Address::local);
         let api_ca = pem(&mut reader, "API_CA");
         if !api.is_encrypted(api_ca.is_some()) && !api.is_loopback() {
-            let warning = format!("calls to {api} are not encrypted: the token can be read on the way");
-            common.warnings.push(warning);
+            if api.tls == Some(false) {
+                let warning = format!("calls to {api} are not encrypted: the token can be read on the way");
+                common.warnings.push(warning);
+            } else {
+                reader.refuse(
+                    "API_ADDRESS",
+                    format!("the token would go to {api} without encryption"),
+                    "say https://, or http:// if the network is trusted",
+                );
+            }
         }
         let join_token = token(&mut reader, "JOIN_TOKEN");
         let Some(broker) = shared_broker(&mut reader) else { return Err(reader.wrong()) };

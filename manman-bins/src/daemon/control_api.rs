@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use manman_core::{
     control::{ControlConfig, RemoteConsoles},
-    error::{Chain, Result},
+    error::{Chain, Error, ErrorKind, Result},
     model::{Role, token::NewToken},
     store::{Actor, DeedError, Store, Write},
 };
@@ -40,7 +40,14 @@ pub(super) async fn start(config: ControlApiConfig, stop: CancellationToken) -> 
     let api = plane.api(Arc::new(consoles), Default::default(), authenticator, stop.clone()).await;
     let mut api = api.map_err(|error| Died::Part("the store", error))?;
     if let Some(tls) = &config.tls {
-        api = api.encrypted(&tls.certificate, tls.key.reveal().as_bytes());
+        let encrypted = api.encrypted(&tls.certificate, tls.key.reveal().as_bytes());
+        api = encrypted.map_err(|error| {
+            let message = "the certificate and the key cannot be used together";
+            Died::Part(
+                "TLS_CERT and TLS_KEY",
+                Error::new(ErrorKind::Config, "encrypt the API", message).because(error),
+            )
+        })?;
     }
     let listener =
         TcpListener::bind(config.listen).await.map_err(|error| Died::Listen(config.listen, error))?;
@@ -70,10 +77,6 @@ async fn on_record(store: &dyn Store, token: &Secret, name: &str, role: Role) ->
         // Another replica was quicker.
         Ok(_) | Err(DeedError::NameTaken { .. }) => Ok(()),
         Err(DeedError::Store(error)) => Err(error),
-        Err(refused) => Err(manman_core::error::Error::new(
-            manman_core::error::ErrorKind::Unexpected,
-            "put a token on record",
-            refused.to_string(),
-        )),
+        Err(refused) => Err(Error::new(ErrorKind::Unexpected, "put a token on record", refused.to_string())),
     }
 }

@@ -89,34 +89,53 @@ fn make_dir(dir: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
 }
 
-/// The token of this host. The first time it is made, written down, and then put on record
-/// by a join token: who dies on the way does the same again. A control plane that does not
-/// answer is waited for; so a machine may be set up before its control plane is.
+/// The token of this host. One that joined once needs no join token any more, whatever the
+/// configuration says, so that it serves its games also while its control plane is away; a
+/// join token that it has not seen is tried beside that, for one whose token was revoked.
+///
+/// The token is made and written down before it is put on record: who dies on the way does
+/// the same again.
 async fn joined(config: &HostManagerConfig, places: &Places<'_>) -> Result<Token> {
     let unusable = |error: std::io::Error| {
         let message = format!("the token {} cannot be used", places.host_token().display());
         Error::new(ErrorKind::Config, "join", message).because(error)
     };
     let path = places.host_token();
+    let joined = path.with_extension("joined");
     let own = Token::read_or_create(&path).map_err(unusable)?;
-    let pending = path.with_extension("joining");
     let Some(join) = &config.join_token else { return Ok(own) };
     let mark = hex(&digest(join.reveal().as_bytes()));
-    if std::fs::read_to_string(&pending).is_ok_and(|done| done == mark) {
+    let before = std::fs::read_to_string(&joined).ok();
+    if before.as_deref() == Some(mark.as_str()) {
         return Ok(own);
     }
-    by_token(config, join, &own).await?;
-    // With the same join token there is nothing to be done another time.
-    std::fs::write(&pending, mark).map_err(unusable)?;
+    // A new join token is for a new token: the one before may have been revoked.
+    let next = path.with_extension("next");
+    let own = if before.is_some() { Token::read_or_create(&next).map_err(unusable)? } else { own };
+    match by_token(config, join, &own, before.is_none()).await {
+        Ok(()) => {}
+        // It is a host already, and may still be a good one.
+        Err(error) if before.is_some() => {
+            tracing::warn!(error = %Chain(&error), "JOIN_TOKEN could not be used: the token from before stays");
+            return Token::read(&path).map_err(unusable);
+        }
+        Err(error) => return Err(error),
+    }
+    if before.is_some() {
+        std::fs::rename(&next, &path).map_err(unusable)?;
+    }
+    std::fs::write(&joined, mark).map_err(unusable)?;
     Ok(own)
 }
 
-async fn by_token(config: &HostManagerConfig, join: &Secret, own: &Token) -> Result<()> {
+/// Puts `own` on record. A control plane that does not answer is waited for if `waits`: so a
+/// machine may be set up before its control plane is.
+async fn by_token(config: &HostManagerConfig, join: &Secret, own: &Token, waits: bool) -> Result<()> {
     let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), join.reveal())?;
     let digest = digest(own.reveal().as_bytes());
     loop {
         match uplink.join(&config.machine.server_name, &digest).await {
-            Err(error) if error.is_temporary() => {
+            Err(error) if error.is_temporary() && waits => {
                 tracing::warn!(error = %Chain(&error), "cannot join for now, will retry in {JOIN_EVERY:?}");
             }
             done => return done,

@@ -224,6 +224,9 @@ where
             .await
             .map_err(|error| Died::Listen(common.health_listen, error))?;
         let stop = CancellationToken::new();
+        let parts = Arc::new(parts::Late::default());
+        // From the first moment on: whoever waits for its control plane lives.
+        let serving = tokio::spawn(health::serve(health, parts.clone(), stop.clone()));
         let started = tokio::select! {
             started = start(config, stop.clone()) => started?,
             signal = signals.next() => {
@@ -231,13 +234,9 @@ where
                 return Ok(());
             }
         };
-        tracing::info!(
-            "{name} {} is up; /health and /ready at {}",
-            env!("CARGO_PKG_VERSION"),
-            common.health_listen
-        );
-        let serving = health::serve(health, started.parts.clone(), stop.clone());
-        let serving = tokio::spawn(serving);
+        parts.set(started.parts.clone());
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!("{name} {version} is up; /health and /ready at {}", common.health_listen);
         let told = until_told(started, &mut signals).await;
         serving.abort();
         told

@@ -1,7 +1,7 @@
 //! What the programs need for their work.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -15,6 +15,27 @@ use manman_core::{
 };
 
 use super::health::Parts;
+
+/// Those of a process that is coming up.
+#[derive(Default)]
+pub(super) struct Late(OnceLock<Arc<dyn Parts>>);
+
+impl Late {
+    /// It is up.
+    pub fn set(&self, parts: Arc<dyn Parts>) {
+        let _ = self.0.set(parts);
+    }
+}
+
+#[async_trait]
+impl Parts for Late {
+    async fn look(&self) -> Vec<(&'static str, Result<()>)> {
+        match self.0.get() {
+            Some(parts) => parts.look().await,
+            None => vec![("start", Err(Error::new(ErrorKind::Unavailable, "start", "it is not up yet")))],
+        }
+    }
+}
 
 /// Those of the control plane.
 pub(super) struct Control {
@@ -47,6 +68,6 @@ impl Parts for Machine {
             let message = "not registered since this process began";
             Err(Error::new(ErrorKind::Unavailable, "register", message))
         };
-        vec![("engine", engine.map(drop)), ("broker", broker), ("control plane", registered)]
+        vec![("engine", engine.map(drop)), ("broker", broker), ("registered", registered)]
     }
 }

@@ -54,6 +54,7 @@ fn what_is_not_said_or_wrong_is_named() {
         [both[0], ("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:1/x"), ("ADMIN_TOKEN", "hunter2")];
     refused(PROGRAMS[0].1, &token, 78, "ADMIN_TOKEN");
     refused(PROGRAMS[2].1, &[both[0], ("API_ADDRESS", "a b")], 78, "API_ADDRESS");
+    refused(PROGRAMS[2].1, &[both[0], ("API_ADDRESS", "api.example.org")], 78, "without encryption");
     refused(PROGRAMS[2].1, &[both[0], ("API_CA", "/not/there.pem")], 78, "/not/there.pem");
 }
 

@@ -33,8 +33,8 @@ fn steps_of(template: &Path) -> String {
 
 fn setting(file: &Path, name: &str) -> String {
     let text = fs::read_to_string(file).unwrap();
-    let values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-    values.last().unwrap_or_else(|| panic!("no {name} in {}", file.display())).to_owned()
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    values.next_back().unwrap_or_else(|| panic!("no {name} in {}", file.display())).to_owned()
 }
 
 impl Cluster {

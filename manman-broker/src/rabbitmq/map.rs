@@ -84,6 +84,9 @@ pub(super) fn message(delivery: &Delivery) -> Message {
     let (exchange, key) = match (delivery.exchange.as_str(), &death) {
         ("" | DEAD, _) if kept(KEY).is_some() => (kept(EXCHANGE), kept(KEY)),
         (DEAD, Some(death)) => (death.exchange.clone(), death.key.clone()),
+        // Nothing of ours dies into these. Who may declare a queue of its own could have what it
+        // puts there die under another one's key.
+        (INTERNAL | TELEMETRY, Some(_)) => (None, None),
         (exchange, _) => (Some(exchange.to_owned()), Some(delivery.routing_key.to_string())),
     };
     let external = exchange.as_deref() == Some(EXTERNAL);

@@ -81,8 +81,13 @@ impl Uplink for ControlUplink {
                 .await
                 .map_err(|error| refused("register", error))?;
             // Before the host can say or be told anything, so that nothing is unrouted.
-            self.broker.declare(&Queue::of_processor()).await?;
-            self.broker.declare(&Queue::of_host(welcomed.server)).await?;
+            for queue in [Queue::of_processor(), Queue::of_host(welcomed.server)] {
+                // Our trouble, and nothing that the host could do about.
+                self.broker.declare(&queue).await.map_err(|error| {
+                    let message = "the control plane cannot use its broker";
+                    Error::new(ErrorKind::Unavailable, "register", message).because(error)
+                })?;
+            }
             Ok(welcomed)
         })
         .await

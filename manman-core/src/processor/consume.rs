@@ -12,7 +12,7 @@ use crate::{
     broker::{Broker, Class, Consumer, Delivery, Exchange, Message, Queue, RoutingKey},
     clock::Timestamp,
     control::ControlConfig,
-    error::{Chain, Error, Result},
+    error::{Chain, Error, ErrorKind, Result},
     id::Generation,
     store::{Applied, Source, Store},
     wire::{Command, Envelope, Report, SessionReport, VERSION},
@@ -153,6 +153,13 @@ impl Consume {
                 debug!(error = %Chain(&error), server.id = %server, "a beat is refused");
                 self.stats.beats_refused(1);
                 Verdict::Done
+            }
+            // About the store, not the report: a password that was changed, say. Whoever is
+            // handed it too often buries it all the same.
+            Err(error)
+                if matches!(error.kind(), ErrorKind::Config | ErrorKind::Denied | ErrorKind::Unexpected) =>
+            {
+                Verdict::Later(error)
             }
             Err(error) => Verdict::Dead(format!("refused: {}", Chain(&error))),
         }

@@ -359,8 +359,9 @@ pub trait TokenStore {
 
     /// Makes whoever holds the join token of digest `join` the host `server`, by the token
     /// of digest `host`, which that host made and keeps. The same call again changes nothing:
-    /// its answer may have been lost. Other tokens of a host of that name stay: which machine
-    /// has the name is decided when it registers.
+    /// its answer may have been lost. Where a host of that name has a valid token, it takes a
+    /// join token for just that name; the other token stays: which machine has the name is
+    /// decided when it registers.
     ///
     /// # Errors
     /// [`DeedError::JoinRefused`] if there is no such join token, it is not valid any more,

@@ -97,7 +97,9 @@ impl Writer {
         part.push(".part");
         let part = PathBuf::from(part);
         let mut open = std::fs::OpenOptions::new();
-        open.write(true).create(true).truncate(true);
+        // One that a death has left, or that somebody has prepared, is not written into.
+        let _ = std::fs::remove_file(&part);
+        open.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let file = open.open(&part).map_err(|error| failed(&part, "written", error))?;

@@ -107,13 +107,18 @@ impl TokenStore for SqlStore {
                 Some(row) => row.get_as::<Option<Vec<u8>>>("spent_on")?.and_then(|it| it.try_into().ok()),
                 None => None,
             };
-            let decided = decide::joins(token.as_ref(), spent_on.as_ref(), server, host, deed.now)?;
+            let role = Role::Host { server: server.clone() };
+            let sql = "SELECT 1 FROM tokens WHERE role = $1 AND digest <> $2 AND revoked_at IS NULL
+                AND (expires_at IS NULL OR expires_at > $3)";
+            let others =
+                sqlx::query(sql).bind(map::json(&role)?).bind(host.to_vec()).bind(deed.now.as_micros());
+            let is_taken = !deed.rows(others).await?.is_empty();
+            let decided = decide::joins(token.as_ref(), spent_on.as_ref(), server, host, is_taken, deed.now)?;
             if decided == Joining::Again
                 && let Some(row) = deed.by_digest(host).await?
             {
                 return Ok(map::token(&row)?);
             }
-            let role = Role::Host { server: server.clone() };
             let new = NewToken { name: server.clone(), role, digest: *host, valid_for: None };
             let token = deed.keep_token(&new).await?;
             let spent = sqlx::query("UPDATE tokens SET spent_on = $1, spent_at = $2 WHERE digest = $3");

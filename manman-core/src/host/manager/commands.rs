@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::host::Host;
 use crate::{
-    broker::{Consumer, Delivery, Queue},
+    broker::{Consumer, Delivery, Queue, RoutingKey},
     error::{Chain, ErrorKind, Result},
     id::{AttemptId, SessionId},
     model::ConsoleLine,
@@ -86,6 +86,11 @@ async fn take(host: &Arc<Host>, delivery: Delivery) -> Result<()> {
     let me = host.me()?;
     if envelope.server != me.server {
         let reason = format!("identity_mismatch: it is for server {}, not {}", envelope.server, me.server);
+        return handle.dead(&reason).await;
+    }
+    // Whom the broker lets write elsewhere may have it put here too (RabbitMQ's `CC`).
+    if message.key != RoutingKey::command(me.server) {
+        let reason = format!("identity_mismatch: {} is no key of commands for us", message.key);
         return handle.dead(&reason).await;
     }
     match envelope.body {

@@ -101,13 +101,16 @@ impl TokenStore for MemoryStore {
         self.deed(|books, now| {
             let held = books.token(join);
             let spent_on = held.and_then(|held| held.spent_on.as_ref());
-            let decided = decide::joins(held.map(|held| &held.token), spent_on, server, host, now)?;
+            let role = Role::Host { server: server.clone() };
+            let others = books.tokens.iter().filter(|held| held.digest != *host);
+            let is_taken = others.map(|held| &held.token).any(|it| it.role == role && it.is_valid(now));
+            let join_token = held.map(|held| &held.token);
+            let decided = decide::joins(join_token, spent_on, server, host, is_taken, now)?;
             if decided == Joining::Again
                 && let Some(held) = books.token(host)
             {
                 return Ok(held.token.clone());
             }
-            let role = Role::Host { server: server.clone() };
             let new = NewToken { name: server.clone(), role, digest: *host, valid_for: None };
             let token = books.keep_token(&new, now)?;
             for held in books.tokens.iter_mut().filter(|held| held.digest == *join) {

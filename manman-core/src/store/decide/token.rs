@@ -16,7 +16,8 @@ pub enum Joining {
 }
 
 /// Whether `join` makes its holder the host `server` by the token of digest `host`;
-/// `spent_on` is the digest of the host token that it was used for before.
+/// `spent_on` is the digest of the host token that it was used for before. Where `is_taken`,
+/// a host of that name holds a valid token: then it takes a join token that names it.
 ///
 /// # Errors
 /// [`DeedError::JoinRefused`], whatever is wrong: who guesses learns nothing.
@@ -25,6 +26,7 @@ pub fn joins(
     spent_on: Option<&TokenDigest>,
     server: &Name,
     host: &TokenDigest,
+    is_taken: bool,
     now: Timestamp,
 ) -> Result<Joining, DeedError> {
     let refused = || DeedError::JoinRefused { server: server.clone() };
@@ -36,7 +38,7 @@ pub fn joins(
     match spent_on {
         // An answer may be lost, and asked for again when the time is over.
         Some(spent_on) if spent_on == host => Ok(Joining::Again),
-        None if join.is_valid(now) => Ok(Joining::Anew),
+        None if join.is_valid(now) && (only.is_some() || !is_taken) => Ok(Joining::Anew),
         _ => Err(refused()),
     }
 }

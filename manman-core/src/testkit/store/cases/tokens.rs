@@ -95,13 +95,23 @@ pub async fn a_join_token_is_good_for_what_it_says(ground: &Ground) {
     join(ground, 1, "box", 9).await.unwrap();
 }
 
-/// Joining under a name that is taken shuts nobody out: registering decides.
+/// Who joins under a name that is taken needs a token for just that name, and shuts nobody
+/// out: registering decides.
 pub async fn a_host_that_joins_anew_shuts_nobody_out(ground: &Ground) {
     for key in [1, 2] {
         made(ground, &new("join", Role::Join { server: None }, key, None)).await;
     }
-    let (first, second) =
-        (join(ground, 1, "box", 7).await.unwrap(), join(ground, 2, "box", 8).await.unwrap());
-    assert_eq!(by(ground, [7; 32]).await, Some(first));
+    let first = join(ground, 1, "box", 7).await.unwrap();
+    let error = refused(join(ground, 2, "box", 8).await);
+    assert!(matches!(error, DeedError::JoinRefused { .. }));
+    made(ground, &new("for-box", Role::Join { server: Some("box".parse().unwrap()) }, 3, None)).await;
+    let second = join(ground, 3, "box", 8).await.unwrap();
+    assert_eq!(by(ground, [7; 32]).await, Some(first.clone()));
     assert_eq!(by(ground, [8; 32]).await, Some(second));
+
+    // Once the other one is revoked, the name is free.
+    for id in [first.id, by(ground, [8; 32]).await.unwrap().id] {
+        ground.store.token_revoke(id, &write()).await.unwrap();
+    }
+    join(ground, 2, "box", 9).await.unwrap();
 }
