@@ -212,3 +212,25 @@ async fn what_is_wrong_is_one_sentence_without_the_secret() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_is_used_and_the_certificate_is_checked() {
+    let weed = Arc::new(blocking(Weed::start_with_tls).await);
+    let server = weed.clone();
+    let bucket = blocking(move || server.bucket()).await;
+    let url = url_at(&weed.encrypted_endpoint(), &bucket);
+    let trusted = format!("{url}&ca={}", weed.ca().display());
+    let blobs = blob::open(&trusted, None).await.unwrap();
+    assert_eq!(blobs.put(&key("k"), counting(9 * MIB)).await.unwrap(), 9 * MIB);
+    assert_eq!(counted(blobs.get(&key("k"), None).await.unwrap().bytes).await, 9 * MIB);
+    // An authority that this machine does not know, and another name than the certificate's.
+    for (url, said) in [
+        (url.clone(), "is not trusted; ca= of the URL names whom to trust"),
+        (trusted.replace("localhost", "127.0.0.1"), "the certificate of https://127.0.0.1:"),
+    ] {
+        let error = blob::open(&url, None).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+        assert!(error.message().contains(said), "{error:?}");
+    }
+    blocking(move || drop((blobs, weed))).await;
+}

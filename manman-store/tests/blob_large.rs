@@ -1,6 +1,7 @@
 //! Large blobs go both ways in little memory. One test: the memory is that of the process.
 #![cfg(feature = "s3")]
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stdout, reason = "the figures of a run")]
 
 mod blob_support;
 
