@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use manman_services::free_port;
@@ -14,7 +15,7 @@ use crate::support::{Ground, PATIENCE, Ran, compose, docker, inspect, set, until
 
 /// The compose files of an installation, in a directory of their own.
 struct Cluster {
-    ground: Ground,
+    ground: Arc<Ground>,
     place: PathBuf,
     admin: String,
     /// Where the replicas of the API are published.
@@ -39,7 +40,7 @@ fn setting(file: &Path, name: &str) -> String {
 
 impl Cluster {
     fn up() -> Self {
-        let ground = Ground::new();
+        let ground = Ground::shared();
         let place = ground.path().join("place");
         ground.unpack(&place);
         let made = Ran::of(
@@ -57,8 +58,9 @@ impl Cluster {
         secrets.sort();
         secrets.dedup();
         assert_eq!(secrets.len(), 4);
-        // More ports than replicas: the engine takes those that are free.
-        let first = free_port().min(65_000);
+        // Beneath those that the system gives to whoever asks for any, and more of them than
+        // replicas: the engine takes those that are free.
+        let first = 20_000 + free_port() % 1_200 * 10;
         set(
             &env,
             &[
@@ -67,7 +69,7 @@ impl Cluster {
                 ("SERVER_NAME", "box"),
                 ("ENVIRONMENT", &ground.name),
                 ("HOST_MANAGER_CONTAINER", &format!("{}-host", ground.name)),
-                ("API_PORTS", &format!("{first}-{}", first + 19)),
+                ("API_PORTS", &format!("{first}-{}", first + 9)),
                 ("POSTGRES_IMAGE", "manman-fixture/postgres:1"),
                 ("NATS_IMAGE", "manman-fixture/nats:1"),
             ],
@@ -82,15 +84,20 @@ impl Cluster {
         let up = compose(&self.place, "", &["up", "-d"]);
         assert_eq!(up.code, 0, "{up}");
         self.healthy();
-        self.apis = (1..=2).map(|index| self.published(index, "control-api", "50051")).collect();
+        self.apis = self.published("control-api", "50051/tcp");
+        assert_eq!(self.apis.len(), 2);
     }
 
-    fn published(&self, index: u32, service: &str, port: &str) -> String {
-        let index = format!("--index={index}");
-        let ran = compose(&self.place, "", &["port", &index, service, port]);
-        assert_eq!(ran.code, 0, "{ran}");
-        assert!(ran.out.starts_with("127.0.0.1:"), "{ran}");
-        ran.out.trim().to_owned()
+    /// Where a port of each container of a service is published.
+    fn published(&self, service: &str, port: &str) -> Vec<String> {
+        let of_service = format!("label=com.docker.compose.service={service}");
+        let ids = docker(&["ps", "-q", "--filter", &of_service, "--filter", &self.project()]).out;
+        let published = |id: &str| {
+            let binding = inspect(id)["NetworkSettings"]["Ports"][port][0].clone();
+            assert_eq!(binding["HostIp"], "127.0.0.1", "{service}");
+            format!("127.0.0.1:{}", binding["HostPort"].as_str().unwrap())
+        };
+        ids.lines().map(published).collect()
     }
 
     /// The filter of what compose made for it.
@@ -175,7 +182,7 @@ impl Cluster {
         let env = place.join("host.env");
         fs::copy(place.join("host.env.template"), &env).unwrap();
         let password = setting(&self.place.join(".env"), "BROKER_PASSWORD");
-        let broker = self.published(1, "nats", "4222");
+        let broker = self.published("nats", "4222/tcp").remove(0);
         set(
             &env,
             &[
@@ -202,6 +209,20 @@ impl Cluster {
             let networks = docker(&["network", "ls", "-q", "--filter", &label]).out;
             (containers.is_empty() && networks.is_empty()).then_some(())
         });
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for project in [self.project(), format!("{}-other", self.project())] {
+            for container in docker(&["ps", "-aq", "--filter", &project]).out.lines() {
+                let looked = docker(&["inspect", "-f", "{{.Name}} {{json .State}}", container]);
+                eprintln!("--- {}\n{}", looked.out, docker(&["logs", "--tail", "40", container]));
+            }
+        }
     }
 }
 
@@ -239,6 +260,28 @@ fn encrypt(cluster: &mut Cluster) {
     let port = free_port().to_string();
     set(&cluster.place.join(".env"), &[("COMPOSE_FILE", files), ("BROKER_PORT", &port)]);
     cluster.bring_up();
+}
+
+#[test]
+fn compose_takes_what_the_templates_offer() {
+    let ground = Ground::shared();
+    let place = ground.path().join("offered");
+    ground.unpack(&place);
+    fs::copy(place.join(".env.template"), place.join(".env")).unwrap();
+    set(&place.join(".env"), &[("SERVER_NAME", "box")]);
+    let template = fs::read_to_string(place.join(".env.template")).unwrap();
+    let offered =
+        template.lines().filter_map(|line| line.trim_start_matches('#').strip_prefix("COMPOSE_FILE="));
+    let offered: Vec<&str> = offered.collect();
+    assert_eq!(offered.len(), 3);
+    for files in offered {
+        let config = compose(&place, files, &["config", "-q"]);
+        assert_eq!(config.code, 0, "{files}: {config}");
+    }
+    // What was not said is asked for.
+    fs::remove_file(place.join(".env")).unwrap();
+    let config = compose(&place, "compose.yaml", &["config", "-q"]);
+    assert!(config.code != 0 && config.err.contains("make .env from .env.template first"), "{config}");
 }
 
 #[test]
