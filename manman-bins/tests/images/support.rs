@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::Value;
 
-pub use crate::installation::{Ran, until};
+pub use crate::installation::{Ran, scaled, until};
 
 /// The images, by the programs in them.
 pub const IMAGES: [(&str, &str); 4] = [
@@ -50,7 +50,7 @@ shift
 for image; do docker image rm -f $image:$0; done
 # What containers wrote may be root's, and this user not.
 rm -rf -- "$directory" ||
-    docker run --rm -v "$directory:/place" manman-fixture/busybox:1 rm -rf /place/place /place/other &&
+    docker run --rm -v "$directory:/place" manman-fixture/busybox:1 sh -c 'rm -rf /place/*' &&
     rm -rf -- "$directory"
 "#;
 
