@@ -1,10 +1,11 @@
-//! An installation by the compose files, from their templates to its end.
+//! An installation by the compose files.
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    sync::Arc,
 };
 
 use manman_services::free_port;
@@ -13,14 +14,15 @@ use serde_json::Value;
 use crate::support::{Ground, PATIENCE, Ran, compose, docker, inspect, set, until};
 
 /// The compose files of an installation, in a directory of their own.
-struct Cluster {
-    ground: Ground,
-    place: PathBuf,
+pub struct Cluster {
+    pub ground: Arc<Ground>,
+    /// Where they are.
+    pub place: PathBuf,
     admin: String,
     /// Where the replicas of the API are published.
     apis: Vec<String>,
     /// The authority that the API is known by, once it is encrypted.
-    ca: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
 }
 
 /// What a template says to run, as its reader would paste it.
@@ -38,9 +40,10 @@ fn setting(file: &Path, name: &str) -> String {
 }
 
 impl Cluster {
-    fn up() -> Self {
-        let ground = Ground::new();
-        let place = ground.path().join("place");
+    /// One on this broker.
+    pub fn up(broker: &str) -> Self {
+        let ground = Ground::shared();
+        let place = ground.path().join(broker);
         ground.unpack(&place);
         let made = Ran::of(
             Command::new("/bin/sh")
@@ -57,19 +60,22 @@ impl Cluster {
         secrets.sort();
         secrets.dedup();
         assert_eq!(secrets.len(), 4);
-        // More ports than replicas: the engine takes those that are free.
-        let first = free_port().min(65_000);
+        // Beneath those that the system gives to whoever asks for any, and more of them than
+        // replicas: the engine takes those that are free.
+        let first = 20_000 + free_port() % 1_200 * 10;
         set(
             &env,
             &[
+                ("COMPOSE_FILE", &format!("compose.yaml:compose.{broker}.yaml")),
                 ("COMPOSE_PROJECT_NAME", &ground.name),
                 ("MANMAN_TAG", &ground.name),
                 ("SERVER_NAME", "box"),
                 ("ENVIRONMENT", &ground.name),
                 ("HOST_MANAGER_CONTAINER", &format!("{}-host", ground.name)),
-                ("API_PORTS", &format!("{first}-{}", first + 19)),
+                ("API_PORTS", &format!("{first}-{}", first + 9)),
                 ("POSTGRES_IMAGE", "manman-fixture/postgres:1"),
                 ("NATS_IMAGE", "manman-fixture/nats:1"),
+                ("RABBITMQ_IMAGE", "manman-fixture/rabbitmq:1"),
             ],
         );
         let mut cluster = Self { ground, place, admin, apis: Vec::new(), ca: None };
@@ -78,23 +84,28 @@ impl Cluster {
     }
 
     /// Brings up what `.env` says.
-    fn bring_up(&mut self) {
+    pub fn bring_up(&mut self) {
         let up = compose(&self.place, "", &["up", "-d"]);
         assert_eq!(up.code, 0, "{up}");
         self.healthy();
-        self.apis = (1..=2).map(|index| self.published(index, "control-api", "50051")).collect();
+        self.apis = self.published("control-api", "50051/tcp");
+        assert_eq!(self.apis.len(), 2);
     }
 
-    fn published(&self, index: u32, service: &str, port: &str) -> String {
-        let index = format!("--index={index}");
-        let ran = compose(&self.place, "", &["port", &index, service, port]);
-        assert_eq!(ran.code, 0, "{ran}");
-        assert!(ran.out.starts_with("127.0.0.1:"), "{ran}");
-        ran.out.trim().to_owned()
+    /// Where a port of each container of a service is published.
+    pub fn published(&self, service: &str, port: &str) -> Vec<String> {
+        let of_service = format!("label=com.docker.compose.service={service}");
+        let ids = docker(&["ps", "-q", "--filter", &of_service, "--filter", &self.project()]).out;
+        let published = |id: &str| {
+            let binding = inspect(id)["NetworkSettings"]["Ports"][port][0].clone();
+            assert_eq!(binding["HostIp"], "127.0.0.1", "{service}");
+            format!("127.0.0.1:{}", binding["HostPort"].as_str().unwrap())
+        };
+        ids.lines().map(published).collect()
     }
 
     /// The filter of what compose made for it.
-    fn project(&self) -> String {
+    pub fn project(&self) -> String {
         format!("label=com.docker.compose.project={}", self.ground.name)
     }
 
@@ -109,11 +120,11 @@ impl Cluster {
             };
             all.iter().find(wrong).is_none().then_some(all.len())
         });
-        // PostgreSQL, NATS, the migration, two and two, the host.
+        // PostgreSQL, the broker, the migration, two and two, the host.
         assert_eq!(healthy, 8);
     }
 
-    fn run(&self, replica: usize, args: &[&str]) -> Ran {
+    pub fn run(&self, replica: usize, args: &[&str]) -> Ran {
         let mut command = Command::new(env!("CARGO_BIN_EXE_manman"));
         command.args(args).env_clear().env("HOME", &self.place).env("API_TOKEN", &self.admin);
         match &self.ca {
@@ -126,14 +137,14 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn ok(&self, replica: usize, args: &[&str]) -> Ran {
+    pub fn ok(&self, replica: usize, args: &[&str]) -> Ran {
         let ran = self.run(replica, args);
         assert_eq!(ran.code, 0, "manman {args:?}: {ran}");
         ran
     }
 
     #[track_caller]
-    fn await_online(&self, server: &str) {
+    pub fn await_online(&self, server: &str) {
         until(&format!("{server} is online"), PATIENCE, || {
             let servers = self.run(0, &["server", "list", "-o", "json"]);
             let servers: Value = serde_json::from_str(&servers.out).ok()?;
@@ -143,7 +154,7 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn await_line(&self, deployment: &str, line: &str) {
+    pub fn await_line(&self, deployment: &str, line: &str) {
         until(&format!("{deployment} shows {line:?}"), PATIENCE, || {
             self.run(1, &["logs", deployment, "--raw"]).out.contains(line).then_some(())
         });
@@ -151,7 +162,7 @@ impl Cluster {
 
     /// Types something into a game; a host that has just come back may need a moment.
     #[track_caller]
-    fn type_into(&self, deployment: &str, line: &str) {
+    pub fn type_into(&self, deployment: &str, line: &str) {
         until(&format!("{deployment} takes {line:?}"), PATIENCE, || {
             (self.run(0, &["send", deployment, line]).code == 0).then_some(())
         });
@@ -159,14 +170,14 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn deploy(&self, name: &str, server: &str) {
+    pub fn deploy(&self, name: &str, server: &str) {
         self.ok(0, &["game", "create", name]);
         self.ok(0, &["config", "create", name, "--game", name, "--image", "manman-fixture/testgame:1"]);
         self.ok(0, &["deployment", "create", name, "--server", server, "--config", name]);
     }
 
     /// A second host by `host.yaml`, over what is encrypted; returns where its files are.
-    fn other_host(&self) -> PathBuf {
+    pub fn other_host(&self) -> PathBuf {
         let place = self.ground.path().join("other");
         self.ground.unpack(&place);
         fs::create_dir(place.join("tls")).unwrap();
@@ -175,7 +186,7 @@ impl Cluster {
         let env = place.join("host.env");
         fs::copy(place.join("host.env.template"), &env).unwrap();
         let password = setting(&self.place.join(".env"), "BROKER_PASSWORD");
-        let broker = self.published(1, "nats", "4222");
+        let broker = self.published("nats", "4222/tcp").remove(0);
         set(
             &env,
             &[
@@ -195,7 +206,7 @@ impl Cluster {
     }
 
     /// What games have at the engine.
-    fn await_no_games(&self) {
+    pub fn await_no_games(&self) {
         let label = format!("label=manman.environment={}", self.ground.name);
         until("no game is left", PATIENCE, || {
             let containers = docker(&["ps", "-aq", "--filter", &label]).out;
@@ -205,85 +216,16 @@ impl Cluster {
     }
 }
 
-/// The host manager has the three capabilities and nothing more, and gave the game's
-/// directory to the game's user.
-fn least_privilege(cluster: &Cluster) {
-    let host = inspect(&format!("{}-host", cluster.ground.name));
-    let config = &host["HostConfig"];
-    assert_eq!(config["CapDrop"], serde_json::json!(["ALL"]), "{config:#}");
-    // Newer engines write them out.
-    let added = config["CapAdd"].as_array().unwrap().iter().map(|name| name.as_str().unwrap());
-    let mut added: Vec<&str> = added.map(|name| name.trim_start_matches("CAP_")).collect();
-    added.sort_unstable();
-    assert_eq!(added, ["CHOWN", "DAC_OVERRIDE", "FOWNER"], "{config:#}");
-    assert_eq!((&config["Privileged"], &config["ReadonlyRootfs"]), (&false.into(), &true.into()));
-    let data = cluster.place.join("data");
-    let games = fs::read_dir(&data).unwrap().map(|entry| entry.unwrap());
-    let mut games = games.filter(|entry| entry.file_type().unwrap().is_dir());
-    let game = games.find(|entry| entry.file_name().to_string_lossy().starts_with("gsc-")).unwrap();
-    let world = fs::metadata(game.path().join("world.dat")).unwrap();
-    assert_eq!((world.uid(), game.metadata().unwrap().uid()), (1000, 1000));
-}
-
-/// The API and NATS are encrypted from now on: `.env` says so.
-fn encrypt(cluster: &mut Cluster) {
-    let tls = cluster.place.join("tls");
-    manman_services::certificates(&tls, "DNS:control-api,DNS:nats,IP:127.0.0.1");
-    for (made, called) in [("server.pem", "cert.pem"), ("server.key", "key.pem")] {
-        fs::rename(tls.join(made), tls.join(called)).unwrap();
-    }
-    // Who runs the test need not be root, and cannot give it away then.
-    fs::set_permissions(tls.join("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
-    cluster.ca = Some(tls.join("ca.pem"));
-    let files = "compose.yaml:compose.nats.yaml:compose.tls.yaml:compose.nats-tls.yaml";
-    let port = free_port().to_string();
-    set(&cluster.place.join(".env"), &[("COMPOSE_FILE", files), ("BROKER_PORT", &port)]);
-    cluster.bring_up();
-}
-
-#[test]
-fn from_the_templates_to_a_game_and_back_to_nothing() {
-    let mut cluster = Cluster::up();
-    cluster.await_online("box");
-    cluster.deploy("town", "box");
-    cluster.ok(1, &["start", "town"]);
-    cluster.type_into("town", "save");
-    cluster.await_line("town", "Saved the game");
-    least_privilege(&cluster);
-
-    // The game goes on while all around it but PostgreSQL is replaced.
-    encrypt(&mut cluster);
-    cluster.await_online("box");
-    cluster.type_into("town", "say still here");
-
-    // A second host, where somebody gets a path wrong, and then does not.
-    let other = cluster.other_host();
-    let wrong = "version: '3.8'\nservices: {host-manager: {environment: {HOST_DATA_DIR: /not/there}}}\n";
-    fs::write(other.join("wrong.yaml"), wrong).unwrap();
-    let up = compose(&other, "host.yaml:wrong.yaml", &["--env-file", "host.env", "up", "-d"]);
-    assert_eq!(up.code, 0, "{up}");
-    cluster.await_online("other");
-    cluster.deploy("hill", "other");
-    let refused = cluster.run(0, &["start", "hill"]);
-    assert_eq!(refused.code, 1, "{refused}");
-    let sentence = "the engine does not see the data directory /data as /not/there: set HOST_DATA_DIR to the \
-                    directory of the machine that is mounted at /data";
-    assert!(refused.err.contains(sentence), "{refused}");
-    let up = compose(&other, "host.yaml", &["--env-file", "host.env", "up", "-d"]);
-    assert_eq!(up.code, 0, "{up}");
-    until("hill runs", PATIENCE, || (cluster.run(0, &["start", "hill"]).code == 0).then_some(()));
-    cluster.type_into("hill", "say found by itself");
-
-    for game in ["hill", "town"] {
-        cluster.ok(1, &["stop", game]);
-    }
-    cluster.await_no_games();
-    let down = compose(&other, "host.yaml", &["--env-file", "host.env", "down", "-v"]);
-    assert_eq!(down.code, 0, "{down}");
-    let down = compose(&cluster.place, "", &["down", "-v"]);
-    assert_eq!(down.code, 0, "{down}");
-    for left in [&["ps", "-aq"][..], &["network", "ls", "-q"], &["volume", "ls", "-q"]] {
-        let left = docker(&[left, &["--filter", &cluster.project()]].concat());
-        assert!(left.out.is_empty(), "{left}");
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for project in [self.project(), format!("{}-other", self.project())] {
+            for container in docker(&["ps", "-aq", "--filter", &project]).out.lines() {
+                let looked = docker(&["inspect", "-f", "{{.Name}} {{json .State}}", container]);
+                eprintln!("--- {}\n{}", looked.out, docker(&["logs", "--tail", "40", container]));
+            }
+        }
     }
 }

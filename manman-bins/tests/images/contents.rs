@@ -24,7 +24,7 @@ fn files(image: &str) -> BTreeSet<String> {
 
 #[test]
 fn an_image_is_its_program_and_what_that_needs() {
-    let ground = Ground::new();
+    let ground = Ground::shared();
     for (image, program) in IMAGES {
         let image = ground.image(image);
         let files = files(&image);

@@ -6,4 +6,5 @@ mod cluster;
 mod contents;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod stories;
 mod support;

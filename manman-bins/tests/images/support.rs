@@ -6,13 +6,13 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{Arc, Mutex, PoisonError, Weak},
     time::Duration,
 };
 
 use serde_json::Value;
 
-pub use crate::installation::{Ran, until};
+pub use crate::installation::{Ran, scaled, until};
 
 /// The images, by the programs in them.
 pub const IMAGES: [(&str, &str); 4] = [
@@ -25,10 +25,8 @@ pub const IMAGES: [(&str, &str); 4] = [
 /// Long: it bounds a hang, it measures nothing.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-static NUMBER: AtomicU32 = AtomicU32::new(0);
-
-/// What a test has at the engine: images under a tag, compose projects and games that are
-/// named after it, a directory.
+/// What the tests have at the engine: images under a tag, compose projects and games that are
+/// named after it, a directory. It goes with the last test that has it.
 pub struct Ground {
     /// Also the tag, the environment of games, and the beginning of the projects' names.
     pub name: String,
@@ -52,13 +50,23 @@ shift
 for image; do docker image rm -f $image:$0; done
 # What containers wrote may be root's, and this user not.
 rm -rf -- "$directory" ||
-    docker run --rm -v "$directory:/place" manman-fixture/busybox:1 rm -rf /place/place /place/other &&
+    docker run --rm -v "$directory:/place" manman-fixture/busybox:1 sh -c 'rm -rf /place/*' &&
     rm -rf -- "$directory"
 "#;
 
 impl Ground {
-    /// One with the images of the programs that the other tests use.
-    pub fn new() -> Self {
+    /// The one that the tests share, with the images of the programs that the other tests use.
+    pub fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<Ground>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let ground = Arc::new(Self::new());
+            *shared = Arc::downgrade(&ground);
+            ground
+        })
+    }
+
+    fn new() -> Self {
         let ground = Self::begin();
         let programs = Path::new(env!("CARGO_BIN_EXE_host-manager")).parent().unwrap();
         let built = Ran::of(
@@ -73,7 +81,7 @@ impl Ground {
     }
 
     fn begin() -> Self {
-        let name = format!("i{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let name = format!("i{}", std::process::id());
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         fs::create_dir_all(&directory).unwrap();
         let broom = Command::new("/bin/sh")
@@ -111,18 +119,6 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            for project in [self.name.clone(), format!("{}-other", self.name)] {
-                let label = format!("label=com.docker.compose.project={project}");
-                for container in docker(&["ps", "-aq", "--filter", &label]).out.lines() {
-                    eprintln!(
-                        "--- {}",
-                        docker(&["inspect", "-f", "{{.Name}} {{json .State}}", container]).out
-                    );
-                    eprintln!("{}", docker(&["logs", "--tail", "60", container]));
-                }
-            }
-        }
         drop(self.broom.stdin.take());
         let _ = self.broom.wait();
     }
