@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -19,10 +20,20 @@ pub struct Cluster {
     /// Where they are.
     pub place: PathBuf,
     admin: String,
+    /// The first of its ports.
+    ports: u16,
     /// Where the replicas of the API are published.
     apis: Vec<String>,
     /// The authority that the API is known by, once it is encrypted.
     pub ca: Option<PathBuf>,
+}
+
+/// The first of four ports that are free. The system gives others to whoever asks for any, so
+/// nobody takes these before the engine does.
+fn free_ports() -> u16 {
+    let free = |first: &u16| (*first..first + 4).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let somewhere = || 20_000 + free_port() % 3_000 * 4;
+    std::iter::repeat_with(somewhere).take(100).find(free).unwrap()
 }
 
 /// What a template says to run, as its reader would paste it.
@@ -60,9 +71,7 @@ impl Cluster {
         secrets.sort();
         secrets.dedup();
         assert_eq!(secrets.len(), 4);
-        // Beneath those that the system gives to whoever asks for any, and more of them than
-        // replicas: the engine takes those that are free.
-        let first = 20_000 + free_port() % 1_200 * 10;
+        let ports = free_ports();
         set(
             &env,
             &[
@@ -72,13 +81,14 @@ impl Cluster {
                 ("SERVER_NAME", "box"),
                 ("ENVIRONMENT", &ground.name),
                 ("HOST_MANAGER_CONTAINER", &format!("{}-host", ground.name)),
-                ("API_PORTS", &format!("{first}-{}", first + 9)),
+                ("API_PORTS", &format!("{ports}-{}", ports + 1)),
+                ("BROKER_PORT", &(ports + 2).to_string()),
                 ("POSTGRES_IMAGE", "manman-fixture/postgres:1"),
                 ("NATS_IMAGE", "manman-fixture/nats:1"),
                 ("RABBITMQ_IMAGE", "manman-fixture/rabbitmq:1"),
             ],
         );
-        let mut cluster = Self { ground, place, admin, apis: Vec::new(), ca: None };
+        let mut cluster = Self { ground, place, admin, ports, apis: Vec::new(), ca: None };
         cluster.bring_up();
         cluster
     }
@@ -199,7 +209,7 @@ impl Cluster {
                 ("API_CA", "/tls/ca.pem"),
                 ("BROKER_URL", &format!("tls://manman:{password}@{broker}?ca=/tls/ca.pem")),
                 ("JOIN_TOKEN", join.out.trim()),
-                ("HEALTH_LISTEN", &format!("127.0.0.1:{}", free_port())),
+                ("HEALTH_LISTEN", &format!("127.0.0.1:{}", self.ports + 3)),
             ],
         );
         place

@@ -5,8 +5,6 @@ use std::{
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
 };
 
-use manman_services::free_port;
-
 use crate::{
     cluster::Cluster,
     support::{Ground, PATIENCE, compose, docker, inspect, scaled, set, until},
@@ -43,8 +41,7 @@ fn encrypt(cluster: &mut Cluster) {
     fs::set_permissions(tls.join("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     cluster.ca = Some(tls.join("ca.pem"));
     let files = "compose.yaml:compose.nats.yaml:compose.tls.yaml:compose.nats-tls.yaml";
-    let port = free_port().to_string();
-    set(&cluster.place.join(".env"), &[("COMPOSE_FILE", files), ("BROKER_PORT", &port)]);
+    set(&cluster.place.join(".env"), &[("COMPOSE_FILE", files)]);
     cluster.bring_up();
 }
 
