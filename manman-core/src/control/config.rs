@@ -43,8 +43,8 @@ pub struct ControlConfig {
     pub store_timeout_millis: u32,
     /// How many messages the relay takes at once. Default 100.
     pub relay_batch: u32,
-    /// How many reports are applied at once. Default 1, which suits a store with a single
-    /// writer.
+    /// How many reports are applied at once, each of another host. Default 1, which suits a
+    /// store with a single writer.
     pub consumers: u32,
 }
 

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use super::{Stats, probe, within::within};
+use super::{Stats, probe, turns::Turns, within::within};
 use crate::{
     broker::{Broker, Class, Consumer, Delivery, Exchange, Message, Queue, RoutingKey},
     clock::Timestamp,
@@ -29,6 +29,7 @@ pub struct Consume {
     broker: Arc<dyn Broker>,
     config: ControlConfig,
     stats: Stats,
+    turns: Turns,
 }
 
 /// What is to become of a message.
@@ -41,7 +42,7 @@ enum Verdict {
 impl Consume {
     /// Applies what comes through `broker` to `store`.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig, stats: Stats) -> Self {
-        Self { store, broker, config, stats }
+        Self { store, broker, config, stats, turns: Turns::default() }
     }
 
     /// Runs until `shutdown`; what is being applied then is finished first.
@@ -139,6 +140,7 @@ impl Consume {
         let source =
             Source { message: envelope.id, server, epoch: envelope.epoch, sequence: envelope.sequence };
         let beat = matches!(envelope.body, Report::Beat(_));
+        let _turn = self.turns.of(server, envelope.epoch, envelope.sequence).await;
         let applied = self.apply(source, &envelope.body);
         match within("apply a report", self.config.store_timeout(), applied).await {
             Ok(applied) => {

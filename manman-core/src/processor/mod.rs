@@ -6,6 +6,7 @@ mod probe;
 mod relay;
 mod stats;
 mod sweep;
+mod turns;
 mod within;
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use std::{fmt, future, sync::Arc, time::Duration};
 
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::tape::Tape;
 use crate::{
@@ -20,7 +20,7 @@ pub enum Act {
     Count {
         /// How many pairs.
         lines: u32,
-        /// The pause after each pair; none if zero.
+        /// The time between two pairs; none if zero.
         pause: Duration,
         /// Whether all lines are alike.
         same: bool,
@@ -153,6 +153,7 @@ async fn act(acts: Vec<Act>, tape: &Tape) -> Ending {
         match act {
             Act::Print(channel, bytes) => tape.print(channel, &bytes),
             Act::Count { lines, pause, same } => {
+                let began = Instant::now();
                 for n in 1..=lines {
                     if same {
                         tape.print(Channel::Stdout, b"tick\n");
@@ -162,7 +163,8 @@ async fn act(acts: Vec<Act>, tape: &Tape) -> Ending {
                         tape.print(Channel::Stderr, format!("err {n}\n").as_bytes());
                     }
                     if !pause.is_zero() {
-                        tokio::time::sleep(pause).await;
+                        // By the schedule, so that the pace is kept where timers are late.
+                        tokio::time::sleep_until(began + pause.saturating_mul(n)).await;
                     } else if n % 256 == 0 {
                         tokio::task::yield_now().await;
                     }
