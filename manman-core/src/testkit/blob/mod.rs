@@ -1,4 +1,4 @@
-//! The contract of [`Blobs`](crate::blob::Blobs) as cases, for every backend.
+//! The contract of [`Blobs`] as cases, for every backend.
 //!
 //! A backend writes a [`BlobFixture`] and one line:
 //!
