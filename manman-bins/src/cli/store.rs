@@ -79,6 +79,7 @@ fn failed(error: Error) -> Failure {
     let sentence = Chain(&error).to_string();
     match error.kind() {
         ErrorKind::Config => Failure::new(Exit::Config, "config", sentence),
+        ErrorKind::Invalid => Failure::usage(sentence),
         ErrorKind::Denied => Failure::new(Exit::NotPermitted, "not_permitted", sentence),
         ErrorKind::Unavailable | ErrorKind::Timeout => {
             Failure::new(Exit::Unreachable, "unreachable", sentence)

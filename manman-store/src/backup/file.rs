@@ -66,8 +66,15 @@ pub(crate) struct Trailer {
 }
 
 fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
+    use std::io::ErrorKind::{IsADirectory, NotADirectory, NotFound, PermissionDenied};
+
     let message = format!("{} cannot be {what}", path.display());
-    Error::new(ErrorKind::Unavailable, "back up the store", message).because(error)
+    let kind = match error.kind() {
+        // What was named is no place for it, however often it is tried.
+        NotFound | PermissionDenied | NotADirectory | IsADirectory => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    };
+    Error::new(kind, "back up the store", message).because(error)
 }
 
 fn hex(bytes: impl AsRef<[u8]>) -> String {
@@ -182,7 +189,7 @@ impl Reader {
     pub fn open(path: &Path) -> Result<(Self, Header)> {
         let file = File::open(path).map_err(|error| {
             let message = format!("{} cannot be read", path.display());
-            Error::new(ErrorKind::Config, "read a backup", message).because(error)
+            Error::new(ErrorKind::Invalid, "read a backup", message).because(error)
         })?;
         let mut reader = Self {
             lines: BufReader::new(file),
