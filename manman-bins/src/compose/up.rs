@@ -1,7 +1,7 @@
 //! An installation in one process: control plane, API and, unless it is to be left out, the
 //! host manager of this machine. Store and broker are its own unless others are named.
 
-use std::{fmt, fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -76,8 +76,7 @@ impl fmt::Debug for Running {
 pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result<Running, UpError> {
     let Drives { chosen, make } = drives.into();
     let places = Places(&config.machine.data_dir);
-    make_dir(&config.machine.data_dir)
-        .map_err(|error| UpError::DataDir { dir: config.machine.data_dir.clone(), error })?;
+    places.make().map_err(|error| UpError::DataDir { dir: config.machine.data_dir.clone(), error })?;
     let lock = DataLock::take(&places.lock())?;
     let token = Token::read_or_create(&places.token())
         .map_err(|error| UpError::Token { path: places.token(), error })?;
@@ -306,14 +305,4 @@ async fn wait_for_engine(
             return Ok(());
         }
     }
-}
-
-/// Makes the data directory; what is secret in it has a mode of its own.
-fn make_dir(dir: &Path) -> std::io::Result<()> {
-    if dir.exists() {
-        return Ok(());
-    }
-    fs::create_dir_all(dir)?;
-    // Games of other users come through, whatever the umask says.
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o755))
 }

@@ -1,6 +1,10 @@
 //! Where an installation is on disk.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use super::Environment;
 
@@ -34,6 +38,19 @@ pub(super) fn default_data_dir(environment: &impl Environment) -> PathBuf {
 pub struct Places<'a>(pub &'a Path);
 
 impl Places<'_> {
+    /// Makes the directory; what is secret in it has a mode of its own.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn make(&self) -> io::Result<()> {
+        if self.0.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(self.0)?;
+        // Games of other users come through, whatever the umask says.
+        fs::set_permissions(self.0, fs::Permissions::from_mode(0o755))
+    }
+
     /// The token of a host whose control plane is elsewhere.
     pub fn host_token(&self) -> PathBuf {
         self.0.join("host-token")

@@ -1,8 +1,6 @@
 //! `host-manager`: the games of one machine, for a control plane elsewhere.
 
 use std::{
-    os::unix::fs::PermissionsExt as _,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -32,8 +30,7 @@ const JOIN_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) -> Result<Running, Died> {
     let places = Places(&config.machine.data_dir);
-    make_dir(&config.machine.data_dir)
-        .map_err(|error| Died::Said(format!("{}: {error}", config.machine.data_dir.display())))?;
+    places.make().map_err(|error| Died::Said(format!("{}: {error}", config.machine.data_dir.display())))?;
     let lock = DataLock::take(&places.lock()).map_err(|error| Died::Said(error.to_string()))?;
     let token = joined(&config, &places).await.map_err(|error| Died::Part("joining", error))?;
     let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
@@ -78,15 +75,6 @@ pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) ->
         ended.map_err(|error| Chain(&error).to_string())
     });
     Ok(Running { tasks, stop, parts: Arc::new(parts::Machine { runtime, broker, registered }) })
-}
-
-fn make_dir(dir: &Path) -> std::io::Result<()> {
-    if dir.exists() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(dir)?;
-    // Games of other users come through, whatever the umask says.
-    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755))
 }
 
 /// The token of this host. One that joined once needs no join token any more, whatever the
