@@ -349,6 +349,6 @@ mod tests {
         let newer = String::from_utf8(whole).unwrap().replacen(":1,", ":2,", 1);
         std::fs::write(&path, newer).unwrap();
         assert_eq!(verified(&path).unwrap_err().kind(), ErrorKind::Config);
-        assert_eq!(verified(&dir.path().join("none")).unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(verified(&dir.path().join("none")).unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
