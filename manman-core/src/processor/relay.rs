@@ -1,6 +1,7 @@
 //! Messages that are to leave, carried from the store's outbox to the broker.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,9 +16,9 @@ use uuid::Uuid;
 
 use super::{Stats, consume::pause, within::within};
 use crate::{
-    broker::{Broker, Class, Message, Queue},
+    broker::{Broker, Class, Message, Queue, RoutingKey},
     control::ControlConfig,
-    error::{Chain, ErrorKind, Result},
+    error::{Chain, Error, ErrorKind, Result},
     store::{OutboxMessage, Store},
 };
 
@@ -31,7 +32,8 @@ pub struct Relay {
     stats: Stats,
 }
 
-/// How many messages are on their way to the broker at once, each of another key.
+/// How many messages are on their way to the broker at once, each of another key: the
+/// next one of a key waits until the one before it has left.
 const AT_ONCE: usize = 16;
 
 /// The longest time between two looks into the outbox: a wake-up may be missed.
@@ -48,11 +50,12 @@ enum Round {
     Away,
 }
 
-/// What became of one message.
-enum Sent {
-    Yes(Uuid),
-    No(Duration),
-    NotTried,
+/// What became of the messages of one key.
+#[derive(Default)]
+struct Line {
+    sent: Vec<Uuid>,
+    /// When the first that could not leave is tried again; those behind it wait.
+    failed: Option<Duration>,
 }
 
 impl Relay {
@@ -86,7 +89,7 @@ impl Relay {
         }
     }
 
-    /// Carries what is due, one message of each key.
+    /// Carries what is due: the keys beside each other, the messages of each in their order.
     async fn round(&self) -> Result<Round> {
         let (longest, batch) = (self.config.store_timeout(), self.config.relay_batch as usize);
         let due = within("outbox_due", longest, self.store.outbox_due(batch)).await?;
@@ -94,45 +97,50 @@ impl Relay {
             return Ok(Round::Idle(LOOK_EVERY));
         }
         let away = AtomicBool::new(false);
-        let results: Vec<_> =
-            stream::iter(due).map(|row| self.send(row, &away)).buffer_unordered(AT_ONCE).collect().await;
-        let mut sent = Vec::new();
-        let mut next = LOOK_EVERY;
-        for result in results {
-            match result {
-                Ok(Sent::Yes(id)) => sent.push(id),
-                Ok(Sent::No(delay)) => next = next.min(delay),
-                Ok(Sent::NotTried) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let lines = stream::iter(by_key(due)).map(|line| self.send(line, &away));
+        let lines: Vec<Line> = lines.buffer_unordered(AT_ONCE).collect().await;
+        let next = lines.iter().filter_map(|line| line.failed).min();
+        let sent: Vec<Uuid> = lines.into_iter().flat_map(|line| line.sent).collect();
         within("outbox_sent", longest, self.store.outbox_sent(&sent)).await?;
         self.stats.sent(sent.len());
         if away.into_inner() {
             return Ok(Round::Away);
         }
-        Ok(if sent.is_empty() { Round::Idle(next) } else { Round::More })
+        Ok(if sent.is_empty() { Round::Idle(next.unwrap_or(LOOK_EVERY)) } else { Round::More })
     }
 
-    async fn send(&self, row: OutboxMessage, away: &AtomicBool) -> Result<Sent> {
-        if away.load(Ordering::Relaxed) {
-            return Ok(Sent::NotTried);
+    async fn send(&self, rows: Vec<OutboxMessage>, away: &AtomicBool) -> Line {
+        let mut line = Line::default();
+        for row in rows {
+            if away.load(Ordering::Relaxed) {
+                break;
+            }
+            let (id, key) = (row.message.id, row.message.key.clone());
+            let Err(error) = self.publish(row.message).await else {
+                line.sent.push(id);
+                continue;
+            };
+            // A broker that is away would take its time for each of the others as well.
+            if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
+                away.store(true, Ordering::Relaxed);
+            }
+            let delay = self.config.delay_after(row.tries);
+            warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
+            self.stats.send_failed(1);
+            line.failed = Some(self.failed(id, &error, delay).await);
+            break;
         }
-        let (id, key) = (row.message.id, row.message.key.clone());
-        let Err(error) = self.publish(row.message).await else {
-            return Ok(Sent::Yes(id));
-        };
-        // A broker that is away would take its time for each of the others as well.
-        if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
-            away.store(true, Ordering::Relaxed);
-        }
-        let delay = self.config.delay_after(row.tries);
-        warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
-        self.stats.send_failed(1);
-        let why = Chain(&error).to_string();
+        line
+    }
+
+    /// Notes it in the store; the delay that it was given.
+    async fn failed(&self, id: Uuid, error: &Error, delay: Duration) -> Duration {
+        let why = Chain(error).to_string();
         let noted = self.store.outbox_failed(id, &why, delay);
-        within("outbox_failed", self.config.store_timeout(), noted).await?;
-        Ok(Sent::No(delay))
+        if let Err(error) = within("outbox_failed", self.config.store_timeout(), noted).await {
+            warn!(error = %Chain(&error), "the outbox cannot note a failure, it is tried again all the same");
+        }
+        delay
     }
 
     async fn publish(&self, message: Message) -> Result<()> {
@@ -151,4 +159,18 @@ impl Relay {
             _ => publish(message).await,
         }
     }
+}
+
+/// The messages of each key, in their order; the keys by their oldest.
+fn by_key(due: Vec<OutboxMessage>) -> Vec<Vec<OutboxMessage>> {
+    let mut lines: Vec<Vec<OutboxMessage>> = Vec::new();
+    let mut places: HashMap<RoutingKey, usize> = HashMap::new();
+    for row in due {
+        let place = *places.entry(row.message.key.clone()).or_insert(lines.len());
+        match lines.get_mut(place) {
+            Some(line) => line.push(row),
+            None => lines.push(vec![row]),
+        }
+    }
+    lines
 }

@@ -324,12 +324,18 @@ pub trait CommandStore {
     async fn command_expire(&self, grace: Duration) -> Result<Vec<Uuid>>;
 }
 
+/// How many messages of one key a relay is handed at once. All starts share the key of
+/// their event, so one at a time makes a storm of them wait for as many rounds; without a
+/// bound the line behind one key would keep the others out.
+pub const OUTBOX_PER_KEY: usize = 8;
+
 /// What is to leave for the broker.
 #[async_trait]
 pub trait OutboxStore {
-    /// The oldest unsent messages, at most one per key (so that a key's order holds and a
-    /// failed one never blocks another key), whose next try is due. From here on they
-    /// count as left: who was handed one may have published it. For one relay at a time.
+    /// The oldest unsent messages, in the order of their commits: of each key at most
+    /// [`OUTBOX_PER_KEY`], and none behind one whose next try is not due (so that a key's
+    /// order holds and a failed one never blocks another key). From here on they count as
+    /// left: who was handed one may have published it. For one relay at a time.
     async fn outbox_due(&self, limit: usize) -> Result<Vec<OutboxMessage>>;
 
     /// These have left.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use manman_core::{
     clock::Timestamp,
     error::Result,
-    store::{OutboxMessage, OutboxStore},
+    store::{OUTBOX_PER_KEY, OutboxMessage, OutboxStore},
 };
 use uuid::Uuid;
 
@@ -16,24 +16,38 @@ use super::{
     map::{self, Columns, limit},
 };
 
-/// The first message of each key, found key by key: a long line behind one of them costs
-/// nothing (sqlite.org has no loose index scan, so this is one by hand).
+/// The keys, found one by one, and the first message of each: a long line behind one of
+/// them costs nothing (SQLite has no loose index scan, so this is one by hand).
 macro_rules! heads {
-    ($columns:literal, $rest:literal) => {
-        concat!(
-            "WITH RECURSIVE keys (key) AS (
-                SELECT min(key) FROM outbox
-                UNION ALL
-                SELECT (SELECT min(key) FROM outbox WHERE key > keys.key) FROM keys WHERE keys.key IS NOT NULL
-            )
-            SELECT ",
-            $columns,
-            " FROM keys JOIN outbox ON place = (SELECT min(place) FROM outbox WHERE key = keys.key)
-            WHERE keys.key IS NOT NULL ",
-            $rest
-        )
+    () => {
+        "WITH RECURSIVE keys (key) AS (
+            SELECT min(key) FROM outbox
+            UNION ALL
+            SELECT (SELECT min(key) FROM outbox WHERE key > keys.key) FROM keys WHERE keys.key IS NOT NULL
+        ),
+        heads (key, place) AS (
+            SELECT key, (SELECT min(place) FROM outbox WHERE key = keys.key) FROM keys WHERE key IS NOT NULL
+        )"
     };
 }
+
+/// When the first message of each key is due, the earliest of them.
+const NEXT: &str =
+    concat!(heads!(), "SELECT min(due_at) AS due_at FROM heads JOIN outbox ON outbox.place = heads.place");
+
+/// What is due: from the first of each key on, up to `$3` of them, as far as they are due.
+const DUE: &str = concat!(
+    heads!(),
+    ", lines (key, place, nth) AS (
+        SELECT key, place, 1 FROM heads
+        UNION ALL
+        SELECT lines.key, (SELECT min(place) FROM outbox WHERE key = lines.key AND place > lines.place), nth + 1
+        FROM lines JOIN outbox ON outbox.place = lines.place
+        WHERE nth < $3 AND outbox.due_at <= $1
+    )
+    SELECT outbox.* FROM lines JOIN outbox ON outbox.place = lines.place
+    WHERE outbox.due_at <= $1 ORDER BY outbox.place LIMIT $2"
+);
 
 /// The longest that a relay sleeps: another process may have put something in.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
@@ -43,9 +57,8 @@ impl OutboxStore for SqlStore {
     async fn outbox_due(&self, most: usize) -> Result<Vec<OutboxMessage>> {
         again!(async {
             let due = |now: Timestamp| {
-                sqlx::query(heads!("outbox.*", "AND due_at <= $1 ORDER BY place LIMIT $2"))
-                    .bind(now.as_micros())
-                    .bind(limit(most))
+                let query = sqlx::query(DUE).bind(now.as_micros()).bind(limit(most));
+                query.bind(limit(OUTBOX_PER_KEY))
             };
             if !self.leads().await? {
                 return Ok(Vec::new());
@@ -106,7 +119,7 @@ impl OutboxStore for SqlStore {
         let posted = self.posted.notified();
         tokio::pin!(posted);
         posted.as_mut().enable();
-        let query = sqlx::query(heads!("min(due_at) AS due_at", ""));
+        let query = sqlx::query(NEXT);
         let elsewhere = self.posted_elsewhere();
         tokio::pin!(elsewhere);
         let mut wait = LONGEST_WAIT;

@@ -14,7 +14,7 @@ use crate::{
     clock::Timestamp,
     error::Result,
     id::{ServerId, SessionId},
-    store::{OutboxMessage, OutboxStore},
+    store::{OUTBOX_PER_KEY, OutboxMessage, OutboxStore},
 };
 
 #[derive(Debug)]
@@ -63,8 +63,10 @@ impl Outbox {
     }
 
     fn take_due(&mut self, limit: usize, now: Timestamp) -> Vec<OutboxMessage> {
-        let heads = self.lines.values_mut().filter_map(VecDeque::front_mut);
-        let mut due: Vec<&mut Row> = heads.filter(|row| row.due <= now).collect();
+        let lines = self.lines.values_mut();
+        let mut due: Vec<&mut Row> = lines
+            .flat_map(|line| line.iter_mut().take(OUTBOX_PER_KEY).take_while(|row| row.due <= now))
+            .collect();
         due.sort_by_key(|row| row.place);
         due.into_iter()
             .take(limit)

@@ -88,6 +88,7 @@ macro_rules! store_conformance {
         );
         $crate::store_conformance!(@module $fresh, outbox:
             a_key_keeps_its_order,
+            a_long_line_leaves_room,
             a_failed_message_blocks_only_its_key,
             waiting_ends_when_something_is_due,
         );
