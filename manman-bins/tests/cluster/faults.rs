@@ -1,9 +1,12 @@
 //! What breaks between the machines, row by row: games go on, nothing is lost, nobody is
 //! called stale who is not, and everything is said.
 
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
-use manman_services::Postgres;
+use manman_services::{Postgres, Proxy};
 use serde_json::Value;
 
 use crate::{
@@ -132,10 +135,57 @@ fn row_20_a_wiped_broker_is_healed() {
     cluster.hosts[0].end();
 }
 
-/// Row 22: a host that cannot be heard is stale ten seconds later, its game runs on, and all
-/// is well again when it is heard.
+/// Row 22: a host that is cut off from broker and API is stale ten seconds later, its game
+/// runs on, and all is well again when the network is.
 #[test]
 fn row_22_a_host_that_is_cut_off_plays_on() {
+    let mut cluster = Cluster::up(Kind::Nats);
+    cluster.deploy("town", "box", &[GAME, &["--env", "TICK=1"]].concat());
+    cluster.ok(&["start", "town"]);
+    let before = game(&cluster);
+    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
+    let broker = Proxy::to_port(server.port());
+    let api = Proxy::to(cluster.apis[0].get("LISTEN").parse().unwrap());
+    let host = &mut cluster.hosts[0];
+    host.end();
+    host.set("BROKER_URL", format!("nats://127.0.0.1:{}", broker.port()));
+    host.set("API_ADDRESS", format!("127.0.0.1:{}", api.port()));
+    host.start();
+    until("it is ready", PATIENCE, || cluster.hosts[0].is_ready().then_some(()));
+    answers(&cluster, 0, "before");
+
+    let cut = Instant::now();
+    for proxy in [&broker, &api] {
+        proxy.blackhole();
+    }
+    cluster.await_server("box", "stale", PATIENCE);
+    let stale = cut.elapsed();
+    // A beat that was on its way counts from when it came; the clock is the store's.
+    assert!(stale > Duration::from_secs(9), "it was called stale after {stale:?}");
+    cluster.await_state("town", "lost");
+    std::thread::sleep(scaled(Duration::from_secs(5), Duration::from_secs(300)));
+    assert_eq!(game(&cluster), before);
+
+    let healed = Instant::now();
+    for proxy in [&broker, &api] {
+        proxy.pass();
+    }
+    cluster.await_server("box", "online", PATIENCE);
+    eprintln!("cut off: stale after {stale:?}, online {:?} after the network was back", healed.elapsed());
+    cluster.await_state("town", "running");
+    assert_eq!(game(&cluster), before);
+    answers(&cluster, 1, "back");
+    // What the game said meanwhile is all there.
+    let shown = cluster.run_at(1, &["logs", "town", "--raw"]).out;
+    let ticks: Vec<u64> =
+        shown.lines().filter_map(|line| line.strip_prefix("tick ")).map(|it| it.parse().unwrap()).collect();
+    assert_eq!(ticks, (1..=ticks.len() as u64).collect::<Vec<_>>(), "{shown}");
+    assert!(ticks.len() as u64 > (healed - cut).as_secs() / 2, "{shown}");
+}
+
+/// A manager that stands still for so long that it is stale: its game does not notice.
+#[test]
+fn a_host_that_stands_still_comes_back() {
     let mut cluster = playing();
     let before = game(&cluster);
     cluster.hosts[0].guarded().freeze();
