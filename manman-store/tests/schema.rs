@@ -1,9 +1,17 @@
 //! What the schema itself refuses, whoever writes, and how the file is kept.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+#[path = "common/ground.rs"]
+mod ground;
+
 use std::{path::PathBuf, sync::Arc};
 
-use manman_core::{clock::SystemClock, error::ErrorKind};
+use manman_core::{
+    clock::SystemClock,
+    error::ErrorKind,
+    store::{ServerStore, Source},
+    wire::HostReport,
+};
 use manman_store::{SqliteConfig, SqliteStore, sqlite};
 use sqlx::{Row, SqlitePool};
 use tempfile::TempDir;
@@ -142,4 +150,23 @@ async fn what_cannot_be_opened_is_told() {
     std::fs::write(&path, "Dear reader, this is no database. ".repeat(100)).unwrap();
     let error = SqliteStore::open(&SqliteConfig::at(&path).migrated(), clock).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+}
+
+/// Ids of messages are kept for a week, and then not for ever.
+#[tokio::test]
+async fn what_was_heard_long_ago_is_forgotten() {
+    let (_dir, path, store) = fresh().await;
+    let host = ground::server(&store, "box").await;
+    let pool = sqlite::writer(&SqliteConfig::at(path)).await.unwrap();
+    let old = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 300)
+        INSERT INTO inbox SELECT 'old-' || n, 99, 1, n, 0 FROM n";
+    sqlx::raw_sql(old).execute(&pool).await.unwrap();
+    // Every 64th of these ids forgets twice as many.
+    for number in 1..=192 {
+        let message = uuid::Uuid::from_u128(number);
+        let source = Source { message, server: host.server, epoch: host.epoch, sequence: number as i64 };
+        store.server_report(source, &HostReport::Online).await.unwrap();
+    }
+    let left: i64 = sqlx::query("SELECT count(*) FROM inbox").fetch_one(&pool).await.unwrap().get(0);
+    assert_eq!(left, 192);
 }
