@@ -8,12 +8,13 @@ use std::sync::{
 
 use async_trait::async_trait;
 use manman_core::{
+    blob::Blobs,
     broker::Broker,
     clock::{Timestamp, TokioClock},
     control::{Control, ControlConfig, ControlUplink, DeployRequest},
     error::ErrorKind,
     id::{ClusterId, ConfigId, Epoch, ServerId, SessionId, SgcId},
-    memory::{MemoryBroker, MemoryStore, MemoryUplink},
+    memory::{MemoryBlobs, MemoryBroker, MemoryStore, MemoryUplink},
     model::{ConfigBody, Labels, StopMode, config::NewConfig, game::NewGame},
     processor::Processor,
     runtime::Owner,
@@ -54,6 +55,7 @@ mod control_plane {
     struct Fixture {
         uplink: Arc<ControlUplink>,
         broker: MemoryBroker,
+        blobs: MemoryBlobs,
         control: Control,
         config: ConfigId,
         deployments: AtomicI64,
@@ -85,6 +87,10 @@ mod control_plane {
             Arc::new(self.broker.clone())
         }
 
+        fn blobs(&self) -> Arc<dyn Blobs> {
+            Arc::new(self.blobs.clone())
+        }
+
         fn hello(&self) -> Registration {
             hello("box")
         }
@@ -113,8 +119,10 @@ mod control_plane {
         let new = NewGame { name: "game".parse().unwrap(), steam_app_id: None, metadata: Labels::new() };
         let game = control.game_create(&new, &write()).await.unwrap().id;
         let new = NewConfig { game, name: "config".parse().unwrap(), body: body() };
+        let blobs = MemoryBlobs::new();
         Fixture {
-            uplink: Arc::new(ControlUplink::new(store, shared, config)),
+            uplink: Arc::new(ControlUplink::new(store, shared, config).with_blobs(Arc::new(blobs.clone()))),
+            blobs,
             config: control.config_create(&new, &write()).await.unwrap().id,
             broker,
             control,
@@ -181,6 +189,7 @@ mod embedded {
     struct Fixture {
         uplink: MemoryUplink,
         broker: MemoryBroker,
+        blobs: MemoryBlobs,
         deployments: AtomicI64,
     }
 
@@ -192,6 +201,10 @@ mod embedded {
 
         fn broker(&self) -> Arc<dyn Broker> {
             Arc::new(self.broker.clone())
+        }
+
+        fn blobs(&self) -> Arc<dyn Blobs> {
+            Arc::new(self.blobs.clone())
         }
 
         fn hello(&self) -> Registration {
@@ -214,8 +227,10 @@ mod embedded {
 
     async fn fresh() -> Fixture {
         let broker = MemoryBroker::new();
-        let uplink = MemoryUplink::with_clock(owner(), Arc::new(broker.clone()), clock());
-        Fixture { uplink, broker, deployments: AtomicI64::new(1) }
+        let (uplink, blobs) =
+            (MemoryUplink::with_clock(owner(), Arc::new(broker.clone()), clock()), MemoryBlobs::new());
+        let uplink = uplink.with_blobs(Arc::new(blobs.clone()));
+        Fixture { uplink, broker, blobs, deployments: AtomicI64::new(1) }
     }
 
     manman_core::uplink_conformance!(paused fresh);

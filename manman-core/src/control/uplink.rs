@@ -6,8 +6,12 @@ use async_trait::async_trait;
 use tokio::sync::OnceCell;
 use tracing::warn;
 
-use super::ControlConfig;
+use super::{
+    ControlConfig,
+    blobs::{address_for, put_for},
+};
 use crate::{
+    blob::{BlobKey, BlobStream, Blobs, Presigned},
     broker::{Broker, Queue},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, SessionId},
@@ -24,12 +28,18 @@ pub struct ControlUplink {
     broker: Arc<dyn Broker>,
     config: ControlConfig,
     secret: OnceCell<Vec<u8>>,
+    blobs: Option<Arc<dyn Blobs>>,
 }
 
 impl ControlUplink {
     /// Answers from `store`; `broker` is where the queues of hosts are made.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        Self { store, broker, config, secret: OnceCell::new() }
+        Self { store, broker, config, secret: OnceCell::new(), blobs: None }
+    }
+
+    /// Keeps what hosts put in `blobs`; without, there is nothing to put it in.
+    pub fn with_blobs(self, blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs: Some(blobs), ..self }
     }
 
     async fn within<T>(&self, call: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -150,6 +160,20 @@ impl Uplink for ControlUplink {
         self.within("receipts", async {
             self.check("receipts", me).await?;
             self.store.session_receipts(me.server, ends).await
+        })
+        .await
+    }
+
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
+        self.within("put a blob", self.check("put a blob", me)).await?;
+        let (limit, silence) = (self.config.blob_limit_bytes(), self.config.uplink_deadline());
+        put_for(self.blobs.as_ref(), me.server, key, bytes, limit, silence).await
+    }
+
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {
+        self.within("address a blob", async {
+            self.check("address a blob", me).await?;
+            address_for(self.blobs.as_ref(), me.server, key, self.config.blob_limit_bytes()).await
         })
         .await
     }
