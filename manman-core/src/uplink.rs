@@ -125,8 +125,8 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// `Denied` for a key that is not this host's; `Invalid` if there are more bytes than the
-    /// control plane takes; `Unsupported` if it keeps no blobs; the stream's own error; else as
-    /// [`Uplink::snapshot`].
+    /// control plane takes; `Unsupported` if it keeps no blobs; `Busy` or `Unavailable` if it
+    /// takes no more at once; the stream's own error; else as [`Uplink::snapshot`].
     async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64>;
 
     /// An address that takes one blob of this host's at `key`, for ten minutes: bytes whose

@@ -1,14 +1,19 @@
 //! Both ends of the uplink within one process, against the contract of all of them.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use manman_core::{
-    blob::Blobs,
+    blob::{BlobKey, BlobStream, Blobs, whole},
     broker::Broker,
     clock::{Timestamp, TokioClock},
     control::{Control, ControlConfig, ControlUplink, DeployRequest},
@@ -152,6 +157,37 @@ mod control_plane {
         }
         assert_eq!(fixture.start_on(me.server).await, SessionId(later.0 + 1));
         assert_eq!(fixture.uplink.snapshot(me, &[later]).await.unwrap().unknown, [later]);
+    }
+
+    /// What puts take of the control plane does not grow with the number of hosts.
+    #[tokio::test(start_paused = true)]
+    async fn a_put_waits_for_its_turn_and_not_for_ever() {
+        let fixture = fresh().await;
+        let welcomed = fixture.uplink.register(&hello("box")).await.unwrap();
+        let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
+        let put = |name: &str, bytes: BlobStream| {
+            let (uplink, key) = (fixture.uplink.clone(), BlobKey::of_host(me.server).join(name).unwrap());
+            tokio::spawn(async move { uplink.blob_put(me, &key, bytes).await })
+        };
+        // A byte now and then: slow, and not silent.
+        let slow = || {
+            let piece = async |()| {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Some((Ok(Bytes::from_static(b"x")), ()))
+            };
+            stream::unfold((), piece).boxed()
+        };
+        let most = ControlConfig::default().blob_puts;
+        let under_way: Vec<_> = (0..most).map(|n| put(&format!("slow-{n}"), slow())).collect();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let error = put("one-more", whole("x")).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+
+        let waiting = put("one-more", whole("x"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        under_way[0].abort();
+        assert_eq!(waiting.await.unwrap().unwrap(), 1);
+        under_way.iter().for_each(|put| put.abort());
     }
 
     manman_core::uplink_conformance!(paused fresh);
