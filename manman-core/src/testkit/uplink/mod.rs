@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+mod blobs;
 pub mod cases;
 
 use std::sync::Arc;
