@@ -1,12 +1,21 @@
 //! The uplink over the network: what a host manager asks of a control plane on another
 //! machine, through its API.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, Stream, StreamExt as _};
 use tonic::{Code, Request, Response, Status, service::interceptor::InterceptedService, transport::Channel};
 
 use manman_core::{
+    blob::{BlobKey, BlobStream, Presigned},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, SessionId},
     model::{Invalid, Name, SessionSpec, token::TokenDigest},
@@ -113,6 +122,51 @@ impl GrpcUplink {
     }
 }
 
+/// The largest piece of a blob in one message: a request is bounded.
+const PIECE: usize = 256 * 1024;
+
+/// Where an error of the bytes is kept, for it does not come back from the other end.
+type Broken = Arc<Mutex<Option<Error>>>;
+
+/// The messages of a put. A type with a name: of a boxed stream the compiler does not see that
+/// the call it is given to can be sent.
+struct Messages(BoxStream<'static, v1::PutBlobRequest>);
+
+impl Stream for Messages {
+    type Item = v1::PutBlobRequest;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.poll_next_unpin(context)
+    }
+}
+
+/// A put as messages. Bytes that end in an error have no end here, and are not put.
+fn messages(me: HostIdentity, key: &BlobKey, bytes: BlobStream, broken: Broken) -> Messages {
+    use v1::put_blob_request::{Begin, End, Part};
+    let begin = Part::Begin(Begin { host: Some(me.into()), key: key.to_string() });
+    let rest = stream::unfold(Some((bytes, Bytes::new(), 0)), move |state| {
+        let broken = broken.clone();
+        async move {
+            let (mut bytes, mut piece, size) = state?;
+            while piece.is_empty() {
+                piece = match bytes.next().await {
+                    Some(Ok(piece)) => piece,
+                    Some(Err(error)) => {
+                        *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                        return None;
+                    }
+                    None => return Some((Part::End(End { size_bytes: size }), None)),
+                };
+            }
+            let now = piece.split_to(piece.len().min(PIECE));
+            let size = size + now.len() as i64;
+            Some((Part::Piece(now.into()), Some((bytes, piece, size))))
+        }
+    });
+    let parts = stream::once(async { begin }).chain(rest);
+    Messages(parts.map(|part| v1::PutBlobRequest { part: Some(part) }).boxed())
+}
+
 /// What came back does not hold together: another version, most likely.
 fn unreadable(operation: &'static str) -> impl Fn(Invalid) -> Error {
     move |invalid| {
@@ -152,5 +206,25 @@ impl Uplink for GrpcUplink {
             self.call("receipts", request, async |mut client, request| client.list_receipts(request).await);
         let on_record = response.await?.on_record;
         crate::api::convert::attempts_in("on_record", on_record).map_err(unreadable("receipts"))
+    }
+
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
+        let broken = Broken::default();
+        // No deadline over all of it: silence is bounded at the other end, and a connection
+        // whose other end is gone by its probes.
+        let answer = self.client.clone().put_blob(messages(me, key, bytes, broken.clone())).await;
+        if let Some(error) = broken.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        let size = answer.map_err(|status| self.failed("put a blob", status))?.into_inner().size_bytes;
+        u64::try_from(size).map_err(|_| unreadable("put a blob")(Invalid::new("size_bytes", "is negative")))
+    }
+
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {
+        let request = v1::GetBlobAddressRequest { host: Some(me.into()), key: key.to_string() };
+        let response = self.call("address a blob", request, async |mut client, request| {
+            client.get_blob_address(request).await
+        });
+        Ok(response.await?.address.map(Into::into))
     }
 }

@@ -15,6 +15,7 @@ use manman_bins::{
     uplink::GrpcUplink,
 };
 use manman_core::{
+    blob::{BlobKey, Blobs, whole},
     broker::Broker,
     control::DeployRequest,
     error::ErrorKind,
@@ -80,6 +81,10 @@ impl UplinkFixture for Fixture {
 
     fn broker(&self) -> Arc<dyn Broker> {
         self.plain.broker.clone()
+    }
+
+    fn blobs(&self) -> Arc<dyn Blobs> {
+        Arc::new(self.plain.blobs.clone())
     }
 
     fn hello(&self) -> Registration {
@@ -154,13 +159,64 @@ async fn a_host_sees_only_what_is_its_own() {
         fixture.uplink.spec(theirs, their_session).await.unwrap_err(),
         fixture.uplink.receipts(theirs, &[run]).await.unwrap_err(),
         fixture.uplink.spec(mine, their_session).await.unwrap_err(),
+        fixture
+            .uplink
+            .blob_put(theirs, &BlobKey::of_host(theirs.server).join("k").unwrap(), whole("x"))
+            .await
+            .unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
     }
+    let their_key = BlobKey::of_host(theirs.server).join("k").unwrap();
+    let error = fixture.uplink.blob_put(mine, &their_key, whole("x")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert_eq!(fixture.plain.blobs.list(None, None, 10).await.unwrap().blobs, []);
     let snapshot = fixture.uplink.snapshot(mine, &[their_session]).await.unwrap();
     assert_eq!(snapshot.wanted.iter().map(|it| it.session).collect::<Vec<_>>(), [my_session]);
     assert_eq!(snapshot.unknown, [their_session]);
     assert_eq!(fixture.uplink.receipts(mine, &[run]).await.unwrap(), []);
+}
+
+/// Too many bytes, too few, no end, no beginning: nothing is stored of any.
+#[tokio::test]
+async fn a_put_that_does_not_hold_together_stores_nothing() {
+    use v1::put_blob_request::{Begin, End, Part};
+    let fixture = fresh().await;
+    let welcomed = fixture.uplink.register(&fixture.hello()).await.unwrap();
+    let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
+    let own = BlobKey::of_host(me.server).join("k").unwrap();
+    let token = fixture.plain.recorded(host("box")).await;
+    let bearer = Bearer(Some(format!("Bearer {}", token.reveal())));
+    let channel = fixture.plain.tcp().await;
+    let mut api = v1::host_api_client::HostApiClient::with_interceptor(channel, bearer);
+
+    let begin = |key: &str| Part::Begin(Begin { host: Some(me.into()), key: key.to_owned() });
+    let (piece, end) = (|| Part::Piece(vec![7; 3]), |size_bytes| Part::End(End { size_bytes }));
+    let beneath = format!("{own}/../../{}/k", me.server.0 + 1);
+    for (name, parts, code) in [
+        ("nothing", vec![], Code::InvalidArgument),
+        ("no beginning", vec![piece(), end(3)], Code::InvalidArgument),
+        ("two beginnings", vec![begin(own.as_str()), begin(own.as_str())], Code::InvalidArgument),
+        ("no end", vec![begin(own.as_str()), piece()], Code::Unavailable),
+        ("too few", vec![begin(own.as_str()), piece(), end(4)], Code::InvalidArgument),
+        ("too many", vec![begin(own.as_str()), piece(), piece(), end(3)], Code::InvalidArgument),
+        ("no key", vec![begin(&beneath), piece(), end(3)], Code::InvalidArgument),
+        ("another's key", vec![begin("hosts/999/k"), piece(), end(3)], Code::PermissionDenied),
+    ] {
+        let messages = parts.into_iter().map(|part| v1::PutBlobRequest { part: Some(part) });
+        let refused = api.put_blob(futures::stream::iter(messages.collect::<Vec<_>>())).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{name}: {refused}");
+        assert_eq!(fixture.plain.blobs.list(None, None, 10).await.unwrap().blobs, [], "{name}");
+    }
+    let mibs = (0..=support::BLOB_LIMIT_MIB).map(|_| Ok(bytes::Bytes::from(vec![7; 1 << 20])));
+    let larger = Box::pin(futures::stream::iter(mibs.collect::<Vec<_>>()));
+    let error = fixture.uplink.blob_put(me, &own, larger).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
+    assert_eq!(fixture.plain.blobs.list(None, None, 10).await.unwrap().blobs, []);
+
+    let parts = [begin(own.as_str()), piece(), end(3)];
+    let messages = parts.map(|part| v1::PutBlobRequest { part: Some(part) });
+    assert_eq!(api.put_blob(futures::stream::iter(messages)).await.unwrap().into_inner().size_bytes, 3);
 }
 
 /// A join token makes one host, which then has a token of its own.

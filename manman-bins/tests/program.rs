@@ -156,11 +156,12 @@ fn everything_wrong_with_the_configuration_is_said_at_once() {
         .env("LISTEN", "0.0.0.0:50051")
         .env("ENVIRONMENT", "Prod!")
         .env("DATABASE_URL", "mysql://me:hunter2@db/x")
+        .env("BLOB_URL", "ftp://me:hunter2@host/x")
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
     let said = text(&output.stderr);
-    for place in ["LISTEN", "ENVIRONMENT", "DATABASE_URL"] {
+    for place in ["LISTEN", "ENVIRONMENT", "DATABASE_URL", "BLOB_URL"] {
         let line = format!("\n  {place}: ");
         assert!(said.contains(&line), "{place} has no line of its own: {said}");
     }
@@ -177,6 +178,18 @@ fn an_address_that_is_taken_is_named() {
     let output = run(dir.path(), &["up", "--listen", &address]);
     assert_eq!(output.status.code(), Some(78));
     assert!(text(&output.stderr).contains(&address), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_directory_that_cannot_keep_blobs_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    for place in ["/dev/null/blobs", "/sys/blobs"] {
+        let output = run(dir.path(), &["up", "--listen", "127.0.0.1:0", "--blobs", &format!("fs://{place}")]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{said}");
+        assert!(said.contains(place) && said.contains("--blobs"), "{said}");
+        assert!(!dir.path().join("manman.sock").exists(), "begun in spite of its blobs");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    blob::{BlobKey, BlobStream, Presigned},
     clock::Timestamp,
     error::Result,
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
@@ -84,7 +85,10 @@ pub struct Snapshot {
 /// - Once `register` has answered, commands for the host are kept for it.
 /// - Every query is limited to the calling host: a session of another one is `NotFound`.
 /// - A snapshot holds what was committed before it was asked for.
-/// - No call retries; every call answers or fails within ten seconds.
+/// - A blob is put beneath [`BlobKey::of_host`] of the caller and nowhere else, whole or not
+///   at all; the same key again replaces it, so that what broke off is begun anew.
+/// - No call retries; every call answers or fails within ten seconds. A put takes as long as
+///   its bytes; a stream that gives none for ten seconds is `Timeout`.
 ///
 /// `testkit::uplink` checks each of these against every implementation.
 #[async_trait]
@@ -115,4 +119,23 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// As [`Uplink::snapshot`].
     async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>>;
+
+    /// Stores a blob of this host's, and says how many bytes it has. Memory is bounded
+    /// whatever the size.
+    ///
+    /// # Errors
+    /// `Denied` for a key that is not this host's; `Invalid` if there are more bytes than the
+    /// control plane takes; `Unsupported` if it keeps no blobs; `Busy` or `Unavailable` if it
+    /// takes no more at once; the stream's own error; else as [`Uplink::snapshot`].
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64>;
+
+    /// An address that takes one blob of this host's at `key`, for ten minutes: bytes whose
+    /// number is known, 5 GiB at most, need not go through the control plane. `None` where
+    /// there are no such addresses; [`Uplink::blob_put`] always does.
+    ///
+    /// It is good until then, whoever holds it: a host that is fenced meanwhile too.
+    ///
+    /// # Errors
+    /// `Denied` and `Unsupported` as [`Uplink::blob_put`]; else as [`Uplink::snapshot`].
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>>;
 }

@@ -1,19 +1,25 @@
 //! Both ends of the uplink within one process, against the contract of all of them.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use manman_core::{
+    blob::{BlobKey, BlobStream, Blobs, whole},
     broker::Broker,
     clock::{Timestamp, TokioClock},
     control::{Control, ControlConfig, ControlUplink, DeployRequest},
     error::ErrorKind,
     id::{ClusterId, ConfigId, Epoch, ServerId, SessionId, SgcId},
-    memory::{MemoryBroker, MemoryStore, MemoryUplink},
+    memory::{MemoryBlobs, MemoryBroker, MemoryStore, MemoryUplink},
     model::{ConfigBody, Labels, StopMode, config::NewConfig, game::NewGame},
     processor::Processor,
     runtime::Owner,
@@ -54,6 +60,7 @@ mod control_plane {
     struct Fixture {
         uplink: Arc<ControlUplink>,
         broker: MemoryBroker,
+        blobs: MemoryBlobs,
         control: Control,
         config: ConfigId,
         deployments: AtomicI64,
@@ -85,6 +92,10 @@ mod control_plane {
             Arc::new(self.broker.clone())
         }
 
+        fn blobs(&self) -> Arc<dyn Blobs> {
+            Arc::new(self.blobs.clone())
+        }
+
         fn hello(&self) -> Registration {
             hello("box")
         }
@@ -113,8 +124,10 @@ mod control_plane {
         let new = NewGame { name: "game".parse().unwrap(), steam_app_id: None, metadata: Labels::new() };
         let game = control.game_create(&new, &write()).await.unwrap().id;
         let new = NewConfig { game, name: "config".parse().unwrap(), body: body() };
+        let blobs = MemoryBlobs::new();
         Fixture {
-            uplink: Arc::new(ControlUplink::new(store, shared, config)),
+            uplink: Arc::new(ControlUplink::new(store, shared, config).with_blobs(Arc::new(blobs.clone()))),
+            blobs,
             config: control.config_create(&new, &write()).await.unwrap().id,
             broker,
             control,
@@ -144,6 +157,37 @@ mod control_plane {
         }
         assert_eq!(fixture.start_on(me.server).await, SessionId(later.0 + 1));
         assert_eq!(fixture.uplink.snapshot(me, &[later]).await.unwrap().unknown, [later]);
+    }
+
+    /// What puts take of the control plane does not grow with the number of hosts.
+    #[tokio::test(start_paused = true)]
+    async fn a_put_waits_for_its_turn_and_not_for_ever() {
+        let fixture = fresh().await;
+        let welcomed = fixture.uplink.register(&hello("box")).await.unwrap();
+        let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
+        let put = |name: &str, bytes: BlobStream| {
+            let (uplink, key) = (fixture.uplink.clone(), BlobKey::of_host(me.server).join(name).unwrap());
+            tokio::spawn(async move { uplink.blob_put(me, &key, bytes).await })
+        };
+        // A byte now and then: slow, and not silent.
+        let slow = || {
+            let piece = async |()| {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                Some((Ok(Bytes::from_static(b"x")), ()))
+            };
+            stream::unfold((), piece).boxed()
+        };
+        let most = ControlConfig::default().blob_puts;
+        let under_way: Vec<_> = (0..most).map(|n| put(&format!("slow-{n}"), slow())).collect();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let error = put("one-more", whole("x")).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+
+        let waiting = put("one-more", whole("x"));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        under_way[0].abort();
+        assert_eq!(waiting.await.unwrap().unwrap(), 1);
+        under_way.iter().for_each(|put| put.abort());
     }
 
     manman_core::uplink_conformance!(paused fresh);
@@ -181,6 +225,7 @@ mod embedded {
     struct Fixture {
         uplink: MemoryUplink,
         broker: MemoryBroker,
+        blobs: MemoryBlobs,
         deployments: AtomicI64,
     }
 
@@ -192,6 +237,10 @@ mod embedded {
 
         fn broker(&self) -> Arc<dyn Broker> {
             Arc::new(self.broker.clone())
+        }
+
+        fn blobs(&self) -> Arc<dyn Blobs> {
+            Arc::new(self.blobs.clone())
         }
 
         fn hello(&self) -> Registration {
@@ -214,8 +263,10 @@ mod embedded {
 
     async fn fresh() -> Fixture {
         let broker = MemoryBroker::new();
-        let uplink = MemoryUplink::with_clock(owner(), Arc::new(broker.clone()), clock());
-        Fixture { uplink, broker, deployments: AtomicI64::new(1) }
+        let (uplink, blobs) =
+            (MemoryUplink::with_clock(owner(), Arc::new(broker.clone()), clock()), MemoryBlobs::new());
+        let uplink = uplink.with_blobs(Arc::new(blobs.clone()));
+        Fixture { uplink, broker, blobs, deployments: AtomicI64::new(1) }
     }
 
     manman_core::uplink_conformance!(paused fresh);

@@ -20,10 +20,11 @@ use super::{
     auth::{Authenticator, Peer, Presented},
     errors::{ApiError, ErrorCode, reworded},
     listen::Accepted,
-    permit::may_call,
+    permit::{may_call, takes_its_time},
 };
 
-/// The longest time that a call is worked on; a stream, until it begins.
+/// The longest time that a call is worked on; a stream, until it begins. What takes as long as
+/// its caller sends is not bound by it.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Lets in who can prove who they are.
@@ -100,6 +101,9 @@ where
                 return Ok(refused(ApiError::new(ErrorCode::PermissionDenied, message)));
             }
             request.extensions_mut().insert(caller);
+            if takes_its_time(request.uri().path()) {
+                return inner.call(request).await.map(in_our_words);
+            }
             match tokio::time::timeout(gate.deadline, inner.call(request)).await {
                 Ok(response) => response.map(in_our_words),
                 Err(_) => {

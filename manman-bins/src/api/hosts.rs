@@ -1,10 +1,12 @@
 //! The calls of host managers: each host sees and changes only what is its own.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tonic::{Request, Response, Status};
+use futures::{StreamExt as _, stream};
+use tonic::{Request, Response, Status, Streaming};
 
 use manman_core::{
+    blob::{BlobKey, BlobStream},
     error::{Error, ErrorKind},
     id::SessionId,
     model::{Invalid, Name, Role, token::TokenDigest},
@@ -120,6 +122,63 @@ impl Hosts {
         let on_record = self.uplink.receipts(me, &ends).await.map_err(of_uplink)?;
         Ok(v1::ListReceiptsResponse { on_record: on_record.into_iter().map(Into::into).collect() })
     }
+
+    async fn blob(
+        &self,
+        caller: &Caller,
+        mut messages: Streaming<v1::PutBlobRequest>,
+    ) -> Result<v1::PutBlobResponse, ApiError> {
+        use v1::put_blob_request::Part;
+        let first = tokio::time::timeout(BEGIN, messages.message()).await;
+        let begin = match first {
+            Ok(Ok(Some(v1::PutBlobRequest { part: Some(Part::Begin(begin)) }))) => begin,
+            Err(_) => {
+                return Err(ApiError::new(ErrorCode::DeadlineExceeded, "a put has not begun in time"));
+            }
+            Ok(_) => return Err(Invalid::new("begin", "comes first: who puts, and which key").into()),
+        };
+        let me = self.identity(caller, begin.host).await?;
+        let key: BlobKey = parsed("key", &begin.key)?;
+        let put = self.uplink.blob_put(me, &key, pieces(messages)).await;
+        let size = put.map_err(|failed| of_blobs(failed, me, &key))?;
+        Ok(v1::PutBlobResponse { size_bytes: i64::try_from(size).unwrap_or(i64::MAX) })
+    }
+
+    async fn address(
+        &self,
+        caller: &Caller,
+        request: v1::GetBlobAddressRequest,
+    ) -> Result<v1::GetBlobAddressResponse, ApiError> {
+        let me = self.identity(caller, request.host).await?;
+        let key: BlobKey = parsed("key", &request.key)?;
+        let address = self.uplink.blob_address(me, &key).await;
+        let address = address.map_err(|failed| of_blobs(failed, me, &key))?.map(Into::into);
+        Ok(v1::GetBlobAddressResponse { address })
+    }
+}
+
+/// How long the beginning of a put may take to come.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// The bytes of a put. Its end has to come, and to know how many they were.
+fn pieces(messages: Streaming<v1::PutBlobRequest>) -> BlobStream {
+    use v1::put_blob_request::Part;
+    let broken = |kind, why: &str| Some((Err(Error::new(kind, "put a blob", why)), None));
+    stream::unfold(Some((messages, 0)), move |state| async move {
+        let (mut messages, size) = state?;
+        match messages.message().await {
+            Ok(Some(v1::PutBlobRequest { part: Some(Part::Piece(piece)) })) => {
+                let size = size + piece.len() as i64;
+                Some((Ok(piece.into()), Some((messages, size))))
+            }
+            Ok(Some(v1::PutBlobRequest { part: Some(Part::End(end)) })) if end.size_bytes == size => None,
+            Ok(Some(_)) => {
+                broken(ErrorKind::Invalid, "the pieces of the blob and its end do not hold together")
+            }
+            Ok(None) | Err(_) => broken(ErrorKind::Unavailable, "the blob broke off before its end"),
+        }
+    })
+    .boxed()
 }
 
 /// The server whose host's token `caller` has shown.
@@ -151,6 +210,19 @@ fn of_uplink(failed: Error) -> ApiError {
     ApiError::new(code, failed.message())
 }
 
+/// The same of a blob.
+fn of_blobs(failed: Error, me: HostIdentity, key: &BlobKey) -> ApiError {
+    match failed.kind() {
+        // Of two keys, which is no other machine.
+        ErrorKind::Conflict => ApiError::new(ErrorCode::InvalidArgument, failed.message()),
+        ErrorKind::Unsupported => ApiError::new(ErrorCode::Unsupported, failed.message())
+            .remedy("Set BLOB_URL of the control plane."),
+        // What keeps the blobs refuses us, and not the host.
+        ErrorKind::Denied if key.is_beneath(&BlobKey::of_host(me.server)) => failed.into(),
+        _ => of_uplink(failed),
+    }
+}
+
 /// The kind of a refusal as the uplink's caller acts on it; `None` for a code that is none
 /// of the catalogue's.
 pub fn kind_of(code: &str) -> Option<ErrorKind> {
@@ -180,6 +252,14 @@ macro_rules! calls {
                     Ok(Response::new(self.$answer(&caller, request.into_inner()).await?))
                 }
             )*
+
+            async fn put_blob(
+                &self,
+                request: Request<Streaming<v1::PutBlobRequest>>,
+            ) -> Result<Response<v1::PutBlobResponse>, Status> {
+                let caller = caller(&request)?;
+                Ok(Response::new(self.blob(&caller, request.into_inner()).await?))
+            }
         }
     };
 }
@@ -190,4 +270,5 @@ calls! {
     get_snapshot: GetSnapshotRequest => GetSnapshotResponse, snapshot;
     get_session_spec: GetSessionSpecRequest => GetSessionSpecResponse, spec;
     list_receipts: ListReceiptsRequest => ListReceiptsResponse, receipts;
+    get_blob_address: GetBlobAddressRequest => GetBlobAddressResponse, address;
 }

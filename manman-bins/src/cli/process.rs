@@ -48,6 +48,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         listen: args.listen,
         broker: args.broker,
         database: args.database,
+        blobs: args.blobs,
         no_host: args.no_host,
         plaintext: common.plaintext,
         environment: args.environment,

@@ -16,6 +16,8 @@ pub struct Banner {
     pub listen: std::net::SocketAddr,
     /// What the store and the messages are kept by.
     pub backends: (String, String),
+    /// What keeps blobs, if it was said.
+    pub blobs: Option<String>,
     /// What drives games here, if anything does.
     pub games: Option<Games>,
     /// Sessions that have not ended: their games are picked up.
@@ -67,6 +69,9 @@ impl fmt::Display for Banner {
         if self.backends.1 != "memory" {
             writeln!(f, "  store    {}", self.backends.0)?;
             writeln!(f, "  broker   {}", self.backends.1)?;
+        }
+        if let Some(blobs) = &self.blobs {
+            writeln!(f, "  blobs    {blobs}")?;
         }
         match &self.games {
             Some(games) => games.fmt(f)?,
@@ -128,6 +133,7 @@ mod tests {
             data_dir: "/var/lib/manman".into(),
             listen: ([127, 0, 0, 1], 50051).into(),
             backends: ("/data/manman.db".into(), "memory".into()),
+            blobs: Some("bucket worlds at https://s3".into()),
             games: Some(Games {
                 server: ("box".into(), 1),
                 environment: "prod".into(),
@@ -143,6 +149,7 @@ mod tests {
             "/var/lib/manman/token",
             "127.0.0.1:50051",
             "box (id 1)",
+            "bucket worlds at https://s3",
             "docker (as asked)",
             "Docker 20.10.24, 2 cores, 4.0 GiB",
             "2 sessions go on",

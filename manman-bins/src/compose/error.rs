@@ -64,6 +64,15 @@ pub enum UpError {
     /// The broker cannot be used as it was named.
     #[error("the broker cannot be used")]
     Broker(#[source] Error),
+    /// The blobs cannot be kept where they are to be.
+    #[error("{what} cannot keep the blobs")]
+    Blobs {
+        /// The place, without what is secret in its URL.
+        what: String,
+        /// What it says.
+        #[source]
+        error: Error,
+    },
     /// Games of it live that something else drives.
     #[error("{} by the runtime {before}, and {now} is asked for", sessions_are_run(*live))]
     OtherRuntime {
@@ -128,6 +137,9 @@ impl UpError {
                 "see that the data directory, the database and SERVER_NAME are those of this machine"
                     .to_owned()
             }
+            Self::Blobs { .. } => {
+                "name another place with --blobs or BLOB_URL, or see that this one can be used".to_owned()
+            }
             _ => return None,
         })
     }
@@ -142,6 +154,10 @@ impl UpError {
             | Self::OtherRuntime { .. } => true,
             Self::Store { error, .. } | Self::Host(error) | Self::Broker(error) => {
                 matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict)
+            }
+            // Also a directory that is not this user's.
+            Self::Blobs { error, .. } => {
+                matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict | ErrorKind::Denied)
             }
             _ => false,
         }

@@ -2,6 +2,7 @@
 
 mod backends;
 mod banner;
+mod blobs;
 mod down;
 mod drives;
 mod error;
@@ -18,6 +19,7 @@ mod up;
 
 pub use backends::{Carrier, Database};
 pub use banner::Banner;
+pub use blobs::LateBlobs;
 pub use down::{Down, DownError, Ended, down};
 pub use drives::{Chosen, Drives, MakeRuntime, RuntimeKind, choose, docker, process, recorded};
 pub use error::UpError;

@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use manman_core::{
+    blob::Blobs,
     broker::Broker,
     control::{Control, ControlConfig, ControlUplink},
     error::Result,
@@ -22,6 +23,7 @@ pub struct Plane {
     broker: Arc<dyn Broker>,
     config: ControlConfig,
     control: Control,
+    blobs: Option<Arc<dyn Blobs>>,
 }
 
 impl fmt::Debug for Plane {
@@ -34,7 +36,12 @@ impl Plane {
     /// A control plane; nothing moves yet.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
         let control = Control::new(store.clone(), broker.clone(), config.clone());
-        Self { store, broker, config, control }
+        Self { store, broker, config, control, blobs: None }
+    }
+
+    /// Keeps what hosts put in `blobs`.
+    pub fn with_blobs(self, blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs: Some(blobs), ..self }
     }
 
     /// What can be asked of it.
@@ -44,7 +51,11 @@ impl Plane {
 
     /// What its hosts ask.
     pub fn uplink(&self) -> ControlUplink {
-        ControlUplink::new(self.store.clone(), self.broker.clone(), self.config.clone())
+        let uplink = ControlUplink::new(self.store.clone(), self.broker.clone(), self.config.clone());
+        match &self.blobs {
+            Some(blobs) => uplink.with_blobs(blobs.clone()),
+            None => uplink,
+        }
     }
 
     /// Lets move what moves by itself, until `shutdown`.

@@ -15,7 +15,7 @@ use manman_core::{
 };
 
 use super::{
-    Carrier, Chosen, DataLock, Database, Drives, Host, LateViewing, MakeRuntime, NearOrFar, Plane,
+    Carrier, Chosen, DataLock, Database, Drives, Host, LateBlobs, LateViewing, MakeRuntime, NearOrFar, Plane,
     RuntimeKind, Signals, Tasks, UpError,
     banner::{Banner, Games, describe, goodbye},
     drives, listen_at,
@@ -91,7 +91,9 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
         drives::keep_to(chosen.kind, &places, &*store).await?;
     }
     let carrier = Carrier::open(&config.broker).await.map_err(UpError::Broker)?;
-    let plane = Plane::new(store.clone(), carrier.broker(), ControlConfig::default());
+    let unkept = |error| UpError::Blobs { what: config.blobs.to_string(), error };
+    let blobs = Arc::new(LateBlobs::open(config.blobs.clone()).await.map_err(unkept)?);
+    let plane = Plane::new(store.clone(), carrier.broker(), ControlConfig::default()).with_blobs(blobs);
 
     let (stop, stop_host, stop_processor) =
         (CancellationToken::new(), CancellationToken::new(), CancellationToken::new());
@@ -137,6 +139,7 @@ pub async fn up(config: UpConfig, drives: impl Into<Drives>, say: Say) -> Result
         data_dir: config.machine.data_dir,
         listen,
         backends: (config.database.to_string(), config.broker.as_str().to_owned()),
+        blobs: config.found.contains_key("blobs").then(|| config.blobs.to_string()),
         games,
         live: running.live().await,
         warnings: config.warnings,

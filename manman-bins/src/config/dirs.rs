@@ -71,6 +71,11 @@ impl Places<'_> {
         self.0.join("manman.db")
     }
 
+    /// What is put by hosts, unless it is kept elsewhere.
+    pub fn blobs(&self) -> PathBuf {
+        self.0.join("blobs")
+    }
+
     /// The configuration file.
     pub fn config(&self) -> PathBuf {
         self.0.join("manman.toml")

@@ -2,6 +2,7 @@
 //! that is wrong is said at once, each with its place and what to do.
 
 mod backends;
+mod blobs;
 mod dirs;
 mod file;
 mod machine;

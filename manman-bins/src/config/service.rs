@@ -2,9 +2,12 @@
 
 use std::net::SocketAddr;
 
+use manman_store::blob::BlobConfig;
+
 use super::{
     BrokerUrl, ConfigError, DEFAULT_LISTEN, DatabaseUrl, Environment, MachineConfig, Reader, UpGiven,
     backends::{self, yes_or_no},
+    blobs, dirs,
     up::parse_listen,
 };
 use crate::{api::dial::Address, secret::Secret, telemetry::LogFormat};
@@ -46,6 +49,8 @@ pub struct ControlApiConfig {
     pub broker: BrokerUrl,
     /// What keeps the store.
     pub database: DatabaseUrl,
+    /// Where blobs are kept, if they are.
+    pub blobs: Option<BlobConfig>,
     /// A token that is put on record at the start, for the first operator.
     pub admin_token: Option<Secret>,
     /// The same for the first host.
@@ -119,6 +124,16 @@ fn needed_database<E: Environment>(reader: &mut Reader<'_, E>) -> Option<Databas
     database
 }
 
+/// Where blobs are kept: as it was said, or in the data directory if one was given. A program
+/// that was given neither has no place of its own: none of its replicas would find the others'.
+fn shared_blobs<E: Environment>(reader: &mut Reader<'_, E>) -> Option<BlobConfig> {
+    blobs::blobs(reader, None).or_else(|| {
+        let remedy = "give a directory that is there or can be made";
+        let data_dir = reader.read("", None, &["DATA_DIR"], remedy, dirs::parse)?;
+        Some(blobs::own_blobs(&data_dir))
+    })
+}
+
 /// A token, if it looks like one.
 fn token<E: Environment>(reader: &mut Reader<'_, E>, name: &str) -> Option<Secret> {
     let remedy = "make one: echo mm_$(openssl rand -hex 32)";
@@ -174,11 +189,13 @@ impl ControlApiConfig {
             }
         }
         let (broker, database) = (shared_broker(&mut reader), needed_database(&mut reader));
+        let blobs = shared_blobs(&mut reader);
+        common.warnings.extend(blobs.as_ref().and_then(blobs::warning));
         let admin_token = token(&mut reader, "ADMIN_TOKEN");
         let join_token = token(&mut reader, "JOIN_TOKEN");
         let (Some(broker), Some(database)) = (broker, database) else { return Err(reader.wrong()) };
         reader.finish()?;
-        Ok(Self { common, listen, tls, broker, database, admin_token, join_token })
+        Ok(Self { common, listen, tls, broker, database, blobs, admin_token, join_token })
     }
 }
 

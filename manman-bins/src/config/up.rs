@@ -5,7 +5,9 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _},
 };
 
-use super::{BrokerUrl, ConfigError, DatabaseUrl, Environment, MachineConfig, Reader, backends};
+use manman_store::blob::BlobConfig;
+
+use super::{BrokerUrl, ConfigError, DatabaseUrl, Environment, MachineConfig, Reader, backends, blobs};
 use crate::telemetry::LogFormat;
 
 /// How `manman up` runs.
@@ -20,6 +22,8 @@ pub struct UpConfig {
     pub broker: BrokerUrl,
     /// What keeps the store.
     pub database: DatabaseUrl,
+    /// Where blobs are kept.
+    pub blobs: BlobConfig,
     /// Whether this process drives no games itself.
     pub no_host: bool,
     /// How log lines are written.
@@ -35,10 +39,11 @@ pub struct UpConfig {
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051);
 
 /// What can be said in the configuration file, beside the table `[host]`.
-const SETTINGS: [&str; 11] = [
+const SETTINGS: [&str; 12] = [
     "listen",
     "broker",
     "database",
+    "blobs",
     "environment",
     "server_name",
     "runtime",
@@ -63,6 +68,8 @@ pub struct UpGiven {
     pub broker: Option<String>,
     /// `--database`, `DATABASE_URL` and so on; a file in the data directory if absent.
     pub database: Option<String>,
+    /// `--blobs` or `BLOB_URL`; a directory in the data directory if absent.
+    pub blobs: Option<String>,
     /// `--no-host`: drive no games in this process.
     pub no_host: bool,
     /// `--plaintext`: serve without encryption off loopback too.
@@ -119,6 +126,9 @@ impl UpConfig {
         let broker = backends::broker(&mut reader, given.broker.as_deref()).unwrap_or(BrokerUrl::Memory);
         let database = backends::database(&mut reader, given.database.as_deref());
         let database = database.unwrap_or_else(|| backends::own_database(&data_dir));
+        let blobs = blobs::blobs(&mut reader, given.blobs.as_deref());
+        let blobs = blobs.unwrap_or_else(|| blobs::own_blobs(&data_dir));
+        warnings.extend(blobs::warning(&blobs));
         if given.no_host && broker == BrokerUrl::Memory {
             reader.refuse(
                 "--no-host",
@@ -133,6 +143,7 @@ impl UpConfig {
             listen,
             broker,
             database,
+            blobs,
             no_host: given.no_host,
             log_format: log_format.unwrap_or_default(),
             warnings,
@@ -173,6 +184,7 @@ mod tests {
                 ("HOST_DATA_DIR", "data"),
                 ("DATABASE_URL", "mysql://me:hunter2@db/x"),
                 ("BROKER_URL", "redis://me:hunter2@mq"),
+                ("BLOB_URL", "ftp://me:hunter2@host"),
             ]
             .into(),
         );

@@ -15,7 +15,7 @@ use manman_core::{
 use super::{Died, Running, parts};
 use crate::{
     api::{Recorded, auth::digest},
-    compose::{Carrier, Database, Plane, Tasks},
+    compose::{Carrier, Database, LateBlobs, Plane, Tasks},
     config::ControlApiConfig,
     secret::Secret,
 };
@@ -34,7 +34,20 @@ pub(super) async fn start(config: ControlApiConfig, stop: CancellationToken) -> 
     }
     let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
     let (broker, control) = (carrier.broker(), ControlConfig::default());
-    let plane = Plane::new(store.clone(), broker.clone(), control.clone());
+    let mut plane = Plane::new(store.clone(), broker.clone(), control.clone());
+    let blobs = match config.blobs {
+        Some(blobs) => {
+            let opened = LateBlobs::open(blobs).await.map_err(|error| Died::Part("the blobs", error))?;
+            Some(Arc::new(opened))
+        }
+        None => {
+            tracing::info!("BLOB_URL is not set: no blobs are kept, and what hosts put is refused");
+            None
+        }
+    };
+    if let Some(blobs) = &blobs {
+        plane = plane.with_blobs(blobs.clone());
+    }
     let consoles = RemoteConsoles::new(store.clone(), broker.clone(), control);
     let authenticator = Arc::new(Recorded::new(store.clone()));
     let api = plane.api(Arc::new(consoles), Default::default(), authenticator, stop.clone()).await;
@@ -62,7 +75,7 @@ pub(super) async fn start(config: ControlApiConfig, stop: CancellationToken) -> 
         database.close().await;
         served.map_err(|error| Chain(&error).to_string())
     });
-    Ok(Running { tasks, stop, parts: Arc::new(parts::Control { store, broker }) })
+    Ok(Running { tasks, stop, parts: Arc::new(parts::Control { store, broker, blobs }) })
 }
 
 /// Puts a token of the configuration on record, once: one that was revoked stays so.

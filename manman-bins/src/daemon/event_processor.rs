@@ -33,5 +33,5 @@ pub(super) async fn start(config: ProcessorConfig, stop: CancellationToken) -> R
         database.close().await;
         Ok(())
     });
-    Ok(Running { tasks, stop, parts: Arc::new(parts::Control { store, broker }) })
+    Ok(Running { tasks, stop, parts: Arc::new(parts::Control { store, broker, blobs: None }) })
 }

@@ -29,11 +29,31 @@ const ARRIVES_WITHIN: Duration = Duration::from_secs(10);
 /// The most connections at a time: supervisors are few.
 const MOST: usize = 64;
 
-/// What a process needs for its work.
+/// A part of a process, looked at.
+#[derive(Debug)]
+pub struct Part {
+    name: &'static str,
+    state: Result<()>,
+    needed: bool,
+}
+
+impl Part {
+    /// One without which the process cannot do its work.
+    pub fn needed(name: &'static str, state: Result<()>) -> Self {
+        Self { name, state, needed: true }
+    }
+
+    /// One without which it does nearly all of it: what is wrong is said, and that is all.
+    pub fn beside(name: &'static str, state: Result<()>) -> Self {
+        Self { name, state, needed: false }
+    }
+}
+
+/// What a process works with.
 #[async_trait]
 pub trait Parts: Send + Sync + 'static {
-    /// Each part by its name, and what is wrong with it.
-    async fn look(&self) -> Vec<(&'static str, Result<()>)>;
+    /// Each part, and what is wrong with it.
+    async fn look(&self) -> Vec<Part>;
 }
 
 /// Serves `/health` and `/ready` until `shutdown`, to anybody: they tell no secrets.
@@ -86,13 +106,13 @@ async fn ready(parts: &dyn Parts) -> (bool, Value) {
     let Ok(looked) = tokio::time::timeout(PATIENCE, parts.look()).await else {
         return (false, json!({"status": "not ready", "error": "no part answers in time"}));
     };
-    let ready = looked.iter().all(|(_, state)| state.is_ok());
+    let ready = looked.iter().all(|part| part.state.is_ok() || !part.needed);
     let state = |state: Result<()>| match state {
         Ok(()) => Value::from("ok"),
         Err(error) => Value::from(Chain(&error).to_string()),
     };
     let parts: Map<String, Value> =
-        looked.into_iter().map(|(name, part)| (name.to_owned(), state(part))).collect();
+        looked.into_iter().map(|part| (part.name.to_owned(), state(part.state))).collect();
     (ready, json!({"status": if ready { "ready" } else { "not ready" }, "parts": parts}))
 }
 

@@ -120,13 +120,20 @@ const COMMON: [Variable; 3] = [
     ("RUST_LOG", "which log lines; info unless set"),
 ];
 
-const CONTROL_API: [Variable; 6] = [
+const CONTROL_API: [Variable; 9] = [
     ("LISTEN", "where the API is served; 127.0.0.1:50051 unless set"),
     ("TLS_CERT", "PEM file of the API's certificate"),
     ("TLS_KEY", "PEM file of its key"),
     ("PLAINTEXT", "true serves without encryption off loopback too"),
     ("ADMIN_TOKEN", "put on record at the start: mm_ and 64 hex digits"),
     ("JOIN_TOKEN", "the same for the first host"),
+    (
+        "BLOB_URL",
+        "where what hosts put is kept: s3://bucket?endpoint=https://host&region=name or fs:///dir; DATA_DIR/blobs \
+         if there is a DATA_DIR, else nothing is kept",
+    ),
+    ("AWS_ACCESS_KEY_ID", "who asks for the bucket, unless BLOB_URL says s3://KEY:SECRET@bucket"),
+    ("AWS_SECRET_ACCESS_KEY", "its secret; AWS_SESSION_TOKEN too"),
 ];
 
 const EVENT_PROCESSOR: [Variable; 0] = [];

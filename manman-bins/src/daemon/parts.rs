@@ -1,4 +1,4 @@
-//! What the programs need for their work.
+//! What the programs work with.
 
 use std::sync::{
     Arc, OnceLock,
@@ -9,12 +9,13 @@ use async_trait::async_trait;
 
 use manman_core::{
     broker::Broker,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind},
     runtime::Runtime,
     store::Store,
 };
 
-use super::health::Parts;
+use super::health::{Part, Parts};
+use crate::compose::LateBlobs;
 
 /// Those of a process that is coming up.
 #[derive(Default)]
@@ -29,10 +30,13 @@ impl Late {
 
 #[async_trait]
 impl Parts for Late {
-    async fn look(&self) -> Vec<(&'static str, Result<()>)> {
+    async fn look(&self) -> Vec<Part> {
         match self.0.get() {
             Some(parts) => parts.look().await,
-            None => vec![("start", Err(Error::new(ErrorKind::Unavailable, "start", "it is not up yet")))],
+            None => {
+                let error = Error::new(ErrorKind::Unavailable, "start", "it is not up yet");
+                vec![Part::needed("start", Err(error))]
+            }
         }
     }
 }
@@ -41,13 +45,24 @@ impl Parts for Late {
 pub(super) struct Control {
     pub store: Arc<dyn Store>,
     pub broker: Arc<dyn Broker>,
+    /// If this process keeps any.
+    pub blobs: Option<Arc<LateBlobs>>,
 }
 
 #[async_trait]
 impl Parts for Control {
-    async fn look(&self) -> Vec<(&'static str, Result<()>)> {
-        let (store, broker) = tokio::join!(self.store.now(), self.broker.probe());
-        vec![("store", store.map(drop)), ("broker", broker)]
+    async fn look(&self) -> Vec<Part> {
+        let blobs = async {
+            match &self.blobs {
+                Some(blobs) => Some(blobs.look().await),
+                None => None,
+            }
+        };
+        let (store, broker, blobs) = tokio::join!(self.store.now(), self.broker.probe(), blobs);
+        let mut parts = vec![Part::needed("store", store.map(drop)), Part::needed("broker", broker)];
+        // Games are started and stopped without.
+        parts.extend(blobs.map(|blobs| Part::beside("blobs", blobs)));
+        parts
     }
 }
 
@@ -60,7 +75,7 @@ pub(super) struct Machine {
 
 #[async_trait]
 impl Parts for Machine {
-    async fn look(&self) -> Vec<(&'static str, Result<()>)> {
+    async fn look(&self) -> Vec<Part> {
         let (engine, broker) = tokio::join!(self.runtime.engine(), self.broker.probe());
         let registered = if self.registered.load(Ordering::Relaxed) {
             Ok(())
@@ -68,6 +83,10 @@ impl Parts for Machine {
             let message = "not registered since this process began";
             Err(Error::new(ErrorKind::Unavailable, "register", message))
         };
-        vec![("engine", engine.map(drop)), ("broker", broker), ("registered", registered)]
+        vec![
+            Part::needed("engine", engine.map(drop)),
+            Part::needed("broker", broker),
+            Part::needed("registered", registered),
+        ]
     }
 }

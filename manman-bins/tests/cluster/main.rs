@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
+mod blobs;
 mod day;
 mod faults;
 #[path = "../installation/mod.rs"]

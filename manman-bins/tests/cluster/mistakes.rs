@@ -3,9 +3,9 @@
 
 use std::process::Command;
 
-use manman_services::{Postgres, free_port};
+use manman_services::{Postgres, Weed, free_port};
 
-use crate::support::Ran;
+use crate::support::{Ran, bucket_url};
 
 const PROGRAMS: [(&str, &str); 3] = [
     ("control-api", env!("CARGO_BIN_EXE_control-api")),
@@ -82,6 +82,43 @@ fn a_database_that_cannot_be_used_is_said() {
             refused(program, &variables, code, place);
         }
     }
+}
+
+#[test]
+fn a_place_that_cannot_keep_blobs_is_said() {
+    let (postgres, weed) = (Postgres::shared(), Weed::shared());
+    let database = postgres.url(&postgres.database());
+    let migration = env!("CARGO_BIN_EXE_control-migration");
+    let migrated = Ran::of(Command::new(migration).arg("up").env_clear().env("DATABASE_URL", &database));
+    assert_eq!(migrated.code, 0, "{migrated}");
+    let (endpoint, bucket, key) = (weed.endpoint(), weed.bucket(), Weed::ACCESS_KEY);
+    let wrong_secret = format!("s3://{key}:hunter2@{bucket}?endpoint={endpoint}");
+    let nobody = format!("s3://nobody:hunter2@{bucket}?endpoint={endpoint}");
+    let bare = format!("s3://{bucket}?endpoint={endpoint}");
+    let absent = bucket_url(&endpoint, "not-there");
+    for (url, code, place) in [
+        ("ftp://me:hunter2@host/x", 78, "BLOB_URL"),
+        ("s3://me:hunter2/x?region=here", 78, "BLOB_URL"),
+        ("fs:relative", 78, "BLOB_URL"),
+        (&bare, 78, "AWS_ACCESS_KEY_ID"),
+        (&absent, 78, "not-there"),
+        (&wrong_secret, 78, "secret"),
+        (&nobody, 78, "nobody"),
+        ("fs:///dev/null/blobs", 78, "/dev/null/blobs"),
+        ("fs:///sys/blobs", 77, "/sys/blobs"),
+    ] {
+        let variables =
+            [("BROKER_URL", "nats://127.0.0.1:1"), ("DATABASE_URL", &database), ("BLOB_URL", url)];
+        refused(PROGRAMS[0].1, &variables, code, place);
+    }
+    let variables = [
+        ("BROKER_URL", "nats://127.0.0.1:1"),
+        ("DATABASE_URL", &database),
+        ("BLOB_URL", &bare),
+        ("AWS_ACCESS_KEY_ID", key),
+        ("AWS_SECRET_ACCESS_KEY", "hunter2"),
+    ];
+    refused(PROGRAMS[0].1, &variables, 78, "secret");
 }
 
 /// A schema of a newer build, too: nothing is begun with it.

@@ -12,7 +12,7 @@ use manman_bins::{
 use manman_core::{
     clock::SystemClock,
     control::ControlConfig,
-    memory::{MemoryBroker, MemoryStore},
+    memory::{MemoryBlobs, MemoryBroker, MemoryStore},
     model::{Role, token::NewToken},
     store::{Actor, Registration, ServerStore as _, TokenStore as _, Write},
 };
@@ -26,11 +26,15 @@ use tonic::{
 /// The image that games of these tests run.
 pub const IMAGE: &str = "game:1";
 
+/// The largest blob that a host may put there.
+pub const BLOB_LIMIT_MIB: u32 = 8;
+
 /// A running control plane; ends when dropped.
 pub struct Plain {
     pub dir: tempfile::TempDir,
     pub store: Arc<MemoryStore>,
     pub broker: Arc<MemoryBroker>,
+    pub blobs: MemoryBlobs,
     pub plane: Plane,
     pub viewing: LateViewing,
     pub address: String,
@@ -65,7 +69,10 @@ impl Plain {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
         let broker = Arc::new(MemoryBroker::new());
-        let plane = Plane::new(store.clone(), broker.clone(), ControlConfig::default());
+        let blobs = MemoryBlobs::new();
+        let mut config = ControlConfig::default();
+        config.blob_limit_mib = BLOB_LIMIT_MIB;
+        let plane = Plane::new(store.clone(), broker.clone(), config).with_blobs(Arc::new(blobs.clone()));
         let (shutdown, mut tasks, viewing) =
             (CancellationToken::new(), Tasks::default(), LateViewing::default());
         let token = Token::read_or_create(&dir.path().join("token")).unwrap();
@@ -86,7 +93,7 @@ impl Plain {
         let serving = api.clone();
         tasks.spawn("tcp", async move { serving.serve_tcp(tcp).await.map_err(|error| error.to_string()) });
         tasks.spawn("unix", async move { api.serve_unix(unix).await.map_err(|error| error.to_string()) });
-        Self { dir, store, broker, plane, viewing, address, token, shutdown, tasks }
+        Self { dir, store, broker, blobs, plane, viewing, address, token, shutdown, tasks }
     }
 
     pub fn socket(&self) -> PathBuf {

@@ -31,6 +31,11 @@ pub struct ControlConfig {
     pub probe_timeout_millis: u32,
     /// The longest time a call from a host is worked on, in seconds. Default 10.
     pub uplink_deadline_secs: u32,
+    /// The largest blob that a host may put, in MiB. Default 65,536.
+    pub blob_limit_mib: u32,
+    /// How many blobs hosts may put at once. Default 8: where they go into a bucket, each takes
+    /// some 50 MiB of memory while it is put.
+    pub blob_puts: u32,
     /// The first wait after something failed for now, in milliseconds; it doubles up to
     /// `backoff_longest_millis`. Default 100.
     pub backoff_first_millis: u32,
@@ -59,6 +64,8 @@ impl Default for ControlConfig {
             sweep_every_millis: 1_000,
             probe_timeout_millis: 2_000,
             uplink_deadline_secs: 10,
+            blob_limit_mib: 65_536,
+            blob_puts: 8,
             backoff_first_millis: 100,
             backoff_longest_millis: 5_000,
             publish_timeout_millis: 5_000,
@@ -89,6 +96,8 @@ impl ControlConfig {
         within("sweep_every_millis", self.sweep_every_millis, 100, 60_000);
         within("probe_timeout_millis", self.probe_timeout_millis, 100, 60_000);
         within("uplink_deadline_secs", self.uplink_deadline_secs, 1, 60);
+        within("blob_limit_mib", self.blob_limit_mib, 1, 1 << 20);
+        within("blob_puts", self.blob_puts, 1, 1_000);
         within("backoff_first_millis", self.backoff_first_millis, 10, 60_000);
         within("backoff_longest_millis", self.backoff_longest_millis, self.backoff_first_millis, 300_000);
         within("publish_timeout_millis", self.publish_timeout_millis, 100, 60_000);
@@ -136,6 +145,11 @@ impl ControlConfig {
     /// See [`ControlConfig::uplink_deadline_secs`].
     pub fn uplink_deadline(&self) -> Duration {
         secs(self.uplink_deadline_secs)
+    }
+
+    /// See [`ControlConfig::blob_limit_mib`].
+    pub fn blob_limit_bytes(&self) -> u64 {
+        u64::from(self.blob_limit_mib) << 20
     }
 
     /// See [`ControlConfig::publish_timeout_millis`].

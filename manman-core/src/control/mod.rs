@@ -6,6 +6,7 @@
 //! moves by itself (reports, messages that leave, time that passes) is the
 //! [`processor`](crate::processor)'s.
 
+pub(crate) mod blobs;
 mod config;
 mod consoles;
 mod deployments;

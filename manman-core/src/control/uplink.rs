@@ -3,11 +3,15 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tracing::warn;
 
-use super::ControlConfig;
+use super::{
+    ControlConfig,
+    blobs::{address_for, put_for},
+};
 use crate::{
+    blob::{BlobKey, BlobStream, Blobs, Presigned},
     broker::{Broker, Queue},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, SessionId},
@@ -24,12 +28,21 @@ pub struct ControlUplink {
     broker: Arc<dyn Broker>,
     config: ControlConfig,
     secret: OnceCell<Vec<u8>>,
+    blobs: Option<Arc<dyn Blobs>>,
+    /// A place for each put at a time.
+    puts: Semaphore,
 }
 
 impl ControlUplink {
     /// Answers from `store`; `broker` is where the queues of hosts are made.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        Self { store, broker, config, secret: OnceCell::new() }
+        let puts = Semaphore::new(config.blob_puts as usize);
+        Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts }
+    }
+
+    /// Keeps what hosts put in `blobs`; without, there is nothing to put it in.
+    pub fn with_blobs(self, blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs: Some(blobs), ..self }
     }
 
     async fn within<T>(&self, call: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -63,6 +76,17 @@ impl ControlUplink {
             return Err(Error::new(ErrorKind::NotFound, call, message));
         }
         Ok(())
+    }
+
+    /// Waits for its turn to put a blob, as long as a call may take.
+    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        match tokio::time::timeout(self.config.uplink_deadline(), self.puts.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => {
+                let message = format!("{} blobs are being put, no more at once", self.config.blob_puts);
+                Err(Error::new(ErrorKind::Busy, "put a blob", message))
+            }
+        }
     }
 
     /// A session of the caller's; another one's is as good as none.
@@ -150,6 +174,21 @@ impl Uplink for ControlUplink {
         self.within("receipts", async {
             self.check("receipts", me).await?;
             self.store.session_receipts(me.server, ends).await
+        })
+        .await
+    }
+
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
+        self.within("put a blob", self.check("put a blob", me)).await?;
+        let _turn = self.turn().await?;
+        let (limit, silence) = (self.config.blob_limit_bytes(), self.config.uplink_deadline());
+        put_for(self.blobs.as_ref(), me.server, key, bytes, limit, silence).await
+    }
+
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {
+        self.within("address a blob", async {
+            self.check("address a blob", me).await?;
+            address_for(self.blobs.as_ref(), me.server, key, self.config.blob_limit_bytes()).await
         })
         .await
     }

@@ -94,6 +94,17 @@ fn refused(why: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, "open the blobs", why)
 }
 
+impl fmt::Display for BlobConfig {
+    /// Without what is secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::Directory(dir) => dir.display().fmt(f),
+            Self::S3(config) => write!(f, "bucket {} at {}", config.bucket, config.endpoint),
+        }
+    }
+}
+
 impl BlobConfig {
     /// Reads `memory:`, `fs:///dir` or
     /// `s3://KEY:SECRET@bucket/prefix?endpoint=URL&region=NAME&addressing=path|virtual&ca=FILE`.
@@ -140,8 +151,10 @@ fn s3(rest: &str) -> Result<S3Config> {
     let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
     let name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
     if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(name) || bucket.starts_with(['-', '.']) {
+        // With a colon it may be KEY:SECRET whose bucket was forgotten.
+        let shown = if bucket.contains(':') { String::new() } else { format!("{bucket:?} ") };
         return Err(refused(format!(
-            "{bucket:?} is no name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.'"
+            "what should name the bucket {shown}is no name of one: 3 to 63 lower-case letters, digits, '-' and '.'"
         )));
     }
     let prefix = match prefix.trim_end_matches('/') {

@@ -1,6 +1,7 @@
 //! What hosts ask and are told.
 
 use manman_core::{
+    blob::Presigned,
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
     model::{Capacity, ConfigBody, Invalid, SessionSpec},
     store::{Registration, Welcomed},
@@ -9,6 +10,21 @@ use manman_core::{
 
 use super::{enum_in, id, needed, parsed, timestamp_in, timestamp_out};
 use crate::api::v1;
+
+impl From<Presigned> for v1::BlobAddress {
+    fn from(presigned: Presigned) -> Self {
+        let Presigned { method, url, headers } = presigned;
+        let header = |(name, value)| v1::blob_address::Header { name, value };
+        Self { method, url, headers: headers.into_iter().map(header).collect() }
+    }
+}
+
+impl From<v1::BlobAddress> for Presigned {
+    fn from(address: v1::BlobAddress) -> Self {
+        let v1::BlobAddress { method, url, headers } = address;
+        Self { method, url, headers: headers.into_iter().map(|it| (it.name, it.value)).collect() }
+    }
+}
 
 impl From<&Registration> for v1::RegisterHostRequest {
     fn from(hello: &Registration) -> Self {

@@ -31,7 +31,7 @@ pub async fn section(look: &Look) -> Section {
         ("database", places.database(), true),
         ("journal", places.journal(), true),
         ("spool", places.spool(), true),
-        ("blobs", places.0.join("blobs"), false),
+        ("blobs", places.blobs(), false),
         ("token", places.token(), true),
         ("socket", places.socket(), true),
         ("lock", places.lock(), true),

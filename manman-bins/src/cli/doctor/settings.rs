@@ -37,7 +37,7 @@ const NAMES: [&str; 24] = [
 ];
 
 /// The beginnings of names of others.
-const BEGINNINGS: [&str; 4] = ["MANMAN_", "API_", "DOCKER_", "OTEL_"];
+const BEGINNINGS: [&str; 5] = ["MANMAN_", "API_", "AWS_", "DOCKER_", "OTEL_"];
 
 /// The configuration.
 pub fn section(look: &Look) -> Section {
@@ -80,6 +80,7 @@ fn settings(look: &Look, config: &UpConfig) -> Vec<Check> {
         of("listen", config.listen.to_string()),
         of("broker", config.broker.as_str().to_owned()),
         of("database", config.database.to_string()),
+        of("blobs", config.blobs.to_string()),
         of("environment", config.machine.environment.to_string()),
         of("server-name", config.machine.server_name.to_string()),
         of("runtime", format!("{:?}", config.machine.runtime).to_lowercase()),

@@ -29,6 +29,12 @@ pub struct UpArgs {
     /// A password in it shows in the list of processes: better set DATABASE_URL, or DATABASE_URL_FILE.
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// What keeps blobs: fs:///… or s3://bucket?… (BLOB_URL; {data}/blobs unless set)
+    ///
+    /// A secret in it shows in the list of processes: better set BLOB_URL, or BLOB_URL_FILE, or
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    #[arg(long, value_name = "URL")]
+    pub blobs: Option<String>,
     /// Drive no games in this process: host managers of other machines do
     #[arg(long, conflicts_with = "demo")]
     pub no_host: bool,

@@ -5,7 +5,7 @@ mod process;
 
 use std::{path::Path, process::Command, time::Duration};
 
-use manman_services::Postgres;
+use manman_services::{Postgres, Weed};
 use serde_json::Value;
 
 pub use crate::installation::{Ran, until};
@@ -28,6 +28,8 @@ pub struct Cluster {
     pub database: String,
     pub admin: String,
     join: String,
+    /// Where the API keeps blobs.
+    pub blobs: Option<String>,
     /// The authority of an encrypted API.
     ca: Option<std::path::PathBuf>,
     pub apis: Vec<Process>,
@@ -76,6 +78,7 @@ impl Cluster {
             database,
             admin: process::token(),
             join: process::token(),
+            blobs: None,
             ca: None,
             directory,
             apis: Vec::new(),
@@ -98,6 +101,9 @@ impl Cluster {
         process.set("DATABASE_URL", &self.database);
         process.set("ADMIN_TOKEN", &self.admin);
         process.set("JOIN_TOKEN", &self.join);
+        if let Some(blobs) = &self.blobs {
+            process.set("BLOB_URL", blobs);
+        }
         if self.ca.is_some() {
             process.set("TLS_CERT", self.path().join("server.pem").display());
             process.set("TLS_KEY", self.path().join("server.key").display());
@@ -283,4 +289,9 @@ impl Drop for Cluster {
 /// Asks the engine by its own client.
 pub fn docker(args: &[&str]) -> String {
     Ran::of(Command::new("docker").args(args)).out.trim().to_owned()
+}
+
+/// The URL of a bucket of a SeaweedFS.
+pub fn bucket_url(endpoint: &str, bucket: &str) -> String {
+    format!("s3://{}:{}@{bucket}?endpoint={endpoint}", Weed::ACCESS_KEY, Weed::ENCODED_SECRET_KEY)
 }

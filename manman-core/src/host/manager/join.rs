@@ -75,6 +75,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        blob::{BlobKey, BlobStream, Presigned},
         host::journal::MemoryDisk,
         id::{AttemptId, SessionId},
         model::SessionSpec,
@@ -100,6 +101,14 @@ mod tests {
         }
 
         async fn receipts(&self, _: HostIdentity, _: &[AttemptId]) -> Result<Vec<AttemptId>> {
+            std::future::pending().await
+        }
+
+        async fn blob_put(&self, _: HostIdentity, _: &BlobKey, _: BlobStream) -> Result<u64> {
+            std::future::pending().await
+        }
+
+        async fn blob_address(&self, _: HostIdentity, _: &BlobKey) -> Result<Option<Presigned>> {
             std::future::pending().await
         }
     }

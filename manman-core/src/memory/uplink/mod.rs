@@ -16,9 +16,13 @@ use tracing::{debug, warn};
 
 use self::wishes::Wishes;
 use crate::{
+    blob::{BlobKey, BlobStream, Blobs, Presigned},
     broker::{Broker, Message, Queue},
     clock::{Clock, SystemClock},
-    control::Happening,
+    control::{
+        ControlConfig, Happening,
+        blobs::{address_for, put_for},
+    },
     error::{Chain, Error, ErrorKind, Result},
     id::{AttemptId, SessionId, SgcId},
     model::{ConfigBody, PortBinding, Session, SessionSpec, StopMode, Want},
@@ -60,6 +64,7 @@ pub struct MemoryUplink {
     shared: Arc<Shared>,
     /// Takes what the host reports, from its registration on.
     listening: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    blobs: Option<Arc<dyn Blobs>>,
 }
 
 struct Shared {
@@ -85,7 +90,12 @@ impl MemoryUplink {
         let wishes = Mutex::new(Wishes::from(clock.now()));
         let (happenings, _) = broadcast::channel(WAITING);
         let shared = Arc::new(Shared { owner, broker, clock, wishes, happenings });
-        Self { shared, listening: Arc::default() }
+        Self { shared, listening: Arc::default(), blobs: None }
+    }
+
+    /// The same, with what the host puts kept in `blobs`.
+    pub fn with_blobs(self, blobs: Arc<dyn Blobs>) -> Self {
+        Self { blobs: Some(blobs), ..self }
     }
 
     /// Wants a game to run. `sgc` is the program's own number for this world of it: its
@@ -268,6 +278,18 @@ impl Uplink for MemoryUplink {
     async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
         self.shared.check("receipts", me)?;
         Ok(self.shared.wishes().receipts(ends))
+    }
+
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
+        self.shared.check("put a blob", me)?;
+        let bounds = ControlConfig::default();
+        let (limit, silence) = (bounds.blob_limit_bytes(), bounds.uplink_deadline());
+        put_for(self.blobs.as_ref(), me.server, key, bytes, limit, silence).await
+    }
+
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {
+        self.shared.check("address a blob", me)?;
+        address_for(self.blobs.as_ref(), me.server, key, ControlConfig::default().blob_limit_bytes()).await
     }
 }
 

@@ -6,7 +6,12 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::UplinkFixture;
+pub use super::blobs::{
+    a_blob_elsewhere_is_denied, a_blob_is_put_beneath_its_host, a_blob_that_breaks_off_is_not_put,
+    an_address_is_given_where_there_are_any,
+};
 use crate::{
+    blob::{BlobKey, whole},
     broker::{Class, Exchange, Message, Queue, RoutingKey},
     clock::Timestamp,
     error::ErrorKind,
@@ -17,9 +22,9 @@ use crate::{
 };
 
 /// How long a case waits for what is to come. Long: it bounds a hang, it measures nothing.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-async fn registered(fixture: &impl UplinkFixture) -> HostIdentity {
+pub(super) async fn registered(fixture: &impl UplinkFixture) -> HostIdentity {
     let welcomed = fixture.uplink().register(&fixture.hello()).await.unwrap();
     HostIdentity { server: welcomed.server, epoch: welcomed.epoch }
 }
@@ -46,6 +51,10 @@ async fn report(fixture: &impl UplinkFixture, me: HostIdentity, sequence: i64, r
     let body = envelope.encode().unwrap();
     let message = Message { id: envelope.id, exchange: Exchange::Internal, key, class: Class::Report, body };
     fixture.broker().publish(message).await.unwrap();
+}
+
+pub(super) fn blob_of(me: HostIdentity, name: &str) -> BlobKey {
+    BlobKey::of_host(me.server).join(name).unwrap()
 }
 
 fn running(session: SessionId) -> SessionReport {
@@ -99,6 +108,8 @@ pub async fn an_older_registration_is_fenced(fixture: &impl UplinkFixture) {
         uplink.snapshot(old, &[]).await.unwrap_err(),
         uplink.spec(old, session).await.unwrap_err(),
         uplink.receipts(old, &[]).await.unwrap_err(),
+        uplink.blob_put(old, &blob_of(old, "k"), whole("x")).await.unwrap_err(),
+        uplink.blob_address(old, &blob_of(old, "k")).await.unwrap_err(),
     ];
     for error in fenced {
         assert_eq!(error.kind(), ErrorKind::Fenced, "{error:?}");

@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+mod blobs;
 pub mod cases;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
+    blob::Blobs,
     broker::Broker,
     id::SessionId,
     model::StopMode,
@@ -33,6 +35,9 @@ pub trait UplinkFixture: Send + Sync {
 
     /// The broker between them. What is reported there has to reach the control plane.
     fn broker(&self) -> Arc<dyn Broker>;
+
+    /// What the control plane keeps blobs in.
+    fn blobs(&self) -> Arc<dyn Blobs>;
 
     /// How the host registers.
     fn hello(&self) -> Registration;
@@ -77,6 +82,10 @@ macro_rules! uplink_conformance {
             a_spec_is_the_same_each_time,
             sessions_of_others_are_nobodys,
             an_end_is_receipted_when_it_is_on_record,
+            a_blob_is_put_beneath_its_host,
+            an_address_is_given_where_there_are_any,
+            a_blob_elsewhere_is_denied,
+            a_blob_that_breaks_off_is_not_put,
         );
     };
     (@list $test:tt $fresh:ident: $($case:ident,)*) => {
