@@ -5,7 +5,10 @@ use lapin::{
     message::Delivery,
     types::{AMQPValue, FieldTable, LongString, ShortString},
 };
-use manman_core::broker::{Class, DeadLetter, Exchange, Message, Queue, RoutingKey};
+use manman_core::{
+    broker::{Class, DeadLetter, Exchange, Message, Queue, RoutingKey},
+    clock::{Clock as _, SystemClock, Timestamp},
+};
 use uuid::Uuid;
 
 /// Between control plane and hosts: what is stored.
@@ -23,6 +26,7 @@ const EXCHANGE: &str = "manman-exchange";
 /// What is said of a dead letter.
 const REASON: &str = "manman-reason";
 const ATTEMPTS: &str = "manman-attempts";
+const DIED: &str = "manman-died";
 
 /// In the key of a dead letter of RabbitMQ's own making, between the queue and its limit.
 const LIMIT: &str = ".limit.";
@@ -58,9 +62,10 @@ pub(super) fn properties_direct(message: &Message) -> BasicProperties {
     properties(message).with_headers(origin(message))
 }
 
-/// As [`properties`], for a message that nobody could deal with.
+/// As [`properties`], for a message that nobody could deal with, now.
 pub(super) fn properties_dead(message: &Message, reason: &str, attempts: u32) -> BasicProperties {
     let mut headers = origin(message);
+    headers.insert(DIED.into(), AMQPValue::LongLongInt(SystemClock.now().as_micros()));
     headers.insert(REASON.into(), text(reason));
     headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(attempts.into()));
     properties(message).with_headers(headers)
@@ -140,11 +145,21 @@ pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
     }
 }
 
+/// When a dead letter died, by the clock of whoever put it there. The queue itself does not
+/// keep their order: RabbitMQ 3.10 puts back more than 32 at once in any.
+pub(super) fn died(delivery: &Delivery) -> Timestamp {
+    let headers = delivery.properties.headers().as_ref();
+    let said = headers.and_then(|headers| number(headers.inner().get(DIED)?));
+    let noted = || headers.and_then(death).map(|death| death.time);
+    said.map(Timestamp::from_micros).or_else(noted).unwrap_or_default()
+}
+
 /// What RabbitMQ writes down of a message that it takes out of a queue.
 struct Death {
     reason: String,
     exchange: Option<String>,
     key: Option<String>,
+    time: Timestamp,
 }
 
 fn death(headers: &FieldTable) -> Option<Death> {
@@ -159,6 +174,12 @@ fn death(headers: &FieldTable) -> Option<Death> {
         reason: death.get("reason").and_then(string).unwrap_or_default(),
         exchange: death.get("exchange").and_then(string),
         key,
+        time: match death.get("time") {
+            Some(&AMQPValue::Timestamp(secs)) => {
+                Timestamp::from_micros(i64::try_from(secs).unwrap_or(0).saturating_mul(1_000_000))
+            }
+            _ => Timestamp::default(),
+        },
     })
 }
 

@@ -102,3 +102,40 @@ async fn a_slow_network_loses_nothing() {
         delivery.handle.ack().await.unwrap();
     }
 }
+
+/// Whoever reads dead letters and goes away midway leaves nothing locked and nothing out: the
+/// next one, over another connection, reads them all at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_of_dead_letters_that_is_dropped_holds_up_nobody() {
+    let ground = Ground::new();
+    let (queue, broker) = (Queue::of_host(SERVER), ground.broker());
+    broker.declare(&queue).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    for number in 0..5 {
+        broker.publish(command(number)).await.unwrap();
+        consumer.next().await.unwrap().handle.dead("not understood").await.unwrap();
+    }
+    let begun = Instant::now();
+    assert_eq!(broker.dead_letters(10).await.unwrap().len(), 5);
+    let usual = begun.elapsed();
+    let other = ground.broker();
+    other.probe().await.unwrap();
+    for part in 0..20 {
+        // Some of these are through before they are dropped; most are not.
+        let _ = timeout(usual * part / 20, broker.dead_letters(10)).await;
+        let begun = Instant::now();
+        assert_eq!(other.dead_letters(10).await.unwrap().len(), 5, "{part}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{part}: it took {:?}", begun.elapsed());
+    }
+}
+
+/// Where nothing was declared yet there are no dead letters, and nobody is held up either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_dead_letters_hold_up_nobody() {
+    let ground = Ground::new();
+    let (one, other) = (ground.broker(), ground.broker());
+    assert!(one.dead_letters(10).await.unwrap().is_empty());
+    let begun = Instant::now();
+    assert!(other.dead_letters(10).await.unwrap().is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+}
