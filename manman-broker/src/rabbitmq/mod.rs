@@ -67,6 +67,7 @@ mod config;
 mod connect;
 mod consume;
 mod dead;
+mod death;
 mod keeper;
 mod link;
 mod map;

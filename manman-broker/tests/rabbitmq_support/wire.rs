@@ -2,15 +2,20 @@
 
 use std::time::Duration;
 
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{BasicGetOptions, BasicNackOptions},
+};
 use manman_broker::rabbitmq::RabbitBroker;
 use manman_core::{
     broker::{Broker, Class, Exchange, Message, Queue, RoutingKey},
     id::ServerId,
 };
+use manman_services::Rabbit;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::{Ground, node};
+use super::{Ground, node, url};
 
 const SERVER: ServerId = ServerId(7);
 
@@ -138,4 +143,39 @@ async fn no_dead_letters_hold_up_nobody() {
     let begun = Instant::now();
     assert!(other.dead_letters(10).await.unwrap().is_empty());
     assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+}
+
+/// What RabbitMQ itself gives up, as those who took it died of it, is a dead letter like any
+/// other, and goes back by the key that it came by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kills_its_consumers_can_be_put_back() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    let queue = Queue { max_deliveries: 1, single_consumer: false, ..Queue::of_host(SERVER) };
+    broker.declare(&queue).await.unwrap();
+    let sent = command(1);
+    broker.publish(sent.clone()).await.unwrap();
+    let url = url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost);
+    let link = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = link.create_channel().await.unwrap();
+    let given_up = async {
+        loop {
+            let get = channel.basic_get(queue.name.as_str().into(), BasicGetOptions::default());
+            if let Some(taken) = get.await.unwrap() {
+                let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+                taken.nack(back).await.unwrap();
+            }
+            if let Some(letter) = broker.dead_letters(10).await.unwrap().pop() {
+                return letter;
+            }
+        }
+    };
+    let letter = timeout(Duration::from_secs(30), given_up).await.expect("it is never given up");
+    assert_eq!((&letter.message, letter.queue.as_str()), (&sent, queue.name.as_str()));
+    assert!(letter.reason.starts_with("max_deliveries"), "{letter:?}");
+    broker.dead_letter_requeue(sent.id).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let again = timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap();
+    assert_eq!(again.message, sent);
+    again.handle.ack().await.unwrap();
 }
