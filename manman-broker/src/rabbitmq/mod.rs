@@ -79,4 +79,6 @@ mod translate;
 
 pub use account::HostAccount;
 pub use backend::RabbitBroker;
-pub use config::{RabbitConfig, Secret, TlsConfig};
+pub use config::{RabbitConfig, TlsConfig};
+
+pub use crate::secret::Secret;
