@@ -6,7 +6,7 @@ use lapin::{
     Connection, ConnectionProperties,
     options::{BasicGetOptions, BasicNackOptions},
 };
-use manman_broker::rabbitmq::RabbitBroker;
+use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use manman_core::{
     broker::{Broker, Class, Exchange, Message, Queue, RoutingKey},
     id::ServerId,
@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use super::{Ground, node, url};
+use crate::slow_link::everything_arrives;
 
 const SERVER: ServerId = ServerId(7);
 
@@ -36,6 +37,7 @@ async fn insist(broker: &dyn Broker, message: Message) {
     }
 }
 
+/// Row 21 of the faults.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_link_is_noticed_within_ten_seconds() {
     let ground = Ground::new();
@@ -85,6 +87,16 @@ async fn publishes_do_not_wait_for_each_other() {
     }
     // One after the other: at least ten seconds.
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+/// Row 23 of the faults.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_arrives_over_a_slow_link_that_breaks() {
+    let ground = Ground::new();
+    let plane: RabbitConfig =
+        url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost).parse().unwrap();
+    let plane = RabbitBroker::connect(plane).await.unwrap();
+    everything_arrives(&plane, &*ground.broker(), &ground.proxy).await;
 }
 
 /// What nobody settles in time does not come again by itself, and what was on its way when
