@@ -8,3 +8,8 @@
 pub mod nats;
 #[cfg(feature = "rabbitmq")]
 pub mod rabbitmq;
+
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod secret;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod tls;

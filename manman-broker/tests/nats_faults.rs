@@ -4,6 +4,7 @@
 
 #[macro_use]
 mod nats_support;
+mod slow_link;
 
 use std::{
     collections::HashSet,
@@ -117,6 +118,15 @@ async fn a_half_open_link_is_noticed(version: NatsVersion) {
     assert!(published.unwrap_err().is_temporary());
     proxy.pass();
     flows(&broker, &queue).await;
+}
+
+/// Row 23 of the faults.
+async fn all_arrives_over_a_slow_link_that_breaks(version: NatsVersion) {
+    let server = NatsServer::start(version);
+    let proxy = Proxy::to_port(server.port());
+    let plane = open(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let host = open(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    slow_link::everything_arrives(&plane, &host, &proxy).await;
 }
 
 /// Publishing while there is no connection fails, and does not happen later.
@@ -302,6 +312,7 @@ on_each_server! {
     every_ok_is_delivered_through_kills,
     a_server_that_hangs_is_survived,
     a_half_open_link_is_noticed,
+    all_arrives_over_a_slow_link_that_breaks,
     what_was_refused_without_a_connection_does_not_arrive,
     a_server_that_comes_later_is_found,
     revoked_credentials_heal,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod rabbitmq_support;
+mod slow_link;
 
 use rabbitmq_support::Ground;
 

@@ -359,8 +359,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Begins to take messages from a queue that exists.
     async fn consume(&self, queue: &str) -> Result<Box<dyn Consumer>>;
 
-    /// The newest dead letters, newest first. How many are kept, and for how long, is
-    /// the backend's to say.
+    /// The newest dead letters, newest first: `limit` of them, or as many as there are. How
+    /// many are kept, and for how long, is the backend's to say.
     async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>>;
 
     /// Puts a dead letter back into the queue that it was in, to be handed out as if for the

@@ -1,8 +1,10 @@
 //! Where the server is and who we are, read from a URL.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
 use manman_core::error::{Error, ErrorKind};
+
+use crate::secret::Secret;
 
 /// How to reach a NATS server, and who we are there:
 /// `nats://user:password@one:4222,two:4222?ca=/etc/manman/ca.pem`.
@@ -67,16 +69,6 @@ pub enum NatsAuth {
     Credentials(PathBuf),
 }
 
-/// A text that does not print.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub(super) String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
-
 impl FromStr for NatsConfig {
     type Err = Error;
 
@@ -128,7 +120,7 @@ impl NatsConfig {
             "server_name" => self.server_name = Some(value),
             "creds" => self.identify(NatsAuth::Credentials(value.into()))?,
             "nkey" => self.identify(NatsAuth::Nkey(value.into()))?,
-            "token" => self.identify(NatsAuth::Token(Secret(value)))?,
+            "token" => self.identify(NatsAuth::Token(Secret::new(value)))?,
             "token_file" => self.identify(NatsAuth::TokenFile(value.into()))?,
             "prefix" if word(&value) => self.prefix = value,
             "prefix" => {
@@ -177,8 +169,8 @@ fn server(text: &str) -> Result<(String, u16), Error> {
 
 fn auth(text: &str) -> Result<NatsAuth, Error> {
     Ok(match text.split_once(':') {
-        Some((user, password)) => NatsAuth::Password(decode(user)?, Secret(decode(password)?)),
-        None => NatsAuth::Token(Secret(decode(text)?)),
+        Some((user, password)) => NatsAuth::Password(decode(user)?, Secret::new(decode(password)?)),
+        None => NatsAuth::Token(Secret::new(decode(text)?)),
     })
 }
 
@@ -212,7 +204,7 @@ mod tests {
         let config: NatsConfig =
             "tls://u%40x:p%3Aw@one,two:4333?prefix=eu&inbox=_INBOX_host-7&replicas=3".parse().unwrap();
         assert_eq!(config.servers, [("one".to_owned(), 4222), ("two".to_owned(), 4333)]);
-        assert_eq!(config.auth, NatsAuth::Password("u@x".to_owned(), Secret("p:w".to_owned())));
+        assert_eq!(config.auth, NatsAuth::Password("u@x".to_owned(), Secret::new("p:w".to_owned())));
         assert!(
             config.tls && config.prefix == "eu" && config.inbox == "_INBOX_host-7" && config.replicas == 3
         );

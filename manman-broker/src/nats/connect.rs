@@ -74,8 +74,10 @@ fn authenticated(options: ConnectOptions, auth: &NatsAuth) -> Result<ConnectOpti
     };
     Ok(match auth {
         NatsAuth::None => options,
-        NatsAuth::Password(user, password) => options.user_and_password(user.clone(), password.0.clone()),
-        NatsAuth::Token(token) => options.token(token.0.clone()),
+        NatsAuth::Password(user, password) => {
+            options.user_and_password(user.clone(), password.reveal().to_owned())
+        }
+        NatsAuth::Token(token) => options.token(token.reveal().to_owned()),
         NatsAuth::TokenFile(file) => options.token(read(file)?),
         NatsAuth::Nkey(file) => {
             let seed = read(file)?;

@@ -72,5 +72,7 @@ mod translate;
 mod turn;
 
 pub use backend::NatsBroker;
-pub use config::{NatsAuth, NatsConfig, Secret};
+pub use config::{NatsAuth, NatsConfig};
 pub use permissions::NatsPermissions;
+
+pub use crate::secret::Secret;

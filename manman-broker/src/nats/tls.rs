@@ -1,83 +1,52 @@
-//! TLS as it is asked for, with a provider of our own: nothing global is installed.
+//! TLS to the NATS server as it is asked for.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use manman_core::error::{Error, ErrorKind, Result};
+use manman_core::error::Result;
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, ring},
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 
 use super::config::NatsConfig;
-
-const OPERATION: &str = "set up TLS to the NATS server";
+use crate::tls::Files;
 
 /// What the connection's TLS is to be.
 pub(super) fn client(config: &NatsConfig) -> Result<ClientConfig> {
-    let provider = Arc::new(ring::default_provider());
-    let verifier = verifier(config, provider.clone())?;
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| bad("TLS cannot be used").because(error))?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier);
-    let (Some(cert), Some(key)) = (&config.cert, &config.key) else {
-        return Ok(builder.with_no_client_auth());
+    let files = Files {
+        operation: "set up TLS to the NATS server",
+        ca: config.ca.as_deref(),
+        cert: config.cert.as_deref(),
+        key: config.key.as_deref(),
     };
-    let key = PrivateKeyDer::from_pem_file(key)
-        .map_err(|error| bad(format!("{} holds no key that can be read", key.display())).because(error))?;
-    builder
-        .with_client_auth_cert(certificates(cert)?, key)
-        .map_err(|error| bad(format!("{} does not go with its key", cert.display())).because(error))
+    let provider = Arc::new(ring::default_provider());
+    let verifier = verifier(&files, config.server_name.as_ref(), provider.clone())?;
+    files.end(files.begin(provider)?.dangerous().with_custom_certificate_verifier(verifier))
 }
 
-fn verifier(config: &NatsConfig, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>> {
-    let mut roots = RootCertStore::empty();
-    match &config.ca {
-        Some(file) => {
-            for certificate in certificates(file)? {
-                roots.add(certificate).map_err(|error| {
-                    bad(format!("{} holds a certificate that cannot be trusted", file.display()))
-                        .because(error)
-                })?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            if roots.is_empty() {
-                // A verifier is needed even where the connection turns out to be plain.
-                return Ok(Arc::new(Nobody(provider)));
-            }
-        }
+fn verifier(
+    files: &Files<'_>,
+    server_name: Option<&String>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>> {
+    let roots = files.roots()?;
+    if roots.is_empty() {
+        // A verifier is needed even where the connection turns out to be plain.
+        return Ok(Arc::new(Nobody(provider)));
     }
     let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| bad("no certificate is trusted").because(error))?;
-    let Some(name) = &config.server_name else { return Ok(verifier) };
-    let name = ServerName::try_from(name.clone())
-        .map_err(|error| bad(format!("server_name {name:?} is not the name of a host")).because(error))?;
+        .map_err(|error| files.wrong("no certificate is trusted").because(error))?;
+    let Some(name) = server_name else { return Ok(verifier) };
+    let name = ServerName::try_from(name.clone()).map_err(|error| {
+        files.wrong(format!("server_name {name:?} is not the name of a host")).because(error)
+    })?;
     Ok(Arc::new(Named { name, verifier }))
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let unreadable = |error| bad(format!("{} cannot be read", file.display())).because(error);
-    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
-        .map_err(unreadable)?
-        .collect::<Result<_, _>>()
-        .map_err(unreadable)?;
-    if certificates.is_empty() {
-        return Err(bad(format!("{} holds no certificate in PEM", file.display())));
-    }
-    Ok(certificates)
-}
-
-fn bad(what: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, OPERATION, what)
 }
 
 /// Checks certificates as if the server had another name than the one it was called by.

@@ -1,6 +1,7 @@
 //! A configuration as a URL.
 
-use super::config::{RabbitConfig, Secret, TlsConfig};
+use super::config::{RabbitConfig, TlsConfig};
+use crate::secret::Secret;
 
 /// Reads a URL; an error says what is wrong without saying what is secret in it.
 pub(super) fn read(url: &str) -> Result<RabbitConfig, String> {

@@ -37,7 +37,7 @@ pub(super) struct Inner {
     pub publisher: Publisher,
     pub work: Keeper,
     /// Whoever reads dead letters.
-    pub reading: tokio::sync::Mutex<()>,
+    pub reading: Arc<tokio::sync::Mutex<()>>,
     declared: Mutex<BTreeMap<String, (Kind, u32)>>,
     runtime: Handle,
 }
@@ -84,7 +84,7 @@ impl RabbitBroker {
             publisher: Publisher::new(config.clone(), tls.clone()),
             work: Keeper::new(config.clone(), tls, "consume"),
             config,
-            reading: tokio::sync::Mutex::default(),
+            reading: Arc::default(),
             declared: Mutex::default(),
             runtime: Handle::current(),
         })))

@@ -1,11 +1,12 @@
 //! Where RabbitMQ is, who we are there, and how long it may take.
 
-use std::{fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use manman_core::error::{Error, ErrorKind};
 use serde::Deserialize;
 
 use super::address;
+use crate::secret::Secret;
 
 /// How RabbitMQ is reached.
 ///
@@ -67,11 +68,6 @@ pub struct TlsConfig {
     pub server_name: Option<String>,
 }
 
-/// A secret. It never prints.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
 impl Default for RabbitConfig {
     fn default() -> Self {
         Self {
@@ -123,22 +119,5 @@ impl FromStr for RabbitConfig {
     fn from_str(url: &str) -> Result<Self, Error> {
         let wrong = |what: String| Error::new(ErrorKind::Config, "read the URL of RabbitMQ", what);
         address::read(url).map_err(wrong)
-    }
-}
-
-impl Secret {
-    /// Keeps `text` to itself.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
     }
 }

@@ -223,12 +223,16 @@ impl Drop for RabbitConsumer {
     fn drop(&mut self) {
         self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let (link, channel, broker) = (self.link.clone(), self.channel.clone(), self.broker.clone());
+        // lapin cancels a subscription that is dropped. A queue for one consumer would turn to
+        // the next one then, and get back what is unsettled here after it has handed out more.
+        let kept = (self.main.clone(), self.beside.clone());
         let within = broker.config.call_timeout();
         self.broker.spawn(
             async move {
-                // What is unsettled goes back. A channel that has ended already is as good.
+                // What is unsettled goes back to its place, and only then comes the next one's
+                // turn. A channel that has ended already is as good.
                 let _ = link.call("end a consumer", within, channel.close(200, "OK".into())).await;
-                drop(broker);
+                drop((kept, broker));
             }
             .boxed(),
         );

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use lapin::{
     Channel,
     options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions},
@@ -11,13 +11,19 @@ use lapin::{
 };
 use manman_core::{
     broker::DeadLetter,
-    error::{Error, ErrorKind, Result},
+    clock::Timestamp,
+    error::{Chain, Error, ErrorKind, Result},
 };
-use tokio::time::{Duration, Instant, sleep, timeout};
+use tokio::{
+    sync::oneshot,
+    time::{Duration, Instant, sleep, timeout},
+};
+use tracing::debug;
 use uuid::Uuid;
 
 use super::{
     backend::Inner,
+    death,
     link::{Link, lost},
     map,
     publish::Letter,
@@ -29,143 +35,220 @@ const LOCK: &str = "manman.dead.lock";
 /// How long it is waited until what was read is back.
 const PUT_BACK: Duration = Duration::from_secs(2);
 
-/// All of them, taken out, oldest first.
-struct Reading<'a> {
-    broker: &'a Inner,
+/// The newest, newest first.
+pub(super) async fn list(broker: &Arc<Inner>, limit: usize) -> Result<Vec<DeadLetter>> {
+    alone(broker, "dead letters", async move |desk| {
+        let Some(reading) = Reading::begin(&desk).await? else { return Ok(Vec::new()) };
+        let newest = reading.letters.iter().rev().take(limit).map(|taken| taken.letter.clone()).collect();
+        reading.end(0).await?;
+        Ok(newest)
+    })
+    .await
+}
+
+/// Back into its own queue, and only then gone here.
+pub(super) async fn requeue(broker: &Arc<Inner>, id: Uuid) -> Result<()> {
+    const OPERATION: &str = "requeue a dead letter";
+    alone(broker, OPERATION, async move |desk| {
+        let missing = || Error::new(ErrorKind::NotFound, OPERATION, format!("there is no dead letter {id}"));
+        let Some(reading) = Reading::begin(&desk).await? else { return Err(missing()) };
+        let found = reading.letters.iter().rev().find(|taken| taken.letter.message.id == id);
+        let put_back = match found {
+            None => Err(missing()),
+            Some(taken) => desk.put_back(&taken.letter).await,
+        };
+        let gone = match (&put_back, found) {
+            (Ok(()), Some(taken)) => reading.forget(&[taken.tag]).await?,
+            _ => 0,
+        };
+        reading.end(gone).await?;
+        put_back
+    })
+    .await
+}
+
+/// Gone, wherever it is.
+pub(super) async fn forget(broker: &Arc<Inner>, id: Uuid) -> Result<()> {
+    alone(broker, "drop a dead letter", async move |desk| {
+        let Some(reading) = Reading::begin(&desk).await? else { return Ok(()) };
+        let these = reading.letters.iter().filter(|taken| taken.letter.message.id == id);
+        let tags: Vec<u64> = these.map(|taken| taken.tag).collect();
+        let gone = reading.forget(&tags).await?;
+        reading.end(gone).await
+    })
+    .await
+}
+
+/// Does `work` while nobody else reads. Once begun it comes to its end whether or not the
+/// caller still waits: nobody finds letters taken out, or the lock held by one who is gone.
+async fn alone<T, W>(
+    broker: &Arc<Inner>,
+    operation: &'static str,
+    work: impl FnOnce(Desk) -> W + Send + 'static,
+) -> Result<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T>> + Send,
+{
+    let one = broker.reading.clone().lock_owned().await;
+    let within = broker.config.call_timeout();
+    let link = broker.work.link(operation, within).await?;
+    let desk = Desk { broker: broker.clone(), link, operation, deadline: Instant::now() + within };
+    let (tell, told) = oneshot::channel();
+    broker.spawn(
+        async move {
+            let done = match desk.lock().await {
+                Ok(()) => {
+                    let done = work(desk.clone()).await;
+                    desk.unlock().await;
+                    done
+                }
+                Err(error) => Err(error),
+            };
+            drop(one);
+            // Whoever asked may be gone.
+            let _ = tell.send(done);
+        }
+        .boxed(),
+    );
+    told.await.map_err(|_| Error::new(ErrorKind::Unavailable, operation, "the runtime is ending"))?
+}
+
+/// Where letters are read, by one at a time.
+#[derive(Clone, Debug)]
+struct Desk {
+    broker: Arc<Inner>,
     link: Arc<Link>,
-    channel: Channel,
-    letters: Vec<(u64, DeadLetter)>,
     operation: &'static str,
     deadline: Instant,
 }
 
-/// The newest, newest first.
-pub(super) async fn list(broker: &Inner, limit: usize) -> Result<Vec<DeadLetter>> {
-    let _one = broker.reading.lock().await;
-    let Some(reading) = Reading::begin(broker, "dead letters").await? else { return Ok(Vec::new()) };
-    let newest = reading.letters.iter().rev().take(limit).map(|(_, letter)| letter.clone()).collect();
-    reading.end(0).await?;
-    Ok(newest)
-}
+impl Desk {
+    async fn call<T>(&self, call: impl Future<Output = lapin::Result<T>>) -> Result<T> {
+        self.link.call(self.operation, self.broker.config.call_timeout(), call).await
+    }
 
-/// Back into its own queue, and only then gone here.
-pub(super) async fn requeue(broker: &Inner, id: Uuid) -> Result<()> {
-    const OPERATION: &str = "requeue a dead letter";
-    let missing = || Error::new(ErrorKind::NotFound, OPERATION, format!("there is no dead letter {id}"));
-    let _one = broker.reading.lock().await;
-    let Some(reading) = Reading::begin(broker, OPERATION).await? else { return Err(missing()) };
-    let found = reading.letters.iter().rev().find(|(_, letter)| letter.message.id == id).cloned();
-    let put_back = match &found {
-        None => Err(missing()),
-        Some((_, DeadLetter { queue, message, .. })) => {
-            let letter = Letter {
-                exchange: "",
-                key: queue.clone(),
-                properties: map::properties_direct(message),
-                message: message.clone(),
-                mandatory: true,
-            };
-            broker.publisher.send(OPERATION, letter).await.map_err(|error| match error.kind() {
-                ErrorKind::NotFound => {
-                    Error::new(ErrorKind::NotFound, OPERATION, format!("its queue {queue} is gone"))
-                }
-                ErrorKind::Busy => Error::new(ErrorKind::Busy, OPERATION, format!("queue {queue} is full")),
-                _ => error,
-            })
-        }
-    };
-    let gone = match (&put_back, found) {
-        (Ok(()), Some((tag, _))) => reading.forget(&[tag]).await?,
-        _ => 0,
-    };
-    reading.end(gone).await?;
-    put_back
-}
+    async fn channel(&self) -> Result<Channel> {
+        self.link.channel(self.operation, self.broker.config.call_timeout()).await
+    }
 
-/// Gone, wherever it is.
-pub(super) async fn forget(broker: &Inner, id: Uuid) -> Result<()> {
-    let _one = broker.reading.lock().await;
-    let Some(reading) = Reading::begin(broker, "drop a dead letter").await? else { return Ok(()) };
-    let these = reading.letters.iter().filter(|(_, letter)| letter.message.id == id);
-    let tags: Vec<u64> = these.map(|(tag, _)| *tag).collect();
-    let gone = reading.forget(&tags).await?;
-    reading.end(gone).await
-}
-
-impl<'a> Reading<'a> {
-    /// Takes all of them out; `None` where nothing was ever declared.
-    async fn begin(broker: &'a Inner, operation: &'static str) -> Result<Option<Self>> {
-        let within = broker.config.call_timeout();
-        let deadline = Instant::now() + within;
-        let link = broker.work.link(operation, within).await?;
-        let channel = loop {
-            let channel = link.channel(operation, within).await?;
+    /// Waits for those who read over other connections.
+    async fn lock(&self) -> Result<()> {
+        loop {
+            let channel = self.channel().await?;
             let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..Default::default() };
             let lock = channel.queue_declare(LOCK.into(), options, FieldTable::default());
-            match link.call(operation, within, lock).await {
-                Ok(_) => break channel,
-                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < deadline => {
+            match self.call(lock).await {
+                Ok(_) => return self.call(channel.close(200, "OK".into())).await,
+                Err(error) if error.kind() == ErrorKind::Busy && Instant::now() < self.deadline => {
                     sleep(Duration::from_millis(30)).await;
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// On a channel of its own: that of the reading may have ended.
+    async fn unlock(&self) {
+        let unlocked = async {
+            let channel = self.channel().await?;
+            self.call(channel.queue_delete(LOCK.into(), Default::default())).await?;
+            self.call(channel.close(200, "OK".into())).await
         };
-        let mut reading = Self { broker, link, channel, letters: Vec::new(), operation, deadline };
+        if let Err(error) = unlocked.await {
+            // It goes with its connection otherwise.
+            self.link.fail("the lock of the dead letters cannot be given back");
+            debug!("the dead letters stay locked until the connection is made anew: {}", Chain(&error));
+        }
+    }
+
+    /// Stores a letter in the queue that it was in.
+    async fn put_back(&self, DeadLetter { queue, message, .. }: &DeadLetter) -> Result<()> {
+        let operation = self.operation;
+        let letter = Letter {
+            exchange: "",
+            key: queue.clone(),
+            properties: map::properties_direct(message),
+            message: message.clone(),
+            mandatory: true,
+        };
+        self.broker.publisher.send(operation, letter).await.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Error::new(ErrorKind::NotFound, operation, format!("its queue {queue} is gone"))
+            }
+            ErrorKind::Busy => Error::new(ErrorKind::Busy, operation, format!("queue {queue} is full")),
+            _ => error,
+        })
+    }
+}
+
+/// All of them, taken out, oldest first.
+struct Reading<'a> {
+    desk: &'a Desk,
+    channel: Channel,
+    letters: Vec<Taken>,
+}
+
+struct Taken {
+    tag: u64,
+    died: Timestamp,
+    letter: DeadLetter,
+}
+
+impl<'a> Reading<'a> {
+    /// Takes all of them out; `None` where nothing was ever declared.
+    async fn begin(desk: &'a Desk) -> Result<Option<Self>> {
+        let mut reading = Self { desk, channel: desk.channel().await?, letters: Vec::new() };
         let count = match reading.count().await {
             Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                reading.unlock().await;
-                return Ok(None);
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         reading.take(count).await?;
         Ok(Some(reading))
     }
 
-    async fn call<T>(&self, call: impl Future<Output = lapin::Result<T>>) -> Result<T> {
-        self.link.call(self.operation, self.broker.config.call_timeout(), call).await
-    }
-
     async fn count(&self) -> Result<usize> {
         let options = QueueDeclareOptions { passive: true, ..Default::default() };
         let declare = self.channel.queue_declare(map::DEAD.into(), options, FieldTable::default());
-        Ok(usize::try_from(self.call(declare).await?.message_count()).unwrap_or(usize::MAX))
+        Ok(usize::try_from(self.desk.call(declare).await?.message_count()).unwrap_or(usize::MAX))
     }
 
     async fn take(&mut self, count: usize) -> Result<()> {
         if count == 0 {
             return Ok(());
         }
-        self.call(self.channel.basic_qos(u16::MAX, BasicQosOptions::default())).await?;
+        self.desk.call(self.channel.basic_qos(u16::MAX, BasicQosOptions::default())).await?;
         let consume = self.channel.basic_consume(
             map::DEAD.into(),
             "".into(),
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        let mut all = self.call(consume).await?;
+        let mut all = self.desk.call(consume).await?;
         while self.letters.len() < count {
             let next = tokio::select! {
                 biased;
                 next = all.next() => next,
-                () = self.link.ended() => return Err(lost(self.operation)),
-                () = tokio::time::sleep_until(self.deadline) => {
+                () = self.desk.link.ended() => return Err(lost(self.desk.operation)),
+                () = tokio::time::sleep_until(self.desk.deadline) => {
                     // Those over the bound went meanwhile.
                     break;
                 }
             };
-            let delivery = next.ok_or_else(|| lost(self.operation))?;
-            let delivery = delivery.map_err(|error| lost(self.operation).because(error))?;
-            self.letters.push((delivery.delivery_tag, map::dead_letter(&delivery)));
+            let delivery = next.ok_or_else(|| lost(self.desk.operation))?;
+            let delivery = delivery.map_err(|error| lost(self.desk.operation).because(error))?;
+            let (tag, died) = (delivery.delivery_tag, death::died(&delivery));
+            self.letters.push(Taken { tag, died, letter: death::dead_letter(&delivery) });
         }
+        self.letters.sort_by_key(|taken| taken.died);
         let cancel = self.channel.basic_cancel(all.tag(), Default::default());
-        self.call(cancel).await
+        self.desk.call(cancel).await
     }
 
     async fn forget(&self, tags: &[u64]) -> Result<usize> {
         for tag in tags {
-            self.call(self.channel.basic_ack(*tag, BasicAckOptions::default())).await?;
+            self.desk.call(self.channel.basic_ack(*tag, BasicAckOptions::default())).await?;
         }
         Ok(tags.len())
     }
@@ -175,7 +258,7 @@ impl<'a> Reading<'a> {
         let left = self.letters.len() - gone;
         if left > 0 {
             let all = BasicNackOptions { multiple: true, requeue: true };
-            self.call(self.channel.basic_nack(0, all)).await?;
+            self.desk.call(self.channel.basic_nack(0, all)).await?;
         }
         let there = async {
             while self.count().await? < left {
@@ -185,13 +268,6 @@ impl<'a> Reading<'a> {
         };
         // Fewer where the oldest had to go meanwhile.
         timeout(PUT_BACK, there).await.unwrap_or(Ok(()))?;
-        self.unlock().await;
-        Ok(())
-    }
-
-    async fn unlock(&self) {
-        // The lock goes with its connection otherwise.
-        let _ = self.call(self.channel.queue_delete(LOCK.into(), Default::default())).await;
-        let _ = self.call(self.channel.close(200, "OK".into())).await;
+        self.desk.call(self.channel.close(200, "OK".into())).await
     }
 }

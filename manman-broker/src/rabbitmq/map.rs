@@ -5,8 +5,13 @@ use lapin::{
     message::Delivery,
     types::{AMQPValue, FieldTable, LongString, ShortString},
 };
-use manman_core::broker::{Class, DeadLetter, Exchange, Message, Queue, RoutingKey};
+use manman_core::{
+    broker::{Class, Exchange, Message, Queue, RoutingKey},
+    clock::{Clock as _, SystemClock},
+};
 use uuid::Uuid;
+
+use super::death::{Death, dead_of};
 
 /// Between control plane and hosts: what is stored.
 pub(super) const INTERNAL: &str = "manman";
@@ -21,11 +26,12 @@ pub(super) const DEAD: &str = "manman.dead";
 const KEY: &str = "manman-key";
 const EXCHANGE: &str = "manman-exchange";
 /// What is said of a dead letter.
-const REASON: &str = "manman-reason";
-const ATTEMPTS: &str = "manman-attempts";
+pub(super) const REASON: &str = "manman-reason";
+pub(super) const ATTEMPTS: &str = "manman-attempts";
+pub(super) const DIED: &str = "manman-died";
 
 /// In the key of a dead letter of RabbitMQ's own making, between the queue and its limit.
-const LIMIT: &str = ".limit.";
+pub(super) const LIMIT: &str = ".limit.";
 
 /// How long a heartbeat waits in a queue that is bound to more than telemetry.
 const TELEMETRY_TTL_MS: i64 = 30_000;
@@ -58,9 +64,10 @@ pub(super) fn properties_direct(message: &Message) -> BasicProperties {
     properties(message).with_headers(origin(message))
 }
 
-/// As [`properties`], for a message that nobody could deal with.
+/// As [`properties`], for a message that nobody could deal with, now.
 pub(super) fn properties_dead(message: &Message, reason: &str, attempts: u32) -> BasicProperties {
     let mut headers = origin(message);
+    headers.insert(DIED.into(), AMQPValue::LongLongInt(SystemClock.now().as_micros()));
     headers.insert(REASON.into(), text(reason));
     headers.insert(ATTEMPTS.into(), AMQPValue::LongLongInt(attempts.into()));
     properties(message).with_headers(headers)
@@ -78,16 +85,27 @@ fn origin(message: &Message) -> FieldTable {
 pub(super) fn message(delivery: &Delivery) -> Message {
     let headers = delivery.properties.headers().as_ref();
     let kept = |name: &str| headers.and_then(|headers| string(headers.inner().get(name)?));
-    let death = headers.and_then(death);
-    // Straight from the default exchange, where only the control plane may write, the key is
-    // what it says; anything else came by the key that the broker vouches for.
+    let death = headers.and_then(Death::read);
     let (exchange, key) = match (delivery.exchange.as_str(), &death) {
-        ("" | DEAD, _) if kept(KEY).is_some() => (kept(EXCHANGE), kept(KEY)),
-        (DEAD, Some(death)) => (death.exchange.clone(), death.key.clone()),
-        // Nothing of ours dies into these. Who may declare a queue of its own could have what it
-        // puts there die under another one's key.
-        (INTERNAL | TELEMETRY, Some(_)) => (None, None),
-        (exchange, _) => (Some(exchange.to_owned()), Some(delivery.routing_key.to_string())),
+        // Only the control plane may write straight to a queue: the key is what it says.
+        ("", _) => (kept(EXCHANGE), kept(KEY)),
+        // Buried by whoever took it from its queue, which the key names and the broker vouches for.
+        (DEAD, None) => (kept(EXCHANGE), kept(KEY)),
+        // Died there by itself, unless it died elsewhere and only says so: who may declare a queue
+        // of its own has what it puts there die under any name.
+        (DEAD, Some(death)) if death.is_first_of(dead_of(delivery.routing_key.as_str()).0) => {
+            match death.exchange.as_deref() {
+                Some("") => (kept(EXCHANGE), kept(KEY)),
+                Some(INTERNAL | TELEMETRY | EXTERNAL) => (death.exchange.clone(), death.key.clone()),
+                _ => (None, None),
+            }
+        }
+        // By a key that the broker vouches for. Nothing of ours dies into the internal ones, and
+        // through an exchange of one's own, bound to these, any key can be sent.
+        (EXTERNAL, _) | (INTERNAL | TELEMETRY, None) => {
+            (Some(delivery.exchange.to_string()), Some(delivery.routing_key.to_string()))
+        }
+        _ => (None, None),
     };
     let external = exchange.as_deref() == Some(EXTERNAL);
     let id = delivery.properties.message_id().as_ref().and_then(|id| Uuid::try_parse(id.as_str()).ok());
@@ -112,54 +130,6 @@ pub(super) fn attempt(delivery: &Delivery) -> u32 {
         None if delivery.redelivered => 2,
         None => 1,
     }
-}
-
-/// A dead letter, put there by us or by RabbitMQ itself.
-pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
-    let headers = delivery.properties.headers().as_ref();
-    let kept = |name: &str| headers.and_then(|headers| headers.inner().get(name));
-    let key = delivery.routing_key.as_str();
-    let (queue, reason, attempts) = match kept(REASON).and_then(string) {
-        Some(reason) => (key, reason, kept(ATTEMPTS).and_then(number).unwrap_or(1)),
-        None => {
-            let (queue, limit) = key.rsplit_once(LIMIT).unwrap_or((key, ""));
-            // A limit of n lets it be handed out n + 1 times.
-            let attempts = limit.parse().unwrap_or(0) + 1;
-            let reason = headers.and_then(death).map_or("unknown".to_owned(), |death| match &*death.reason {
-                "delivery_limit" => format!("max_deliveries: handed out {attempts} times"),
-                other => other.to_owned(),
-            });
-            (queue, reason, attempts)
-        }
-    };
-    DeadLetter {
-        message: message(delivery),
-        queue: queue.to_owned(),
-        reason,
-        attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-    }
-}
-
-/// What RabbitMQ writes down of a message that it takes out of a queue.
-struct Death {
-    reason: String,
-    exchange: Option<String>,
-    key: Option<String>,
-}
-
-fn death(headers: &FieldTable) -> Option<Death> {
-    let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
-    let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
-    let death = death.inner();
-    let key = match death.get("routing-keys") {
-        Some(AMQPValue::FieldArray(keys)) => keys.as_slice().first().and_then(string),
-        _ => None,
-    };
-    Some(Death {
-        reason: death.get("reason").and_then(string).unwrap_or_default(),
-        exchange: death.get("exchange").and_then(string),
-        key,
-    })
 }
 
 /// What a queue is declared with.
@@ -228,7 +198,7 @@ fn text(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
-fn string(value: &AMQPValue) -> Option<String> {
+pub(super) fn string(value: &AMQPValue) -> Option<String> {
     match value {
         AMQPValue::LongString(text) => Some(text.to_string()),
         AMQPValue::ShortString(text) => Some(text.to_string()),
@@ -236,7 +206,7 @@ fn string(value: &AMQPValue) -> Option<String> {
     }
 }
 
-fn number(value: &AMQPValue) -> Option<i64> {
+pub(super) fn number(value: &AMQPValue) -> Option<i64> {
     match *value {
         AMQPValue::ShortShortInt(it) => Some(it.into()),
         AMQPValue::ShortShortUInt(it) => Some(it.into()),

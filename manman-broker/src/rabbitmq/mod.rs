@@ -44,7 +44,8 @@
 //!   `max_deliveries` times goes to the dead letters; whoever dies of it without a word does
 //!   so twice as often and ten times more before RabbitMQ itself gives the message up.
 //! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Reading them takes them out
-//!   for a moment, so one reads at a time.
+//!   for a moment, so one reads at a time, and a reading that has begun comes to its end. They
+//!   are listed by when they died, by the clock of whoever put them there.
 //! - A binding that a queue had when it was first declared stays: RabbitMQ does not tell what
 //!   is bound, so a `Conflict` is seen in all but the bindings.
 //!
@@ -59,6 +60,11 @@
 //!
 //! [`HostAccount`] says what the account of a host needs and no more. That of the control
 //! plane needs everything in its virtual host.
+//!
+//! RabbitMQ lets such an account do more than it should: copies (`CC`, `BCC`), what dies in
+//! a queue of its own, and what comes through an exchange of its own go out by any key. So a
+//! key counts only where one of the exchanges above delivered by it and nothing died before;
+//! whatever else comes is no message of ours, and ends among the dead letters.
 
 mod account;
 mod address;
@@ -67,6 +73,7 @@ mod config;
 mod connect;
 mod consume;
 mod dead;
+mod death;
 mod keeper;
 mod link;
 mod map;
@@ -78,4 +85,6 @@ mod translate;
 
 pub use account::HostAccount;
 pub use backend::RabbitBroker;
-pub use config::{RabbitConfig, Secret, TlsConfig};
+pub use config::{RabbitConfig, TlsConfig};
+
+pub use crate::secret::Secret;

@@ -14,14 +14,14 @@ use uuid::Uuid;
 
 use super::{Ground, node, url};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
-fn message(class: Class, key: RoutingKey) -> Message {
+pub fn message(class: Class, key: RoutingKey) -> Message {
     let exchange = if class == Class::Event { Exchange::External } else { Exchange::Internal };
     Message { id: Uuid::now_v7(), exchange, key, class, body: "{}".into() }
 }
 
-fn permit_host(ground: &Ground, user: &str, server: ServerId) {
+pub fn permit_host(ground: &Ground, user: &str, server: ServerId) {
     let account = HostAccount::of(server);
     let permissions = Permissions {
         configure: &account.configure,

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod accounts;
+mod forging;
+mod plane;
 mod wire;
 
 use std::sync::{Arc, OnceLock};

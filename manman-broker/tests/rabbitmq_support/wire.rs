@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use manman_broker::rabbitmq::RabbitBroker;
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{BasicGetOptions, BasicNackOptions},
+};
+use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
 use manman_core::{
     broker::{Broker, Class, Exchange, Message, Queue, RoutingKey},
     id::ServerId,
 };
+use manman_services::Rabbit;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::{Ground, node};
+use super::{Ground, node, url};
+use crate::slow_link::everything_arrives;
 
 const SERVER: ServerId = ServerId(7);
 
@@ -31,6 +37,7 @@ async fn insist(broker: &dyn Broker, message: Message) {
     }
 }
 
+/// Row 21 of the faults.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_half_open_link_is_noticed_within_ten_seconds() {
     let ground = Ground::new();
@@ -82,6 +89,16 @@ async fn publishes_do_not_wait_for_each_other() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
+/// Row 23 of the faults.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_arrives_over_a_slow_link_that_breaks() {
+    let ground = Ground::new();
+    let plane: RabbitConfig =
+        url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost).parse().unwrap();
+    let plane = RabbitBroker::connect(plane).await.unwrap();
+    everything_arrives(&plane, &*ground.broker(), &ground.proxy).await;
+}
+
 /// What nobody settles in time does not come again by itself, and what was on its way when
 /// the way was slow comes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -101,4 +118,76 @@ async fn a_slow_network_loses_nothing() {
         assert_eq!(delivery.attempt, 1);
         delivery.handle.ack().await.unwrap();
     }
+}
+
+/// Whoever reads dead letters and goes away midway leaves nothing locked and nothing out: the
+/// next one, over another connection, reads them all at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reading_of_dead_letters_that_is_dropped_holds_up_nobody() {
+    let ground = Ground::new();
+    let (queue, broker) = (Queue::of_host(SERVER), ground.broker());
+    broker.declare(&queue).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    for number in 0..5 {
+        broker.publish(command(number)).await.unwrap();
+        consumer.next().await.unwrap().handle.dead("not understood").await.unwrap();
+    }
+    let begun = Instant::now();
+    assert_eq!(broker.dead_letters(10).await.unwrap().len(), 5);
+    let usual = begun.elapsed();
+    let other = ground.broker();
+    other.probe().await.unwrap();
+    for part in 0..20 {
+        // Some of these are through before they are dropped; most are not.
+        let _ = timeout(usual * part / 20, broker.dead_letters(10)).await;
+        let begun = Instant::now();
+        assert_eq!(other.dead_letters(10).await.unwrap().len(), 5, "{part}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{part}: it took {:?}", begun.elapsed());
+    }
+}
+
+/// Where nothing was declared yet there are no dead letters, and nobody is held up either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_dead_letters_hold_up_nobody() {
+    let ground = Ground::new();
+    let (one, other) = (ground.broker(), ground.broker());
+    assert!(one.dead_letters(10).await.unwrap().is_empty());
+    let begun = Instant::now();
+    assert!(other.dead_letters(10).await.unwrap().is_empty());
+    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+}
+
+/// What RabbitMQ itself gives up, as those who took it died of it, is a dead letter like any
+/// other, and goes back by the key that it came by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_kills_its_consumers_can_be_put_back() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    let queue = Queue { max_deliveries: 1, single_consumer: false, ..Queue::of_host(SERVER) };
+    broker.declare(&queue).await.unwrap();
+    let sent = command(1);
+    broker.publish(sent.clone()).await.unwrap();
+    let url = url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost);
+    let link = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = link.create_channel().await.unwrap();
+    let given_up = async {
+        loop {
+            let get = channel.basic_get(queue.name.as_str().into(), BasicGetOptions::default());
+            if let Some(taken) = get.await.unwrap() {
+                let back = BasicNackOptions { requeue: true, ..BasicNackOptions::default() };
+                taken.nack(back).await.unwrap();
+            }
+            if let Some(letter) = broker.dead_letters(10).await.unwrap().pop() {
+                return letter;
+            }
+        }
+    };
+    let letter = timeout(Duration::from_secs(30), given_up).await.expect("it is never given up");
+    assert_eq!((&letter.message, letter.queue.as_str()), (&sent, queue.name.as_str()));
+    assert!(letter.reason.starts_with("max_deliveries"), "{letter:?}");
+    broker.dead_letter_requeue(sent.id).await.unwrap();
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let again = timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap();
+    assert_eq!(again.message, sent);
+    again.handle.ack().await.unwrap();
 }

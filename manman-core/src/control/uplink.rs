@@ -1,10 +1,18 @@
 //! What hosts ask, answered from the store within this process.
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
-use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
-use tracing::warn;
+use tokio::{
+    sync::{OnceCell, Semaphore, SemaphorePermit},
+    time::timeout,
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
 
 use super::{
     ControlConfig,
@@ -13,8 +21,8 @@ use super::{
 use crate::{
     blob::{BlobKey, BlobStream, Blobs, Presigned},
     broker::{Broker, Queue},
-    error::{Error, ErrorKind, Result},
-    id::{AttemptId, SessionId},
+    error::{Chain, Error, ErrorKind, Result},
+    id::{AttemptId, ServerId, SessionId},
     model::{Session, SessionSpec},
     store::{DeedError, Registration, Store, Welcomed},
     uplink::{Desired, HostIdentity, Snapshot, Uplink},
@@ -31,13 +39,15 @@ pub struct ControlUplink {
     blobs: Option<Arc<dyn Blobs>>,
     /// A place for each put at a time.
     puts: Semaphore,
+    /// Those that make a host's queue again.
+    healing: Mutex<BTreeMap<ServerId, AbortOnDropHandle<()>>>,
 }
 
 impl ControlUplink {
     /// Answers from `store`; `broker` is where the queues of hosts are made.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        let puts = Semaphore::new(config.blob_puts as usize);
-        Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts }
+        let (puts, healing) = (Semaphore::new(config.blob_puts as usize), Mutex::default());
+        Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts, healing }
     }
 
     /// Keeps what hosts put in `blobs`; without, there is nothing to put it in.
@@ -46,7 +56,7 @@ impl ControlUplink {
     }
 
     async fn within<T>(&self, call: &'static str, work: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.config.uplink_deadline(), work).await {
+        match timeout(self.config.uplink_deadline(), work).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(ErrorKind::Timeout, call, "the control plane took too long")),
         }
@@ -80,13 +90,31 @@ impl ControlUplink {
 
     /// Waits for its turn to put a blob, as long as a call may take.
     async fn turn(&self) -> Result<SemaphorePermit<'_>> {
-        match tokio::time::timeout(self.config.uplink_deadline(), self.puts.acquire()).await {
+        match timeout(self.config.uplink_deadline(), self.puts.acquire()).await {
             Ok(Ok(turn)) => Ok(turn),
             _ => {
                 let message = format!("{} blobs are being put, no more at once", self.config.blob_puts);
                 Err(Error::new(ErrorKind::Busy, "put a blob", message))
             }
         }
+    }
+
+    /// Makes a host's queue again if somebody deleted it; nobody waits for that, as a broker
+    /// that is away is no reason to withhold what is wanted.
+    fn heal(&self, server: ServerId) {
+        let mut healing = self.healing.lock().unwrap_or_else(PoisonError::into_inner);
+        if healing.get(&server).is_some_and(|healing| !healing.is_finished()) {
+            return;
+        }
+        let (broker, within) = (self.broker.clone(), self.config.uplink_deadline());
+        let task = tokio::spawn(async move {
+            match timeout(within, broker.declare(&Queue::of_host(server))).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(server.id = %server, "its queue is not there: {}", Chain(&error)),
+                Err(_) => debug!(server.id = %server, "its queue is not there: the broker took too long"),
+            }
+        });
+        healing.insert(server, AbortOnDropHandle::new(task));
     }
 
     /// A session of the caller's; another one's is as good as none.
@@ -120,9 +148,7 @@ impl Uplink for ControlUplink {
     async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
         self.within("snapshot", async {
             self.check("snapshot", me).await?;
-            // A queue that somebody deleted is back with the next look; a broker that is
-            // away is no reason to withhold what is wanted.
-            let _ = self.broker.declare(&Queue::of_host(me.server)).await;
+            self.heal(me.server);
             let mut snapshot = Snapshot {
                 taken_at: self.store.now().await?,
                 wanted: self.store.session_live(me.server).await?.iter().map(Desired::of).collect(),

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use manman_core::{
+    broker::{Broker, Queue},
     id::SessionId,
     model::{ServerStatus, State},
     store::DeedError,
     testkit::{Faults, broker::BrokerFaults},
+    uplink::Uplink,
 };
+use tokio::time::Instant;
 
 use super::{
     host::{Answer, Host},
@@ -152,4 +155,31 @@ async fn the_sessions_of_a_machine_that_burned_down_are_ended_by_hand() {
     world.until(session, State::Lost).await;
     assert_eq!(world.control.server_abandon(host.me.server, &alice()).await.unwrap(), [session]);
     assert_eq!(world.session(session).await.state, State::Crashed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wanted_is_told_while_the_broker_hangs() {
+    let (world, host, session) = playing().await;
+    world.broker.freeze().await;
+    let begun = Instant::now();
+    for _ in 0..3 {
+        let snapshot = world.uplink.snapshot(host.me, &[]).await.unwrap();
+        assert_eq!(snapshot.wanted.iter().map(|wanted| wanted.session).collect::<Vec<_>>(), [session]);
+    }
+    assert!(begun.elapsed() < Duration::from_millis(100), "it took {:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_was_deleted_is_back_after_a_snapshot() {
+    let (world, host, _) = playing().await;
+    let queue = Queue::of_host(host.me.server).name;
+    // Also after a broker that hung for longer than anybody waits.
+    world.broker.freeze().await;
+    world.uplink.snapshot(host.me, &[]).await.unwrap();
+    tokio::time::sleep(secs(11)).await;
+    world.broker.thaw().await;
+    world.memory.delete(&queue).await.unwrap();
+    assert_eq!(world.memory.depth(&queue), None);
+    world.uplink.snapshot(host.me, &[]).await.unwrap();
+    world.when(async || world.memory.depth(&queue).is_some()).await;
 }

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// All that a broker shows.
+/// All that are shown, the newest.
 const MOST: i32 = 200;
 
 pub async fn run(context: &mut Context, command: LettersCommand) -> Result<(), Failure> {
@@ -66,8 +66,9 @@ async fn show(context: &mut Context, message: Uuid) -> Result<(), Failure> {
     let all = letters(context, MOST).await?.dead_letters;
     let wanted = message.to_string();
     let letter = all.into_iter().find(|letter| letter.message_id == wanted).ok_or_else(|| {
-        Failure::failed(format!("there is no dead letter {message}"))
-            .remedy("List what there is: `manman deadletter list`.")
+        Failure::failed(format!("there is no dead letter {message} among the newest {MOST}")).remedy(
+            "List them: `manman deadletter list`. Older ones are not shown; `requeue` and `drop` reach them.",
+        )
     })?;
     context.screen.message(&letter)?;
     let mut facts = Facts::default();

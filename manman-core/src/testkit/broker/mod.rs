@@ -59,6 +59,7 @@ macro_rules! broker_conformance {
             a_dead_letter_says_why,
             a_dead_letter_can_be_put_back,
             a_dead_letter_can_be_dropped,
+            an_old_dead_letter_can_be_reached,
             a_crash_loop_loses_nothing,
         );
         $crate::broker_conformance!(@module $test $fresh, bounds:
