@@ -11,6 +11,7 @@ use std::{
 use manman_core::{
     clock::Timestamp,
     error::{Error, ErrorKind, Result},
+    hex::Hex,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -77,10 +78,6 @@ fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
     Error::new(kind, "back up the store", message).because(error)
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Writes a backup beside its place, and puts it there when it is whole.
 pub(crate) struct Writer {
     out: BufWriter<File>,
@@ -138,7 +135,7 @@ impl Writer {
 
     /// Writes the trailer, and puts the file in its place, on the disk.
     pub fn finish(mut self) -> Result<Trailer> {
-        let sha256 = hex(std::mem::take(&mut self.digest).finalize());
+        let sha256 = Hex(&std::mem::take(&mut self.digest).finalize()).to_string();
         let trailer = Trailer { rows: std::mem::take(&mut self.rows), sha256 };
         self.line(&Line::Trailer(trailer.clone()))?;
         let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
@@ -233,7 +230,7 @@ impl Reader {
                 _ => return Err(self.damaged(&format!("line {} has another number of values", self.number))),
             },
             Line::Trailer(trailer) => {
-                let sha256 = hex(std::mem::take(&mut self.digest).finalize());
+                let sha256 = Hex(&std::mem::take(&mut self.digest).finalize()).to_string();
                 if trailer.sha256 != sha256 {
                     return Err(self.damaged("its digest is that of something else"));
                 }
@@ -281,7 +278,7 @@ impl Reader {
 
 /// Bytes as a value.
 pub(crate) fn of_bytes(bytes: &[u8]) -> Value {
-    serde_json::json!({ "hex": hex(bytes) })
+    serde_json::json!({ "hex": Hex(bytes).to_string() })
 }
 
 /// A value as bytes.
