@@ -303,7 +303,8 @@ impl Host {
         }
     }
 
-    /// Something is wrong until [`Host::well`] says otherwise: said once, and shown in beats.
+    /// Something is wrong until [`Host::well`] says otherwise: said once, and again when it is
+    /// something else, and shown in beats.
     pub fn condition(&self, topic: &'static str, message: String) {
         if self.warnings.begin(topic, message.clone()) {
             self.warn(topic, message);
