@@ -7,4 +7,5 @@ mod faults;
 #[path = "../installation/mod.rs"]
 mod installation;
 mod mistakes;
+mod once;
 mod support;
