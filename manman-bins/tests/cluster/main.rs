@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
+mod certificates;
 mod day;
 mod faults;
+mod hosts;
 #[path = "../installation/mod.rs"]
 mod installation;
 mod mistakes;
