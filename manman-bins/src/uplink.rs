@@ -1,7 +1,12 @@
 //! The uplink over the network: what a host manager asks of a control plane on another
 //! machine, through its API.
 
+mod line;
+
+pub use line::Line;
+
 use std::{
+    error::Error as _,
     fmt,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -24,8 +29,9 @@ use manman_core::{
 
 use crate::api::{
     dial::{Address, Proof, endpoint},
-    errors::Reported,
+    errors::{ErrorCode, Reported},
     hosts::kind_of,
+    tls,
     v1::{self, host_api_client::HostApiClient},
 };
 
@@ -47,6 +53,8 @@ const LARGEST_ANSWER: usize = 16 << 20;
 pub struct GrpcUplink {
     client: Client,
     address: Address,
+    line: Line,
+    unknown: Option<Arc<str>>,
 }
 
 impl fmt::Debug for GrpcUplink {
@@ -72,7 +80,18 @@ impl GrpcUplink {
         let proof = Proof::token(token).map_err(config)?;
         let client =
             HostApiClient::with_interceptor(channel, proof).max_decoding_message_size(LARGEST_ANSWER);
-        Ok(Self { client, address })
+        Ok(Self { client, address, line: Line::default(), unknown: None })
+    }
+
+    /// The same; what becomes of its calls is seen on `line`, which may serve several.
+    pub fn on(self, line: &Line) -> Self {
+        Self { line: line.clone(), ..self }
+    }
+
+    /// The same; `unknown` is said where the control plane does not know the token: whose it
+    /// is and what to do knows only whoever has it.
+    pub fn or_unknown(self, unknown: impl Into<Arc<str>>) -> Self {
+        Self { unknown: Some(unknown.into()), ..self }
     }
 
     /// Becomes the host `server`, whose own token has the digest `host`; the token that this
@@ -93,18 +112,26 @@ impl GrpcUplink {
         request: Q,
         call: impl AsyncFnOnce(Client, Request<Q>) -> Result<Response<A>, Status>,
     ) -> Result<A> {
-        match tokio::time::timeout(DEADLINE, call(self.client.clone(), Request::new(request))).await {
+        let called = tokio::time::timeout(DEADLINE, call(self.client.clone(), Request::new(request)));
+        let result = match called.await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(self.failed(operation, status)),
             Err(_) => {
                 let message = format!("{} gave no answer within {DEADLINE:?}", self.address);
                 Err(Error::new(ErrorKind::Timeout, operation, message))
             }
-        }
+        };
+        self.line.note(operation, &result);
+        result
     }
 
     fn failed(&self, operation: &'static str, status: Status) -> Error {
         let reported = Reported::from(&status);
+        if reported.code == ErrorCode::Unauthenticated.as_str()
+            && let Some(unknown) = &self.unknown
+        {
+            return Error::new(ErrorKind::Denied, operation, &**unknown);
+        }
         if let Some(kind) = kind_of(&reported.code)
             && !status.details().is_empty()
         {
@@ -117,8 +144,14 @@ impl GrpcUplink {
             Code::Internal | Code::InvalidArgument => ErrorKind::Unexpected,
             _ => ErrorKind::Unavailable,
         };
-        let message = format!("the control plane at {} does not answer", self.address);
-        Error::new(kind, operation, message).because(status)
+        if let Some(tls::Trouble { what, remedy }) = tls::trouble(&self.address, &status) {
+            return Error::new(ErrorKind::Unavailable, operation, format!("{what} ({remedy})"));
+        }
+        let why = match status.source() {
+            Some(source) => tls::root(source).to_string(),
+            None => status.message().to_owned(),
+        };
+        Error::new(kind, operation, format!("the control plane at {} does not answer: {why}", self.address))
     }
 }
 

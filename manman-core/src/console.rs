@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{clock::Timestamp, error::Result};
+use crate::{clock::Timestamp, error::Result, hex::Hex};
 
 /// The longest piece in bytes, its newline included. A longer line is cut here, so
 /// that one line of a gigabyte costs no more memory than any other.
@@ -238,11 +238,7 @@ impl Position {
 
 impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Position(")?;
-        for byte in self.as_bytes() {
-            write!(f, "{byte:02x}")?;
-        }
-        f.write_str(")")
+        write!(f, "Position({})", Hex(self.as_bytes()))
     }
 }
 

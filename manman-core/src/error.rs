@@ -110,16 +110,21 @@ impl StdError for Error {
     }
 }
 
-/// Prints an error and everything that caused it, joined by ": ".
+/// Prints an error and everything that caused it, joined by ": ". An operation that failed
+/// because a step of it under the same name did is named once.
 pub struct Chain<'a>(pub &'a (dyn StdError + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
+        let operation_of = |error: &(dyn StdError + 'static)| error.downcast_ref().map(Error::operation);
+        let (mut said, mut next) = (operation_of(self.0), self.0.source());
         while let Some(error) = next {
-            write!(f, ": {error}")?;
-            next = error.source();
+            match error.downcast_ref::<Error>() {
+                Some(ours) if said == Some(ours.operation) => write!(f, ": {}", ours.message)?,
+                _ => write!(f, ": {error}")?,
+            }
+            (said, next) = (operation_of(error), error.source());
         }
         Ok(())
     }
@@ -139,5 +144,16 @@ mod tests {
             "list containers: the engine does not answer: connection refused"
         );
         assert!(error.is_temporary());
+    }
+
+    #[test]
+    fn an_operation_is_named_once() {
+        let engine = || Error::new(ErrorKind::Invalid, "find the data directory", "no such directory");
+        let error = Error::new(ErrorKind::Config, "find the data directory", "it is not seen");
+        let told = Chain(&error.because(engine())).to_string();
+        assert_eq!(told, "find the data directory: it is not seen: no such directory");
+        let told =
+            Chain(&Error::new(ErrorKind::Config, "start", "it cannot be").because(engine())).to_string();
+        assert_eq!(told, "start: it cannot be: find the data directory: no such directory");
     }
 }

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod console;
 pub mod control;
 pub mod error;
+pub mod hex;
 pub mod host;
 pub mod id;
 pub mod machine;

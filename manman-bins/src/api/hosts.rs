@@ -229,7 +229,7 @@ pub fn kind_of(code: &str) -> Option<ErrorKind> {
     let code = ErrorCode::ALL.iter().find(|known| known.as_str() == code)?;
     Some(match code {
         ErrorCode::Fenced => ErrorKind::Fenced,
-        ErrorCode::ServerTaken => ErrorKind::Conflict,
+        ErrorCode::ServerTaken | ErrorCode::TokenKnown => ErrorKind::Conflict,
         ErrorCode::NotFound => ErrorKind::NotFound,
         ErrorCode::InvalidArgument | ErrorCode::MessageTooLarge => ErrorKind::Invalid,
         ErrorCode::DeadlineExceeded => ErrorKind::Timeout,

@@ -15,6 +15,7 @@ mod permit;
 pub mod serve;
 pub mod service;
 mod strict;
+pub mod tls;
 pub mod token;
 
 pub use auth::{AnyOf, Authenticator, Caller, Local, Recorded};

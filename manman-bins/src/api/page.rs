@@ -5,7 +5,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use prost::Message;
 use sha2::Sha256;
 
-use manman_core::{control::Control, store::Page};
+use manman_core::{control::Control, hex::Hex, store::Page};
 
 use super::errors::ApiError;
 
@@ -97,7 +97,7 @@ impl Pages {
         mac.update(b"page");
         mac.update(&id.to_be_bytes());
         mac.update(list);
-        mac.finalize().into_bytes().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        Hex(&mac.finalize().into_bytes()[..8]).to_string()
     }
 }
 

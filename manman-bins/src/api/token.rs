@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use manman_core::hex::Hex;
+
 use crate::secret::Secret;
 
 /// What a caller over TCP has to show: `mm_` and 32 random bytes in hex.
@@ -21,8 +23,7 @@ impl Token {
     pub fn random() -> io::Result<Self> {
         let mut bytes = [0; 32];
         fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(Secret::new(format!("mm_{hex}"))))
+        Ok(Self(Secret::new(format!("mm_{}", Hex(&bytes)))))
     }
 
     /// The token in a text, if there is just that.

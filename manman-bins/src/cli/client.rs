@@ -4,7 +4,7 @@
 //! Every write carries an idempotency key inside its request, so a repetition of the
 //! same request is done once.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, time::Duration};
 
 use hyper_util::rt::TokioIo;
 use tokio::{net::UnixStream, time};
@@ -70,10 +70,7 @@ impl Client {
             }
             Place::Tcp { .. } => endpoint.connect().await,
         };
-        let channel = connected.map_err(|error| match io_kind(&error) {
-            Some(io::ErrorKind::PermissionDenied) => place.forbidden(),
-            _ => place.nobody(),
-        })?;
+        let channel = connected.map_err(|error| place.unreached(&error))?;
         Ok(Self {
             api: ManManApiClient::with_interceptor(channel, proof).max_decoding_message_size(LARGEST_ANSWER),
             place,
@@ -143,16 +140,4 @@ pub fn is_lost(status: &Status) -> bool {
 /// A key for one write.
 pub fn new_key() -> String {
     Uuid::new_v4().to_string()
-}
-
-/// What the operating system said, at the bottom of an error.
-fn io_kind(error: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(io) = error.downcast_ref::<io::Error>() {
-            return Some(io.kind());
-        }
-        at = error.source();
-    }
-    None
 }

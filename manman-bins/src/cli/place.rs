@@ -7,7 +7,7 @@ use std::{
 
 use super::{exit::Exit, failure::Failure, grammar::Common};
 use crate::{
-    api::dial::Address,
+    api::{dial::Address, tls},
     config::{self, Environment, Places},
 };
 
@@ -108,6 +108,23 @@ impl Place {
             }
         };
         failure.detail("address", self.to_string())
+    }
+
+    /// What to say when a connection could not be made.
+    pub fn unreached(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        if tls::cause::<io::Error>(error).is_some_and(|it| it.kind() == io::ErrorKind::PermissionDenied) {
+            return self.forbidden();
+        }
+        let trouble = match self {
+            Self::Tcp { address, .. } => tls::trouble(address, error),
+            Self::Socket(_) => None,
+        };
+        match trouble {
+            Some(tls::Trouble { what, remedy }) => Failure::new(Exit::Unreachable, "unreachable", what)
+                .remedy(remedy)
+                .detail("address", self.to_string()),
+            None => self.nobody(),
+        }
     }
 
     /// What to say when the place may not be used.

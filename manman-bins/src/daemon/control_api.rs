@@ -88,7 +88,7 @@ async fn on_record(store: &dyn Store, token: &Secret, name: &str, role: Role) ->
     let new = NewToken { name, role, digest, valid_for: None };
     match store.token_create(&new, &Write::by(Actor::system())).await {
         // Another replica was quicker.
-        Ok(_) | Err(DeedError::NameTaken { .. }) => Ok(()),
+        Ok(_) | Err(DeedError::TokenKnown { .. }) => Ok(()),
         Err(DeedError::Store(error)) => Err(error),
         Err(refused) => Err(Error::new(ErrorKind::Unexpected, "put a token on record", refused.to_string())),
     }

@@ -1,6 +1,7 @@
 //! `host-manager`: the games of one machine, for a control plane elsewhere.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use manman_core::{
     error::{Chain, Error, ErrorKind, Result},
+    hex::Hex,
     host::HostEvent,
 };
 
@@ -22,36 +24,32 @@ use crate::{
     compose::{Carrier, DataLock, Drives, Host, Tasks, choose},
     config::{HostManagerConfig, Places},
     secret::Secret,
-    uplink::GrpcUplink,
+    uplink::{GrpcUplink, Line},
 };
 
 /// Between two tries to join.
 const JOIN_EVERY: Duration = Duration::from_secs(2);
 
-pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) -> Result<Running, Died> {
+pub(super) async fn start(
+    config: HostManagerConfig,
+    stop: CancellationToken,
+    line: &Line,
+) -> Result<Running, Died> {
     let places = Places(&config.machine.data_dir);
     places.make().map_err(|error| Died::Said(format!("{}: {error}", config.machine.data_dir.display())))?;
     let lock = DataLock::take(&places.lock()).map_err(|error| Died::Said(error.to_string()))?;
-    let token = joined(&config, &places).await.map_err(|error| Died::Part("joining", error))?;
+    let token = joined(&config, &places, line).await.map_err(|error| Died::Part("joining", error))?;
     let carrier = Carrier::open(&config.broker).await.map_err(|error| Died::Part("the broker", error))?;
     let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), token.reveal());
     let uplink = uplink.map_err(|error| Died::Part("the control plane", error))?;
+    let uplink = uplink.on(line).or_unknown(unknown_host(&config, &places));
 
     let chosen = choose(&config.machine).await;
     tracing::info!("games are run by {} ({})", chosen.kind, chosen.why);
     let Drives { make, .. } = chosen.into();
     let (broker, until) = (carrier.broker(), stop.clone());
     let host = Host::open(&config.machine, make, broker.clone(), Arc::new(uplink), &stop).await;
-    let Host { manager, runtime, identity } = host.map_err(|error| match error.kind() {
-        ErrorKind::Denied if config.join_token.is_none() => {
-            let error = error.temporary(false);
-            Died::Part(
-                "this machine is no host yet: set JOIN_TOKEN to what `manman token create --join` prints",
-                error,
-            )
-        }
-        _ => Died::Part("the host manager", error),
-    })?;
+    let Host { manager, runtime, identity } = host.map_err(|error| Died::Part("the host manager", error))?;
     tracing::info!(server.id = %identity.server, "server {} of installation {}", config.machine.server_name, identity.cluster);
 
     let registered = Arc::new(AtomicBool::new(false));
@@ -74,7 +72,11 @@ pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) ->
         drop(lock);
         ended.map_err(|error| Chain(&error).to_string())
     });
-    Ok(Running { tasks, stop, parts: Arc::new(parts::Machine { runtime, broker, registered }) })
+    Ok(Running {
+        tasks,
+        stop,
+        parts: Arc::new(parts::Machine { runtime, broker, line: line.clone(), registered }),
+    })
 }
 
 /// The token of this host. One that joined once needs no join token any more, whatever the
@@ -83,16 +85,16 @@ pub(super) async fn start(config: HostManagerConfig, stop: CancellationToken) ->
 ///
 /// The token is made and written down before it is put on record: who dies on the way does
 /// the same again.
-async fn joined(config: &HostManagerConfig, places: &Places<'_>) -> Result<Token> {
+async fn joined(config: &HostManagerConfig, places: &Places<'_>, line: &Line) -> Result<Token> {
     let unusable = |error: std::io::Error| {
         let message = format!("the token {} cannot be used", places.host_token().display());
         Error::new(ErrorKind::Config, "join", message).because(error)
     };
     let path = places.host_token();
-    let joined = path.with_extension("joined");
+    let joined = noted(&path);
     let own = Token::read_or_create(&path).map_err(unusable)?;
     let Some(join) = &config.join_token else { return Ok(own) };
-    let mark = hex(&digest(join.reveal().as_bytes()));
+    let mark = Hex(&digest(join.reveal().as_bytes())).to_string();
     let before = std::fs::read_to_string(&joined).ok();
     if before.as_deref() == Some(mark.as_str()) {
         return Ok(own);
@@ -100,8 +102,11 @@ async fn joined(config: &HostManagerConfig, places: &Places<'_>) -> Result<Token
     // A new join token is for a new token: the one before may have been revoked.
     let next = path.with_extension("next");
     let own = if before.is_some() { Token::read_or_create(&next).map_err(unusable)? } else { own };
-    match by_token(config, join, &own, before.is_none()).await {
+    match by_token(config, join, &own, before.is_none(), line).await {
         Ok(()) => {}
+        // Whoever died before it noted that it had joined; whether it is a good one still is
+        // said when it registers.
+        Err(error) if before.is_none() && error.kind() == ErrorKind::Conflict => {}
         // It is a host already, and may still be a good one.
         Err(error) if before.is_some() => {
             tracing::warn!(error = %Chain(&error), "JOIN_TOKEN could not be used: the token from before stays");
@@ -118,8 +123,20 @@ async fn joined(config: &HostManagerConfig, places: &Places<'_>) -> Result<Token
 
 /// Puts `own` on record. A control plane that does not answer is waited for if `waits`: so a
 /// machine may be set up before its control plane is.
-async fn by_token(config: &HostManagerConfig, join: &Secret, own: &Token, waits: bool) -> Result<()> {
+async fn by_token(
+    config: &HostManagerConfig,
+    join: &Secret,
+    own: &Token,
+    waits: bool,
+    line: &Line,
+) -> Result<()> {
     let uplink = GrpcUplink::new(config.api.clone(), config.api_ca.as_deref(), join.reveal())?;
+    let unknown = format!(
+        "the control plane at {} does not know JOIN_TOKEN, or its time is over (make another one: {})",
+        config.api,
+        how_to_join(config)
+    );
+    let uplink = uplink.on(line).or_unknown(unknown);
     let digest = digest(own.reveal().as_bytes());
     loop {
         match uplink.join(&config.machine.server_name, &digest).await {
@@ -132,6 +149,28 @@ async fn by_token(config: &HostManagerConfig, join: &Secret, own: &Token, waits:
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// What to say when the control plane does not know the token of this host.
+fn unknown_host(config: &HostManagerConfig, places: &Places<'_>) -> String {
+    let (api, path, join) = (&config.api, places.host_token(), how_to_join(config));
+    if !noted(&path).exists() {
+        return format!(
+            "this machine is no host of the control plane at {api} yet (set JOIN_TOKEN to what {join} prints)"
+        );
+    }
+    format!(
+        "the control plane at {api} does not know the token in {}: it was revoked, or the data directory is that of \
+         a host of another installation (to join again set JOIN_TOKEN to what {join} prints; for another \
+         installation set DATA_DIR to an empty directory)",
+        path.display()
+    )
+}
+
+fn how_to_join(config: &HostManagerConfig) -> String {
+    let name = &config.machine.server_name;
+    format!("`manman token create {name} --join --server {name}`")
+}
+
+/// Where it is noted with which join token the one at `path` was put on record.
+fn noted(path: &Path) -> PathBuf {
+    path.with_extension("joined")
 }

@@ -77,7 +77,7 @@ pub fn control_api() -> ExitCode {
         "Serves manman's API. Several may run beside each other.",
         &CONTROL_API,
         || ControlApiConfig::read(&Process).map(|config| (config.common.clone(), config)),
-        control_api::start,
+        |config, stop, _| control_api::start(config, stop),
     )
 }
 
@@ -88,7 +88,7 @@ pub fn event_processor() -> ExitCode {
         "Applies what hosts report and sends what they are to know. Several may run beside each other.",
         &EVENT_PROCESSOR,
         || ProcessorConfig::read(&Process).map(|config| (config.common.clone(), config)),
-        event_processor::start,
+        |config, stop, _| event_processor::start(config, stop),
     )
 }
 
@@ -99,7 +99,7 @@ pub fn host_manager() -> ExitCode {
         "Drives the games of this machine for a control plane elsewhere.",
         &HOST_MANAGER,
         || HostManagerConfig::read(&Process).map(|config| (config.common.clone(), config)),
-        host_manager::start,
+        |config, stop, late| async move { host_manager::start(config, stop, late.line()).await },
     )
 }
 
@@ -160,7 +160,7 @@ fn main<C, S>(
     about: &'static str,
     variables: &[Variable],
     read: impl Fn() -> Result<(CommonConfig, C), ConfigError>,
-    start: impl FnOnce(C, CancellationToken) -> S,
+    start: impl FnOnce(C, CancellationToken, Arc<parts::Late>) -> S,
 ) -> ExitCode
 where
     S: Future<Output = Result<Running, Died>>,
@@ -212,7 +212,7 @@ fn ask<C>(read: impl Fn() -> Result<(CommonConfig, C), ConfigError>) -> Result<(
 fn live<C, S>(
     name: &'static str,
     read: impl Fn() -> Result<(CommonConfig, C), ConfigError>,
-    start: impl FnOnce(C, CancellationToken) -> S,
+    start: impl FnOnce(C, CancellationToken, Arc<parts::Late>) -> S,
 ) -> Result<(), Died>
 where
     S: Future<Output = Result<Running, Died>>,
@@ -235,7 +235,7 @@ where
         // From the first moment on: whoever waits for its control plane lives.
         let serving = tokio::spawn(health::serve(health, parts.clone(), stop.clone()));
         let started = tokio::select! {
-            started = start(config, stop.clone()) => started?,
+            started = start(config, stop.clone(), parts.clone()) => started?,
             signal = signals.next() => {
                 tracing::info!("{signal}: ending before it was up");
                 return Ok(());

@@ -15,31 +15,45 @@ use manman_core::{
 };
 
 use super::health::{Part, Parts};
-use crate::compose::LateBlobs;
+use crate::{compose::LateBlobs, uplink::Line};
 
 /// Those of a process that is coming up.
 #[derive(Default)]
-pub(super) struct Late(OnceLock<Arc<dyn Parts>>);
+pub(super) struct Late {
+    parts: OnceLock<Arc<dyn Parts>>,
+    /// What a host that is coming up waits for.
+    line: Line,
+}
 
 impl Late {
     /// It is up.
     pub fn set(&self, parts: Arc<dyn Parts>) {
-        let _ = self.0.set(parts);
+        let _ = self.parts.set(parts);
+    }
+
+    /// The way to the control plane, for a host.
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 }
 
 #[async_trait]
 impl Parts for Late {
     async fn look(&self) -> Vec<Part> {
-        match self.0.get() {
-            Some(parts) => parts.look().await,
-            None => {
-                let error = Error::new(ErrorKind::Unavailable, "start", "it is not up yet");
-                vec![Part::needed("start", Err(error))]
-            }
+        if let Some(parts) = self.parts.get() {
+            return parts.look().await;
         }
+        let error = Error::new(ErrorKind::Unavailable, "start", "it is not up yet");
+        let mut parts = vec![Part::needed("start", Err(error))];
+        if let Err(error) = self.line.look() {
+            parts.push(Part::needed(CONTROL_PLANE, Err(error)));
+        }
+        parts
     }
 }
+
+/// What a host's way to its control plane is called.
+const CONTROL_PLANE: &str = "control plane";
 
 /// Those of the control plane.
 pub(super) struct Control {
@@ -70,6 +84,7 @@ impl Parts for Control {
 pub(super) struct Machine {
     pub runtime: Arc<dyn Runtime>,
     pub broker: Arc<dyn Broker>,
+    pub line: Line,
     pub registered: Arc<AtomicBool>,
 }
 
@@ -77,16 +92,17 @@ pub(super) struct Machine {
 impl Parts for Machine {
     async fn look(&self) -> Vec<Part> {
         let (engine, broker) = tokio::join!(self.runtime.engine(), self.broker.probe());
-        let registered = if self.registered.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            let message = "not registered since this process began";
-            Err(Error::new(ErrorKind::Unavailable, "register", message))
-        };
+        let control = self.line.look().and_then(|()| match self.registered.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => {
+                let message = "not registered since this process began";
+                Err(Error::new(ErrorKind::Unavailable, "register", message))
+            }
+        });
         vec![
             Part::needed("engine", engine.map(drop)),
             Part::needed("broker", broker),
-            Part::needed("registered", registered),
+            Part::needed(CONTROL_PLANE, control),
         ]
     }
 }

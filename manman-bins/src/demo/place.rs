@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use manman_core::model::ImageRef;
+use manman_core::{hex::Hex, model::ImageRef};
 use manman_docker::{DockerConfig, import_image};
 use sha2::{Digest as _, Sha256};
 
@@ -66,7 +66,7 @@ impl Placed {
 
 /// The version of the game, fit for a tag and a file name.
 fn digest() -> String {
-    Sha256::digest(GAME).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    Hex(&Sha256::digest(GAME)[..6]).to_string()
 }
 
 /// Gets the game to where `kind` runs it from.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// A cluster on NATS whose one game runs.
-fn playing() -> Cluster {
+pub fn playing() -> Cluster {
     let cluster = Cluster::up(Kind::Nats);
     cluster.deploy("town", "box", GAME);
     cluster.ok(&["start", "town"]);
@@ -23,7 +23,7 @@ fn playing() -> Cluster {
 }
 
 /// The process of the game, as the engine knows it.
-fn game(cluster: &Cluster) -> String {
+pub fn game(cluster: &Cluster) -> String {
     let containers = cluster.containers();
     assert_eq!(containers.len(), 1, "{containers:?}");
     docker(&["inspect", "-f", "{{.State.Pid}} {{.State.Running}}", &containers[0]])
@@ -37,7 +37,7 @@ fn was_never_lost(cluster: &Cluster) {
 }
 
 #[track_caller]
-fn answers(cluster: &Cluster, replica: usize, word: &str) {
+pub fn answers(cluster: &Cluster, replica: usize, word: &str) {
     until(&format!("the game hears {word}"), PATIENCE, || {
         (cluster.run_at(replica, &["send", "town", &format!("say {word}")]).code == 0).then_some(())
     });

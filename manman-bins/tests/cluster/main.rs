@@ -3,9 +3,12 @@
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod blobs;
+mod certificates;
 mod day;
 mod faults;
+mod hosts;
 #[path = "../installation/mod.rs"]
 mod installation;
 mod mistakes;
+mod once;
 mod support;

@@ -65,6 +65,7 @@ fn a_database_that_cannot_be_used_is_said() {
     let (right, port) = (postgres.url(&database), postgres.port());
     let nowhere = free_port();
     let absent = postgres.url("not-there");
+    let unknown = format!("{right}?options[timezone]=Nowhere");
     let wrong = format!("postgres://postgres:hunter2@127.0.0.1:{port}/{database}");
     let nobody = format!("postgres://me:hunter2@127.0.0.1:{nowhere}/x");
     for (_, program) in &PROGRAMS[..2] {
@@ -74,6 +75,7 @@ fn a_database_that_cannot_be_used_is_said() {
             (&wrong, 78, "password"),
             (&absent, 78, "not-there"),
             (&nobody, 69, "127.0.0.1"),
+            (&unknown, 78, "refuses a setting"),
             // Nothing was migrated.
             (&right, 78, "control-migration"),
         ] {

@@ -16,6 +16,7 @@ fn of_two_starts_at_once_one_is_refused_by_name() {
     manman.ok(&["kill", "twice"]);
 }
 
+/// Row 29 of the faults: 64 clients ask for one port.
 #[test]
 fn of_64_deployments_that_ask_for_one_port_one_gets_it() {
     let manman = Installation::up();
@@ -49,6 +50,7 @@ fn of_64_deployments_that_ask_for_one_port_one_gets_it() {
     assert_eq!(ports["ports"].as_array().unwrap().len(), 1, "{ports:#}");
 }
 
+/// Row 29 of the faults: clients ask at once for any port of one range.
 #[test]
 fn games_of_one_range_never_share_a_port() {
     let manman = Installation::up();
@@ -86,6 +88,8 @@ fn games_of_one_range_never_share_a_port() {
     assert!(full.err.contains("18000"), "{full}");
 }
 
+/// Row 30 of the faults: starts and stops of one deployment race; there is never more than
+/// one container.
 #[test]
 fn starts_and_stops_that_race_leave_one_container_or_none() {
     let manman = Installation::up();

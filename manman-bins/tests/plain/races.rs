@@ -17,6 +17,8 @@ fn of_two_starts_at_once_one_is_refused_by_name() {
     manman.await_nothing_left();
 }
 
+/// Row 30 of the faults: starts and stops of one deployment race; there is never more than
+/// one process.
 #[test]
 fn starts_and_stops_that_race_leave_one_process_or_none() {
     let manman = Installation::up();

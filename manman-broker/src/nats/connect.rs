@@ -117,9 +117,12 @@ fn watched(
             let last = servers.iter().filter_map(|server| server.last_error.clone()).next_back();
             if let Some(last) = last {
                 trouble.send_if_modified(|state| {
-                    let changed = !state.up && state.trouble.as_ref() != Some(&last);
+                    let before = state.trouble.as_deref();
+                    let changed =
+                        !state.up && !before.is_some_and(|before| translate::is_the_same(before, &last));
                     if changed {
-                        warn!("no connection to NATS, will retry: {last}");
+                        let why = translate::away("connect", Some(&last));
+                        warn!("{}; will retry", why.message());
                         state.trouble = Some(last);
                     }
                     changed

@@ -40,21 +40,54 @@ pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
     let Some(trouble) = trouble else {
         return Error::new(ErrorKind::Unavailable, operation, "there is no connection to NATS yet");
     };
-    let lower = trouble.to_lowercase();
-    if lower.contains("authorization violation") || lower.contains("authentication") {
-        let message = "NATS refuses our credentials: check the user, password, token, key or file";
+    match understood(trouble) {
         // Whoever revoked them may give them back: nothing is thrown away over it.
-        return Error::new(ErrorKind::Denied, operation, message).temporary(true);
+        Some((kind, sentence)) => Error::new(kind, operation, sentence).temporary(true),
+        None => Error::new(ErrorKind::Unavailable, operation, explained(trouble)),
     }
+}
+
+/// Whether the next try failed as the one before did: numbers in what was said count for
+/// nothing where it is understood.
+pub(super) fn is_the_same(before: &str, after: &str) -> bool {
+    before == after || understood(before).is_some_and(|it| understood(after) == Some(it))
+}
+
+/// What a sentence of ours says better.
+fn understood(trouble: &str) -> Option<(ErrorKind, &'static str)> {
+    let lower = trouble.to_lowercase();
+    let says = |words: &str| lower.contains(words);
+    Some(if says("authorization violation") || says("authentication") {
+        let sentence = "NATS refuses our credentials: check the user, password, token, key or file";
+        (ErrorKind::Denied, sentence)
+    } else if says("certificate expired") {
+        let sentence = "the certificate of NATS has expired: have it renewed, or set this machine's clock if that is wrong";
+        (ErrorKind::Unavailable, sentence)
+    } else if says("certificate not valid yet") {
+        let sentence = "the certificate of NATS is not valid yet: set this machine's clock if that is wrong";
+        (ErrorKind::Unavailable, sentence)
+    } else if says("unknownissuer") {
+        let sentence = "the certificate of NATS is of an authority that is not trusted here: name it with the parameter ca";
+        (ErrorKind::Unavailable, sentence)
+    } else {
+        return None;
+    })
+}
+
+/// What was said, and what it is about.
+fn explained(trouble: &str) -> String {
+    let lower = trouble.to_lowercase();
     // Alerts are the other side's words, about our certificate.
     let advice = if lower.contains("fatal alert") {
         "NATS does not accept our certificate, check cert and key"
+    } else if lower.contains("not valid for name") {
+        "the certificate of NATS is for another name, check the host or say the parameter server_name"
     } else if lower.contains("certificate") {
         "the certificate of the NATS server is not accepted, check ca and server_name"
     } else {
         "there is no connection to NATS"
     };
-    Error::new(ErrorKind::Unavailable, operation, format!("{advice}: {trouble}"))
+    format!("{advice}: {trouble}")
 }
 
 /// The server takes smaller messages than ours may be.
@@ -110,12 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn the_seconds_since_are_no_news() {
+        let expired =
+            |seconds| format!("invalid peer certificate: certificate expired: {seconds} seconds ago");
+        assert!(is_the_same(&expired(1), &expired(2)));
+        assert!(!is_the_same(&expired(1), "connection refused"));
+        assert!(is_the_same("refused", "refused") && !is_the_same("refused", "timed out"));
+    }
+
+    #[test]
     fn no_connection_says_why() {
         assert_eq!(away("test", Some("authorization violation: x")).kind(), ErrorKind::Denied);
         assert!(away("test", Some("authorization violation: x")).is_temporary());
         assert_eq!(away("test", None).kind(), ErrorKind::Unavailable);
-        assert!(
-            away("test", Some("IO error: invalid peer certificate: UnknownIssuer")).message().contains("ca")
-        );
+        for (why, said) in [
+            ("UnknownIssuer", "name it with the parameter ca"),
+            ("certificate expired: verification time 2 (UNIX)", "has expired"),
+            ("certificate not valid yet: verification time 2 (UNIX)", "not valid yet"),
+            ("certificate not valid for name \"a\"; certificate is only valid for b", "server_name"),
+            ("BadSignature", "not accepted"),
+        ] {
+            let error = away("test", Some(&format!("IO error: invalid peer certificate: {why}")));
+            assert!(error.message().contains(said), "{error}");
+        }
     }
 }

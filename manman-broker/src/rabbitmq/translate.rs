@@ -72,8 +72,12 @@ fn tls_remedy(error: &rustls::Error) -> String {
             "its certificate is for another name: check the host, or say the parameter server_name".to_owned()
         }
         Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
-            "its certificate has expired".to_owned()
+            "its certificate has expired: have it renewed, or set this machine's clock if that is wrong"
+                .to_owned()
         }
+        Error::InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "its certificate is not valid yet: set this machine's clock if that is wrong".to_owned(),
         Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::HandshakeFailure

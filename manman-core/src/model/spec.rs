@@ -10,7 +10,10 @@ use super::{
     CapProfile, ConfigBody, ConsolePolicy, ContainerPath, Deployment, ImageRef, Labels, Limits, NetworkMode,
     PortBinding, StopPlan, Volume, config::EngineLog,
 };
-use crate::id::{SessionId, SgcId};
+use crate::{
+    hex::Hex,
+    id::{SessionId, SgcId},
+};
 
 /// Everything a host needs to run a session, also when the control plane is away.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +97,6 @@ impl SessionSpec {
         let bytes = serde_json::to_vec(&bare).expect("a spec has text keys, and so a JSON form");
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
         mac.update(&bytes);
-        mac.finalize().into_bytes().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        Hex(&mac.finalize().into_bytes()[..16]).to_string()
     }
 }

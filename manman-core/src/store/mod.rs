@@ -352,6 +352,10 @@ pub trait OutboxStore {
 #[async_trait]
 pub trait TokenStore {
     /// Puts a token on record.
+    ///
+    /// # Errors
+    /// [`DeedError::TokenKnown`] if one of its digest is there, revoked or not;
+    /// [`DeedError::Invalid`].
     async fn token_create(&self, new: &NewToken, write: &Write) -> Result<Token, DeedError>;
 
     /// The token of this digest, valid or not: [`Token::is_valid`] tells.

@@ -26,6 +26,12 @@ pub enum DeedError {
         /// The name.
         name: String,
     },
+    /// A token is told by its digest, and one of that digest is there.
+    #[error("the token that is to be {name} is on record already")]
+    TokenKnown {
+        /// What it was to be called.
+        name: Name,
+    },
     /// It is not what the caller takes it to be.
     #[error("{noun} {id} was changed meanwhile")]
     ChangedMeanwhile {

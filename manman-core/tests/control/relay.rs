@@ -45,7 +45,7 @@ async fn drain(world: &World, queue: &str) -> Vec<SessionId> {
     sessions
 }
 
-/// Killed at any point, with a broker and a store that fail at any point: what is sent is
+/// Row 27 of the faults. Killed at any point, with a broker and a store that fail at any point: what is sent is
 /// sent at least once, the first of each in the order of its key.
 #[tokio::test(start_paused = true)]
 async fn a_relay_killed_anywhere_only_duplicates() {

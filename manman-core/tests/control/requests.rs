@@ -38,6 +38,8 @@ async fn what_is_left_out_has_a_default() {
     assert!(matches!(which, Err(DeedError::Invalid(_))), "{which:?}");
 }
 
+/// Row 29 of the faults, over the store of each backend in `testkit::store`, and with the
+/// built program in `manman-bins`.
 #[tokio::test(start_paused = true)]
 async fn of_many_that_ask_for_one_port_one_gets_it() {
     let world = World::still(1).await;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+mod clocks;
 mod commands;
 mod crashes;
 mod ends;

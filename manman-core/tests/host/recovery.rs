@@ -205,30 +205,3 @@ async fn who_is_replaced_touches_nothing_more() {
     world.until(other, State::Stopped).await;
     world.all_well();
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_clock_that_is_an_hour_off_expires_nothing_and_is_said() {
-    use std::sync::atomic::Ordering;
-    const HOUR: i64 = 3_600_000_000;
-    for ahead in [HOUR, -HOUR] {
-        let mut world = World::still(7).await;
-        world.clock_ahead.store(ahead, Ordering::SeqCst);
-        world.process();
-        world.manage();
-        let sgc = world.playing(Script::default()).await;
-        let session = world.up(sgc).await;
-        let line = "hello".parse().unwrap();
-        let receipt = world.control.session_input(session, &line, &super::world::alice()).await.unwrap();
-        assert_eq!(receipt.outcome, manman_core::wire::Outcome::Done);
-        let server = world.control.server_get(world.server).await.unwrap();
-        assert_eq!(server.status, manman_core::model::ServerStatus::Online);
-        // It jumps while a stop waits.
-        world.clock_ahead.store(-ahead, Ordering::SeqCst);
-        world.stop(session).await;
-        let before = tokio::time::Instant::now();
-        let stopped = world.until(session, State::Stopped).await;
-        assert!(before.elapsed() < secs(1));
-        assert!(stopped.ended_at >= stopped.started_at);
-        world.clean().await;
-    }
-}

@@ -1,20 +1,21 @@
 //! The file of a backup: lines of JSON. A header, then for each table a line with its columns
 //! and a line for each row, then a trailer with what was written and a digest of it.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{BufRead, BufReader, BufWriter, Write as _},
-    path::{Path, PathBuf},
-};
+mod read;
+mod write;
+
+use std::{collections::BTreeMap, path::Path};
 
 use manman_core::{
     clock::Timestamp,
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind},
+    hex::Hex,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+
+pub(crate) use read::Reader;
+pub(crate) use write::Writer;
 
 /// The version of this format; what is newer is refused.
 const FORMAT: u32 = 1;
@@ -77,211 +78,9 @@ fn failed(path: &Path, what: &str, error: std::io::Error) -> Error {
     Error::new(kind, "back up the store", message).because(error)
 }
 
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes a backup beside its place, and puts it there when it is whole.
-pub(crate) struct Writer {
-    out: BufWriter<File>,
-    path: PathBuf,
-    part: PathBuf,
-    digest: Sha256,
-    rows: BTreeMap<String, u64>,
-    table: String,
-    finished: bool,
-}
-
-impl Writer {
-    /// Begins the file for `path`, readable for its owner alone: it holds the secrets of the
-    /// installation.
-    pub fn create(path: &Path) -> Result<Self> {
-        if path.exists() {
-            let message = format!("{} is there already, and is not overwritten", path.display());
-            return Err(Error::new(ErrorKind::Conflict, "back up the store", message));
-        }
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
-        let mut open = std::fs::OpenOptions::new();
-        // One that a death has left, or that somebody has prepared, is not written into.
-        let _ = std::fs::remove_file(&part);
-        open.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-        let file = open.open(&part).map_err(|error| failed(&part, "written", error))?;
-        Ok(Self {
-            out: BufWriter::new(file),
-            path: path.to_owned(),
-            part,
-            digest: Sha256::new(),
-            rows: BTreeMap::new(),
-            table: String::new(),
-            finished: false,
-        })
-    }
-
-    pub fn header(&mut self, header: &Header) -> Result<()> {
-        self.line(header)
-    }
-
-    pub fn table(&mut self, table: Table) -> Result<()> {
-        self.rows.insert(table.table.clone(), 0);
-        self.table = table.table.clone();
-        self.line(&Line::Table(table))
-    }
-
-    pub fn row(&mut self, row: Vec<Value>) -> Result<()> {
-        *self.rows.entry(self.table.clone()).or_default() += 1;
-        self.line(&Line::Row(row))
-    }
-
-    /// Writes the trailer, and puts the file in its place, on the disk.
-    pub fn finish(mut self) -> Result<Trailer> {
-        let sha256 = hex(std::mem::take(&mut self.digest).finalize());
-        let trailer = Trailer { rows: std::mem::take(&mut self.rows), sha256 };
-        self.line(&Line::Trailer(trailer.clone()))?;
-        let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
-        done.and_then(|()| std::fs::rename(&self.part, &self.path))
-            .and_then(|()| match self.path.parent().filter(|it| !it.as_os_str().is_empty()) {
-                Some(dir) => File::open(dir)?.sync_all(),
-                None => Ok(()),
-            })
-            .map_err(|error| failed(&self.path, "written", error))?;
-        self.finished = true;
-        Ok(trailer)
-    }
-
-    fn line(&mut self, line: &impl Serialize) -> Result<()> {
-        let mut bytes = serde_json::to_vec(line).map_err(|error| {
-            Error::new(ErrorKind::Unexpected, "back up the store", "a row has no JSON").because(error)
-        })?;
-        bytes.push(b'\n');
-        self.digest.update(&bytes);
-        self.out.write_all(&bytes).map_err(|error| failed(&self.part, "written", error))
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Half a backup is none; if it stays, its name says what it is.
-            let _ = std::fs::remove_file(&self.part);
-        }
-    }
-}
-
-/// Reads a backup from its first line to its last.
-pub(crate) struct Reader {
-    lines: BufReader<File>,
-    path: PathBuf,
-    number: u64,
-    digest: Sha256,
-    rows: BTreeMap<String, u64>,
-    table: Option<Table>,
-}
-
-/// The longest line: what a table holds in one row is far below.
-const LONGEST_LINE: u64 = 64 << 20;
-
-impl Reader {
-    /// Opens the file and reads its header.
-    pub fn open(path: &Path) -> Result<(Self, Header)> {
-        let file = File::open(path).map_err(|error| {
-            let message = format!("{} cannot be read", path.display());
-            Error::new(ErrorKind::Invalid, "read a backup", message).because(error)
-        })?;
-        let mut reader = Self {
-            lines: BufReader::new(file),
-            path: path.to_owned(),
-            number: 0,
-            digest: Sha256::new(),
-            rows: BTreeMap::new(),
-            table: None,
-        };
-        let line = reader.line()?;
-        let header: Header = serde_json::from_slice(&line)
-            .map_err(|_| reader.damaged("it does not begin as a backup of a store does"))?;
-        if header.format != FORMAT {
-            let message = format!(
-                "{} has the format {}, and this build reads {FORMAT}; use the build that wrote it",
-                path.display(),
-                header.format
-            );
-            return Err(Error::new(ErrorKind::Config, "read a backup", message));
-        }
-        reader.digest.update(&line);
-        Ok((reader, header))
-    }
-
-    /// The next line; after the trailer comes nothing.
-    pub fn next(&mut self) -> Result<Line> {
-        let bytes = self.line()?;
-        let line = serde_json::from_slice(&bytes)
-            .map_err(|_| self.damaged(&format!("line {} is not whole", self.number)))?;
-        match &line {
-            Line::Table(table) => {
-                if self.rows.insert(table.table.clone(), 0).is_some() {
-                    return Err(self.damaged(&format!("the table {} comes twice", table.table)));
-                }
-                self.table = Some(table.clone());
-            }
-            Line::Row(values) => match &self.table {
-                Some(table) if table.columns.len() == values.len() => {
-                    *self.rows.entry(table.table.clone()).or_default() += 1;
-                }
-                _ => return Err(self.damaged(&format!("line {} has another number of values", self.number))),
-            },
-            Line::Trailer(trailer) => {
-                let sha256 = hex(std::mem::take(&mut self.digest).finalize());
-                if trailer.sha256 != sha256 {
-                    return Err(self.damaged("its digest is that of something else"));
-                }
-                if trailer.rows != self.rows {
-                    return Err(self.damaged("it has not the rows that it says it has"));
-                }
-                let rest = self.lines.fill_buf().map_err(|error| failed(&self.path, "read", error))?;
-                if !rest.is_empty() {
-                    return Err(self.damaged("there is something after its end"));
-                }
-                return Ok(line);
-            }
-        }
-        self.digest.update(&bytes);
-        Ok(line)
-    }
-
-    /// Reads on to the end.
-    pub fn verify(mut self) -> Result<Trailer> {
-        loop {
-            if let Line::Trailer(trailer) = self.next()? {
-                return Ok(trailer);
-            }
-        }
-    }
-
-    fn line(&mut self) -> Result<Vec<u8>> {
-        use std::io::Read as _;
-        let mut line = Vec::new();
-        let read = self.lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
-        read.map_err(|error| failed(&self.path, "read", error))?;
-        self.number += 1;
-        if line.pop() != Some(b'\n') {
-            return Err(self.damaged("it ends before its end"));
-        }
-        line.push(b'\n');
-        Ok(line)
-    }
-
-    fn damaged(&self, why: &str) -> Error {
-        let message = format!("{} is damaged: {why}", self.path.display());
-        Error::new(ErrorKind::Corrupt, "read a backup", message)
-    }
-}
-
 /// Bytes as a value.
 pub(crate) fn of_bytes(bytes: &[u8]) -> Value {
-    serde_json::json!({ "hex": hex(bytes) })
+    serde_json::json!({ "hex": Hex(bytes).to_string() })
 }
 
 /// A value as bytes.
@@ -296,6 +95,10 @@ pub(crate) fn to_bytes(value: &Value) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
+    use manman_core::error::Result;
+
     use super::*;
 
     fn written(dir: &Path) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The migrations that a build knows.
 
+use manman_core::hex::Hex;
 use sha2::{Digest, Sha256};
 
 /// One change of the schema, and the way back.
@@ -18,7 +19,7 @@ pub struct Migration {
 impl Migration {
     /// Tells this form of it from any other: SHA-256 of what makes it, in hex.
     pub fn checksum(&self) -> String {
-        Sha256::digest(self.up.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Hex(&Sha256::digest(self.up.as_bytes())).to_string()
     }
 }
 

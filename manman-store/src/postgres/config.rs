@@ -9,7 +9,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
-use super::{dialect::within, translate::translate};
+use super::{
+    dialect::within,
+    translate::{of_certificate, translate},
+};
 
 const OPERATION: &str = "open the database";
 
@@ -126,11 +129,11 @@ fn explained(options: &PgConnectOptions, error: Error) -> Error {
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let user = options.get_username();
     let database = options.get_database().unwrap_or(user);
-    let code = std::error::Error::source(&error)
-        .and_then(|source| source.downcast_ref::<sqlx::Error>())
-        .and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    let theirs = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<sqlx::Error>());
+    let code = theirs.and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+    let is_certificate = theirs.is_some_and(|error| of_certificate(error).is_some());
     // What is understood is said in one sentence; the rest brings what the database said.
-    let is_whole = matches!(code.as_deref(), Some("28P01" | "28000" | "3D000"));
+    let is_whole = is_certificate || matches!(code.as_deref(), Some("28P01" | "28000" | "3D000"));
     let message = match (code.as_deref(), error.kind()) {
         (Some("28P01" | "28000"), _) => format!(
             "{place} refuses the user {user:?}: the password is wrong, or pg_hba.conf does not let it in"
@@ -140,6 +143,7 @@ fn explained(options: &PgConnectOptions, error: Error) -> Error {
             options.get_host(),
             options.get_port()
         ),
+        _ if is_certificate => format!("{place}: {}", error.message()),
         (None, ErrorKind::Unavailable | ErrorKind::Timeout) => {
             format!("no PostgreSQL answers at {place}; is it running, and is that its address")
         }

@@ -6,7 +6,16 @@ use super::again::Again;
 
 /// What `error` of `operation` means to a caller.
 pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
-    let (kind, message) = match &error {
+    let (kind, message) = of_certificate(&error).unwrap_or_else(|| of_error(&error));
+    Error::new(kind, operation, message).because(error)
+}
+
+fn of_error(error: &sqlx::Error) -> (ErrorKind, &'static str) {
+    match error {
+        // What PgBouncer says with a code that says it of everything.
+        sqlx::Error::Database(database) if database.message().contains("startup parameter") => {
+            (ErrorKind::Config, REFUSED_SETTING)
+        }
         sqlx::Error::Database(database) => by_code(database.code().as_deref().unwrap_or_default()),
         sqlx::Error::PoolTimedOut => {
             (ErrorKind::Unavailable, "no connection to the database could be had in time")
@@ -24,9 +33,57 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
         }
         sqlx::Error::Encode(_) => (ErrorKind::Invalid, "a value cannot be stored"),
         _ => (ErrorKind::Unexpected, "the database refused"),
-    };
-    Error::new(kind, operation, message).because(error)
+    }
 }
+
+/// What is wrong with the certificate of the server, if that is it. What only the server can
+/// put right may be right the next time.
+pub(super) fn of_certificate(error: &sqlx::Error) -> Option<(ErrorKind, &'static str)> {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let rustls::Error::InvalidCertificate(why) = cause(error)? else { return None };
+    Some(match why {
+        Expired | ExpiredContext { .. } => (
+            ErrorKind::Unavailable,
+            "the certificate of the database has expired: have it renewed, or set this machine's clock if that is wrong",
+        ),
+        NotValidYet | NotValidYetContext { .. } => (
+            ErrorKind::Unavailable,
+            "the certificate of the database is not valid yet: set this machine's clock if that is wrong",
+        ),
+        NotValidForName | NotValidForNameContext { .. } => (
+            ErrorKind::Config,
+            "the certificate of the database is for another name: use a name that it is made out to in the URL",
+        ),
+        UnknownIssuer => (
+            ErrorKind::Config,
+            "the certificate of the database is of an authority that is not trusted here: name it with sslrootcert in the URL",
+        ),
+        _ => (ErrorKind::Config, "the certificate of the database is not accepted"),
+    })
+}
+
+/// What rustls said, beneath `error`.
+fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    let mut at = Some(error);
+    while let Some(error) = at {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // An io::Error hides what it was made of from `source`.
+        at = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// A setting that a connection begins with; our statements name none.
+const REFUSED_SETTING: &str = "the database refuses a setting that the connection asks for: see the options in its URL, \
+                               and, with PgBouncer, ignore_startup_parameters";
 
 /// A call that got no answer.
 pub(super) fn too_late(operation: &'static str) -> Error {
@@ -76,6 +133,7 @@ fn by_code(code: &str) -> (ErrorKind, &'static str) {
         "53100" => (ErrorKind::Unavailable, "the database's disk is full"),
         "25006" => (ErrorKind::Unavailable, "the database can only be read: is it a standby"),
         "28P01" | "28000" => (ErrorKind::Config, "the database refuses the user or the password"),
+        "22023" | "42704" => (ErrorKind::Config, REFUSED_SETTING),
         "3D000" => (ErrorKind::Config, "there is no such database"),
         "42501" => (ErrorKind::Denied, "permission denied"),
         "42P01" | "42703" => (ErrorKind::Config, "the schema is not what this build needs"),
@@ -118,6 +176,8 @@ mod tests {
             ("58030", Unavailable),
             ("25006", Unavailable),
             ("28P01", Config),
+            ("22023", Config),
+            ("42704", Config),
             ("3D000", Config),
             ("42P01", Config),
             ("42501", Denied),
@@ -127,6 +187,26 @@ mod tests {
         ] {
             assert_eq!(by_code(code).0, kind, "{code}");
         }
+    }
+
+    #[test]
+    fn certificates_tell_whose_turn_it_is() {
+        use rustls::CertificateError::{BadSignature, Expired, NotValidForName, NotValidYet, UnknownIssuer};
+        for (why, kind) in [
+            (Expired, ErrorKind::Unavailable),
+            (NotValidYet, ErrorKind::Unavailable),
+            (NotValidForName, ErrorKind::Config),
+            (UnknownIssuer, ErrorKind::Config),
+            (BadSignature, ErrorKind::Config),
+        ] {
+            let theirs = || rustls::Error::InvalidCertificate(why.clone());
+            let io = std::io::Error::new(std::io::ErrorKind::InvalidData, theirs());
+            for error in [sqlx::Error::Tls(theirs().into()), sqlx::Error::Io(io)] {
+                let error = translate("x", error);
+                assert!(error.kind() == kind && error.message().contains("certificate"), "{error:?}");
+            }
+        }
+        assert_eq!(translate("x", sqlx::Error::Tls("no".into())).kind(), ErrorKind::Config);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Deed<'_> {
             .bind(map::json(&new.role)?)
             .bind(self.now.as_micros())
             .bind(new.valid_for.map(|time| self.now.plus(time).as_micros()));
-        let taken = || DeedError::NameTaken { noun: "token", name: new.name.to_string() };
+        let taken = || DeedError::TokenKnown { name: new.name.clone() };
         let id = self.insert(query).await?.ok_or_else(taken)?;
         self.token(TokenId(id)).await
     }

@@ -16,6 +16,7 @@ impl From<DeedError> for ApiError {
         match deed {
             DeedError::NotFound { .. } => said(NotFound),
             DeedError::NameTaken { .. } => said(NameTaken),
+            DeedError::TokenKnown { .. } => said(TokenKnown),
             DeedError::ChangedMeanwhile { .. } => said(ChangedMeanwhile),
             DeedError::InUse { by, .. } => said(InUse).remedy(format!("Delete {by} first.")),
             DeedError::PortTaken { holder, port, .. } => said(PortConflict)

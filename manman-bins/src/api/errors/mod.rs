@@ -137,6 +137,9 @@ catalogue! {
     StoreUnavailable = "store_unavailable", Unavailable, 503,
         "The store does not answer; nothing was written.",
         "Try again; the server's log says what is wrong with it.";
+    TokenKnown = "token_known", AlreadyExists, 409,
+        "A token is told by its digest, and one of that digest is on record, valid or not any more.",
+        "Make another one: `manman token create` does, at random.";
     TooManyStreams = "too_many_streams", ResourceExhausted, 429,
         "A caller may have 20 streams open at a time.",
         "Close one, or wait.";

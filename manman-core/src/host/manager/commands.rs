@@ -177,7 +177,15 @@ async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
         // unanswered.
         return Seen::Refused(session, format!("the journal cannot be written: {}", Chain(&error)));
     }
-    if now > input.not_after {
+    if !host.knows_time() {
+        noted(host).await;
+    }
+    // By a clock of our own that is an hour behind nothing ever comes too late.
+    if !host.knows_time() {
+        let why = "the control plane has not said yet what time it is: it may come too late";
+        return Seen::Refused(session, why.to_owned());
+    }
+    if host.now() > input.not_after {
         return Seen::Refused(session, "it came too late".to_owned());
     }
     let current = host.journal.look(|state| {

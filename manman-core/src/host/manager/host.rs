@@ -143,6 +143,11 @@ impl Host {
         self.time.now()
     }
 
+    /// Whether that is the control plane's time, and not only what this machine takes for it.
+    pub fn knows_time(&self) -> bool {
+        self.time.is_known()
+    }
+
     /// The wall time, for stamps.
     pub fn wall(&self) -> Timestamp {
         self.time.wall()
@@ -158,7 +163,7 @@ impl Host {
     pub fn told_time(&self, told: Timestamp, asked: Instant) {
         // One that does not tell its time is believed to have ours.
         if told == Timestamp::default() {
-            return;
+            return self.time.untold();
         }
         self.time.told(told, asked);
         let (by, ahead) = self.time.wrong();
@@ -298,7 +303,8 @@ impl Host {
         }
     }
 
-    /// Something is wrong until [`Host::well`] says otherwise: said once, and shown in beats.
+    /// Something is wrong until [`Host::well`] says otherwise: said once, and again when it is
+    /// something else, and shown in beats.
     pub fn condition(&self, topic: &'static str, message: String) {
         if self.warnings.begin(topic, message.clone()) {
             self.warn(topic, message);

@@ -155,7 +155,8 @@ impl Link {
         let owner = host.runtime.owner();
         if (welcomed.cluster, welcomed.server) != (owner.cluster, owner.server) {
             host.mistake(format!(
-                "the control plane takes this host for server {} of installation {}, and its games are of server {} of {}",
+                "the control plane takes this host for server {} of installation {}, and its games are of server {} of {}: \
+                 each server of each installation needs a data directory of its own, DATA_DIR",
                 welcomed.server, welcomed.cluster, owner.server, owner.cluster
             ));
             return std::future::pending().await;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI64, Ordering::SeqCst},
     },
     time::Duration,
 };
@@ -21,11 +21,19 @@ pub(super) struct Time {
     start: Instant,
     /// Microseconds by which the control plane's clock is ahead.
     ahead: AtomicI64,
+    /// Whether the control plane has said what time it is.
+    known: AtomicBool,
 }
 
 impl Time {
     pub fn new(wall: Arc<dyn Clock>) -> Self {
-        Self { base: wall.now(), wall, start: Instant::now(), ahead: AtomicI64::new(0) }
+        Self {
+            base: wall.now(),
+            wall,
+            start: Instant::now(),
+            ahead: AtomicI64::new(0),
+            known: AtomicBool::new(false),
+        }
     }
 
     /// What the machine's clock shows, for stamps.
@@ -41,6 +49,17 @@ impl Time {
         self.base.plus(self.start.elapsed())
     }
 
+    /// Whether what we take for the control plane's time is that. Until then it is what the
+    /// machine's clock showed when we began, which may be an hour off.
+    pub fn is_known(&self) -> bool {
+        self.known.load(SeqCst)
+    }
+
+    /// The control plane does not say what time it is: it is believed to have ours.
+    pub fn untold(&self) {
+        self.known.store(true, SeqCst);
+    }
+
     /// The control plane said what time it is by its clock, at the moment `asked` at the
     /// earliest, and now at the latest.
     pub fn told(&self, told: Timestamp, asked: Instant) {
@@ -51,6 +70,7 @@ impl Time {
         if ahead.saturating_sub(self.ahead.load(SeqCst)).saturating_abs() > unsure {
             self.ahead.store(ahead, SeqCst);
         }
+        self.known.store(true, SeqCst);
     }
 
     /// By how much the machine's clock is wrong, and whether it is ahead.
@@ -82,9 +102,9 @@ mod tests {
     async fn it_follows_the_control_plane_and_no_jump_of_the_wall() {
         let wall = Arc::new(Wall(Mutex::new(NOON.minus(HOUR))));
         let time = Time::new(wall.clone());
-        assert_eq!(time.now(), NOON.minus(HOUR));
+        assert_eq!((time.now(), time.is_known()), (NOON.minus(HOUR), false));
         time.told(NOON, Instant::now());
-        assert_eq!(time.now(), NOON);
+        assert_eq!((time.now(), time.is_known()), (NOON, true));
         assert_eq!(time.wrong(), (HOUR, false));
         *wall.0.lock().unwrap() = NOON.plus(HOUR);
         tokio::time::advance(Duration::from_secs(5)).await;

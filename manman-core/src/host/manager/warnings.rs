@@ -30,9 +30,12 @@ impl Warnings {
         kept.said.insert(message.to_owned())
     }
 
-    /// Something is wrong from now on. `true` if all was well with it before.
+    /// Something is wrong from now on. `true` if that is news: if all was well with it before,
+    /// or something else was wrong. Other numbers in the same words are no news.
     pub fn begin(&self, topic: &'static str, message: String) -> bool {
-        self.kept().now.insert(topic, message).is_none()
+        let words = |text: &str| text.replace(|sign: char| sign.is_ascii_digit(), "");
+        let said = words(&message);
+        self.kept().now.insert(topic, message).is_none_or(|before| words(&before) != said)
     }
 
     /// It is well again.
@@ -48,5 +51,22 @@ impl Warnings {
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // Whole between any two statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_otherwise_is_news() {
+        let warnings = Warnings::default();
+        let begin = |message: &str| warnings.begin("clock", message.to_owned());
+        assert!(begin("3600 s behind"));
+        assert!(!begin("3601 s behind"));
+        assert!(begin("1 s ahead of"));
+        assert_eq!(warnings.now(), ["1 s ahead of"]);
+        warnings.end("clock");
+        assert!(begin("1 s ahead of"));
     }
 }

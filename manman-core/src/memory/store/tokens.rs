@@ -35,7 +35,7 @@ impl Books {
     fn keep_token(&mut self, new: &NewToken, now: Timestamp) -> Result<Token, DeedError> {
         new.validate()?;
         if self.token(&new.digest).is_some() {
-            return Err(DeedError::NameTaken { noun: "token", name: new.name.to_string() });
+            return Err(DeedError::TokenKnown { name: new.name.clone() });
         }
         let token = Token {
             id: TokenId(self.tokens.len() as i64 + 1),

@@ -45,6 +45,9 @@ pub async fn a_token_is_known_by_its_digest(ground: &Ground) {
     assert_eq!(ground.store.token_list(Page::first(10)).await.unwrap(), [ci.clone(), bob.clone()]);
     let page = Page { after: Some(ci.id), limit: 10 };
     assert_eq!(ground.store.token_list(page).await.unwrap(), [bob]);
+    // Whatever it is called.
+    let known = refused(ground.store.token_create(&new("other", Role::Viewer, 1, None), &write()).await);
+    assert!(matches!(&known, DeedError::TokenKnown { name } if name.as_str() == "other"), "{known:?}");
     let longest = new("old", Role::Viewer, 4, Some(NewToken::LONGEST + HOUR));
     assert!(matches!(refused(ground.store.token_create(&longest, &write()).await), DeedError::Invalid(_)));
 }
