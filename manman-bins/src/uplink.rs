@@ -21,7 +21,7 @@ use tonic::{Code, Request, Response, Status, service::interceptor::InterceptedSe
 
 use manman_core::{
     blob::{BlobKey, BlobStream, Presigned},
-    error::{Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result, causes},
     id::{AttemptId, SessionId},
     model::{Invalid, Name, SessionSpec, token::TokenDigest},
     uplink::{HostIdentity, Registration, Snapshot, Uplink, Welcomed},
@@ -148,7 +148,7 @@ impl GrpcUplink {
             return Error::new(ErrorKind::Unavailable, operation, format!("{what} ({remedy})"));
         }
         let why = match status.source() {
-            Some(source) => tls::root(source).to_string(),
+            Some(source) => causes(source).last().unwrap_or(source).to_string(),
             None => status.message().to_owned(),
         };
         Error::new(kind, operation, format!("the control plane at {} does not answer: {why}", self.address))

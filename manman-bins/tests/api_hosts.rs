@@ -197,7 +197,7 @@ async fn a_put_that_does_not_hold_together_stores_nothing() {
         ("nothing", vec![], Code::InvalidArgument),
         ("no beginning", vec![piece(), end(3)], Code::InvalidArgument),
         ("two beginnings", vec![begin(own.as_str()), begin(own.as_str())], Code::InvalidArgument),
-        ("no end", vec![begin(own.as_str()), piece()], Code::Unavailable),
+        ("no end", vec![begin(own.as_str()), piece()], Code::InvalidArgument),
         ("too few", vec![begin(own.as_str()), piece(), end(4)], Code::InvalidArgument),
         ("too many", vec![begin(own.as_str()), piece(), piece(), end(3)], Code::InvalidArgument),
         ("no key", vec![begin(&beneath), piece(), end(3)], Code::InvalidArgument),

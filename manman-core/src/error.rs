@@ -110,6 +110,24 @@ impl StdError for Error {
     }
 }
 
+/// The first of `error` and what caused it that is of this type. An `io::Error` hides what it
+/// wraps from `source`: that is looked into as well.
+pub fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|error| error.downcast_ref())
+}
+
+/// `error`, what caused it, and so on to the bottom, with what an `io::Error` wraps.
+pub fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error| beneath(*error))
+}
+
+fn beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(inner) => Some(inner),
+        None => error.source(),
+    }
+}
+
 /// Prints an error and everything that caused it, joined by ": ". An operation that failed
 /// because a step of it under the same name did is named once.
 pub struct Chain<'a>(pub &'a (dyn StdError + 'static));
@@ -133,6 +151,18 @@ impl fmt::Display for Chain<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_is_found_beneath_what_hides_it() {
+        use std::io;
+        let bottom = Error::new(ErrorKind::Busy, "ask", "no");
+        let error = Error::new(ErrorKind::Unavailable, "list", "no answer")
+            .because(io::Error::other(io::Error::other(bottom)));
+        assert_eq!(cause::<Error>(&error).unwrap().kind(), ErrorKind::Unavailable);
+        assert_eq!(causes(&error).count(), 4);
+        assert_eq!(causes(&error).last().unwrap().to_string(), "ask: no");
+        assert!(cause::<fmt::Error>(&error).is_none());
+    }
 
     #[test]
     fn a_chain_prints_each_cause_once() {

@@ -121,11 +121,11 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>>;
 
     /// Stores a blob of this host's, and says how many bytes it has. Memory is bounded
-    /// whatever the size.
+    /// whatever the size. A host that is fenced while it puts one has put it all the same.
     ///
     /// # Errors
     /// `Denied` for a key that is not this host's; `Invalid` if there are more bytes than the
-    /// control plane takes; `Unsupported` if it keeps no blobs; `Busy` or `Unavailable` if it
+    /// control plane takes; `Timeout` if they come too slowly; `Unsupported` if it keeps no blobs; `Busy` or `Unavailable` if it
     /// takes no more at once; the stream's own error; else as [`Uplink::snapshot`].
     async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64>;
 

@@ -163,27 +163,39 @@ mod control_plane {
     #[tokio::test(start_paused = true)]
     async fn a_put_waits_for_its_turn_and_not_for_ever() {
         let fixture = fresh().await;
-        let welcomed = fixture.uplink.register(&hello("box")).await.unwrap();
-        let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
-        let put = |name: &str, bytes: BlobStream| {
+        let mut hosts = Vec::new();
+        for name in ["one", "two", "three", "four", "five"] {
+            let welcomed = fixture.uplink.register(&hello(name)).await.unwrap();
+            hosts.push(HostIdentity { server: welcomed.server, epoch: welcomed.epoch });
+        }
+        let put = |me: HostIdentity, name: &str, bytes: BlobStream| {
             let (uplink, key) = (fixture.uplink.clone(), BlobKey::of_host(me.server).join(name).unwrap());
             tokio::spawn(async move { uplink.blob_put(me, &key, bytes).await })
         };
-        // A byte now and then: slow, and not silent.
+        // As slow as may be.
         let slow = || {
             let piece = async |()| {
                 tokio::time::sleep(Duration::from_secs(5)).await;
-                Some((Ok(Bytes::from_static(b"x")), ()))
+                Some((Ok(Bytes::from_static(&[0; 5 * 16_384])), ()))
             };
             stream::unfold((), piece).boxed()
         };
-        let most = ControlConfig::default().blob_puts;
-        let under_way: Vec<_> = (0..most).map(|n| put(&format!("slow-{n}"), slow())).collect();
-        tokio::time::sleep(Duration::from_secs(60)).await;
-        let error = put("one-more", whole("x")).await.unwrap().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+        let mut under_way = Vec::new();
+        let busy = async |me: HostIdentity| {
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            let error = put(me, "one-more", whole("x")).await.unwrap().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error:?}");
+        };
+        // Two of one host are enough, and not in the way of another one.
+        under_way.extend((0..2).map(|n| put(hosts[0], &format!("slow-{n}"), slow())));
+        busy(hosts[0]).await;
+        assert_eq!(put(hosts[1], "quick", whole("x")).await.unwrap().unwrap(), 1);
+        for me in &hosts[1..4] {
+            under_way.extend((0..2).map(|n| put(*me, &format!("slow-{n}"), slow())));
+        }
+        busy(hosts[4]).await;
 
-        let waiting = put("one-more", whole("x"));
+        let waiting = put(hosts[4], "one-more", whole("x"));
         tokio::time::sleep(Duration::from_secs(1)).await;
         under_way[0].abort();
         assert_eq!(waiting.await.unwrap().unwrap(), 1);

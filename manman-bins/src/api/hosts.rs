@@ -175,7 +175,7 @@ fn pieces(messages: Streaming<v1::PutBlobRequest>) -> BlobStream {
             Ok(Some(_)) => {
                 broken(ErrorKind::Invalid, "the pieces of the blob and its end do not hold together")
             }
-            Ok(None) | Err(_) => broken(ErrorKind::Unavailable, "the blob broke off before its end"),
+            Ok(None) | Err(_) => broken(ErrorKind::Invalid, "the blob broke off before its end"),
         }
     })
     .boxed()
@@ -217,9 +217,10 @@ fn of_blobs(failed: Error, me: HostIdentity, key: &BlobKey) -> ApiError {
         ErrorKind::Conflict => ApiError::new(ErrorCode::InvalidArgument, failed.message()),
         ErrorKind::Unsupported => ApiError::new(ErrorCode::Unsupported, failed.message())
             .remedy("Set BLOB_URL of the control plane."),
-        // What keeps the blobs refuses us, and not the host.
-        ErrorKind::Denied if key.is_beneath(&BlobKey::of_host(me.server)) => failed.into(),
-        _ => of_uplink(failed),
+        ErrorKind::NotFound | ErrorKind::Fenced => of_uplink(failed),
+        ErrorKind::Denied if !key.is_beneath(&BlobKey::of_host(me.server)) => of_uplink(failed),
+        // Of what keeps the blobs, which refuses us and not the host where it does.
+        _ => ApiError::of_blobs(&failed),
     }
 }
 
@@ -233,7 +234,10 @@ pub fn kind_of(code: &str) -> Option<ErrorKind> {
         ErrorCode::NotFound => ErrorKind::NotFound,
         ErrorCode::InvalidArgument | ErrorCode::MessageTooLarge => ErrorKind::Invalid,
         ErrorCode::DeadlineExceeded => ErrorKind::Timeout,
-        ErrorCode::StoreUnavailable | ErrorCode::ShuttingDown => ErrorKind::Unavailable,
+        ErrorCode::StoreUnavailable | ErrorCode::BlobsUnavailable | ErrorCode::ShuttingDown => {
+            ErrorKind::Unavailable
+        }
+        ErrorCode::TooManyPuts => ErrorKind::Busy,
         ErrorCode::PermissionDenied | ErrorCode::Unauthenticated | ErrorCode::JoinRefused => {
             ErrorKind::Denied
         }

@@ -1,8 +1,8 @@
 //! Why an encrypted connection to an API could not be had, in words.
 
-use std::{error::Error as StdError, io};
+use std::error::Error as StdError;
 
-use manman_core::clock::Timestamp;
+use manman_core::{clock::Timestamp, error::cause};
 use rustls::{CertificateError, Error, pki_types::UnixTime};
 
 use super::dial::Address;
@@ -67,37 +67,10 @@ fn moment(at: UnixTime) -> Timestamp {
     Timestamp::from_micros(i64::try_from(at.as_secs()).unwrap_or(i64::MAX).saturating_mul(1_000_000))
 }
 
-/// What the operating system or a library says at the bottom of an error.
-pub fn root<'a>(error: &'a (dyn StdError + 'static)) -> &'a (dyn StdError + 'static) {
-    let mut at = error;
-    while let Some(next) = beneath(at) {
-        at = next;
-    }
-    at
-}
-
-/// The first of what caused `error` that is of this type.
-pub fn cause<'a, E: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a E> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        at = beneath(error);
-    }
-    None
-}
-
-fn beneath<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    // An io::Error hides what it was made of from `source`.
-    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        Some(inner) => Some(inner),
-        None => error.source(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     #[test]

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use manman_core::error::cause;
+
 use super::{exit::Exit, failure::Failure, grammar::Common};
 use crate::{
     api::{dial::Address, tls},
@@ -112,7 +114,7 @@ impl Place {
 
     /// What to say when a connection could not be made.
     pub fn unreached(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
-        if tls::cause::<io::Error>(error).is_some_and(|it| it.kind() == io::ErrorKind::PermissionDenied) {
+        if cause::<io::Error>(error).is_some_and(|it| it.kind() == io::ErrorKind::PermissionDenied) {
             return self.forbidden();
         }
         let trouble = match self {

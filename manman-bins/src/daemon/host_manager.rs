@@ -101,8 +101,15 @@ async fn joined(config: &HostManagerConfig, places: &Places<'_>, line: &Line) ->
     }
     // A new join token is for a new token: the one before may have been revoked.
     let next = path.with_extension("next");
-    let own = if before.is_some() { Token::read_or_create(&next).map_err(unusable)? } else { own };
-    match by_token(config, join, &own, before.is_none(), line).await {
+    let mut own = if before.is_some() { Token::read_or_create(&next).map_err(unusable)? } else { own };
+    let mut done = by_token(config, join, &own, before.is_none(), line).await;
+    if before.is_some() && done.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+        // It is on record from a join that was not noted here, and may have been revoked since.
+        std::fs::remove_file(&next).map_err(unusable)?;
+        own = Token::read_or_create(&next).map_err(unusable)?;
+        done = by_token(config, join, &own, false, line).await;
+    }
+    match done {
         Ok(()) => {}
         // Whoever died before it noted that it had joined; whether it is a good one still is
         // said when it registers.

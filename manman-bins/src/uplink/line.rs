@@ -34,7 +34,7 @@ impl Line {
             Ok(_) => None,
             Err(error) => match error.kind() {
                 // An answer about what was asked: whoever gives it hears us.
-                ErrorKind::NotFound | ErrorKind::Invalid => None,
+                ErrorKind::NotFound | ErrorKind::Invalid | ErrorKind::Unsupported | ErrorKind::Busy => None,
                 kind => {
                     let said = Chain(error).to_string();
                     let message = said.strip_prefix(&format!("{operation}: ")).unwrap_or(&said).to_owned();

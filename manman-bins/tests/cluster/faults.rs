@@ -16,7 +16,11 @@ use crate::{
 
 /// A cluster on NATS whose one game runs.
 pub fn playing() -> Cluster {
-    let cluster = Cluster::up(Kind::Nats);
+    playing_on(Kind::Nats)
+}
+
+pub fn playing_on(kind: Kind) -> Cluster {
+    let cluster = Cluster::up(kind);
     cluster.deploy("town", "box", GAME);
     cluster.ok(&["start", "town"]);
     cluster
@@ -31,7 +35,7 @@ pub fn game(cluster: &Cluster) -> String {
 
 /// Whether anything ever took the host for silent.
 #[track_caller]
-fn was_never_lost(cluster: &Cluster) {
+pub fn was_never_lost(cluster: &Cluster) {
     let shown = cluster.ok(&["session", "show", "town", "-o", "json"]).out;
     assert!(!shown.contains("LOST") && !shown.contains("\"lost\""), "{shown}");
 }
@@ -45,94 +49,6 @@ pub fn answers(cluster: &Cluster, replica: usize, word: &str) {
         let shown = cluster.run_at(replica, &["logs", "town", "--raw"]).out;
         shown.contains(&format!("CMD: say {word}")).then_some(())
     });
-}
-
-/// Row 17: a node of RabbitMQ is killed; it takes its time to come back.
-#[test]
-fn row_17_a_killed_node_costs_nobody_anything() {
-    let mut cluster = Cluster::up(Kind::OwnRabbitMq);
-    cluster.deploy("town", "box", GAME);
-    cluster.ok(&["start", "town"]);
-    let before = game(&cluster);
-    let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
-    for queue in ["host-1", "processor"] {
-        until(&format!("{queue} is on disk"), PATIENCE, || node.has_on_disk(queue).then_some(()));
-    }
-    node.kill();
-    node.again();
-    answers(&cluster, 0, "again");
-    assert_eq!(game(&cluster), before);
-    was_never_lost(&cluster);
-    cluster.ok(&["stop", "town"]);
-    cluster.await_nothing_left();
-}
-
-/// Row 18: a NATS server is killed, twice.
-#[test]
-fn row_18_a_killed_broker_costs_nobody_anything() {
-    let cluster = playing();
-    let before = game(&cluster);
-    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    for word in ["one", "two"] {
-        server.kill();
-        server.begin();
-        answers(&cluster, 0, word);
-    }
-    assert_eq!(game(&cluster), before);
-    was_never_lost(&cluster);
-    cluster.ok(&["stop", "town"]);
-    cluster.await_nothing_left();
-}
-
-/// Row 19: the broker is away for long; what was asked for meanwhile is done or has expired
-/// afterwards.
-#[test]
-fn row_19_a_broker_that_is_away_is_waited_for() {
-    let cluster = playing();
-    cluster.deploy("second", "box", GAME);
-    let before = game(&cluster);
-    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    server.stop();
-    // Asked for while nobody can be told.
-    let asked = cluster.run_at(1, &["start", "second", "--no-wait"]);
-    assert_eq!(asked.code, 0, "{asked}");
-    let refused = cluster.run_at(0, &["send", "town", "say hello"]);
-    assert_ne!(refused.code, 0, "{refused}");
-    std::thread::sleep(scaled(Duration::from_secs(15), Duration::from_secs(600)));
-    let during = cluster.ok(&["server", "list"]).out;
-    assert!(during.contains("online"), "silence counts only while somebody could be heard: {during}");
-    server.begin();
-    answers(&cluster, 0, "again");
-    let ended_or_runs = until("the start is accounted for", PATIENCE, || {
-        let session = cluster.session("second");
-        let state = session["state"].as_str().unwrap_or_default().to_owned();
-        ["running", "failed"].contains(&state.as_str()).then_some(session)
-    });
-    assert!(ended_or_runs["reason"].is_object(), "{ended_or_runs:#}");
-    assert!(cluster.containers().iter().any(|id| docker(&[
-        "inspect",
-        "-f",
-        "{{.State.Pid}} {{.State.Running}}",
-        id
-    ]) == before));
-    was_never_lost(&cluster);
-}
-
-/// Row 20: what waits in the broker is wiped; snapshots heal it.
-#[test]
-fn row_20_a_wiped_broker_is_healed() {
-    let mut cluster = playing();
-    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    server.kill();
-    let store = server.dir().join("data");
-    assert!(store.exists(), "{}", store.display());
-    std::fs::remove_dir_all(&store).unwrap();
-    server.begin();
-    // The next snapshot makes the host's queue again.
-    answers(&cluster, 0, "after");
-    cluster.ok(&["stop", "town"]);
-    cluster.await_state("town", "stopped");
-    cluster.hosts[0].end();
 }
 
 /// Row 22: a host that is cut off from broker and API is stale ten seconds later, its game
@@ -160,8 +76,8 @@ fn row_22_a_host_that_is_cut_off_plays_on() {
     }
     cluster.await_server("box", "stale", PATIENCE);
     let stale = cut.elapsed();
-    // A beat that was on its way counts from when it came; the clock is the store's.
-    assert!(stale > Duration::from_secs(9), "it was called stale after {stale:?}");
+    // The last beat came up to two seconds before.
+    assert!(stale > Duration::from_millis(7_500), "it was called stale after {stale:?}");
     cluster.await_state("town", "lost");
     std::thread::sleep(scaled(Duration::from_secs(5), Duration::from_secs(300)));
     assert_eq!(game(&cluster), before);

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "what a failed test shows")]
 
 mod blobs;
+mod brokers;
 mod certificates;
 mod day;
 mod faults;

@@ -147,8 +147,9 @@ fn row_26_what_was_done_unanswered_is_not_done_again() {
     cluster.await_nothing_left();
 }
 
-/// Row 27: whoever carries messages out is killed all the time, between sending and marking
-/// too: nothing that was accepted is lost, and nothing that is sent again counts again.
+/// Row 27: whoever carries messages out is killed all the time: nothing that was accepted is
+/// lost, and nothing that is sent again counts again. The very moment between sending and
+/// marking is `a_relay_killed_anywhere_only_duplicates` of core.
 #[test]
 fn row_27_a_killed_relay_loses_nothing_and_nothing_counts_twice() {
     let mut cluster = Cluster::up(Kind::Nats);

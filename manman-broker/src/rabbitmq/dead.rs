@@ -16,7 +16,7 @@ use manman_core::{
 };
 use tokio::{
     sync::oneshot,
-    time::{Duration, Instant, sleep, timeout},
+    time::{Duration, Instant, sleep, sleep_until, timeout},
 };
 use tracing::debug;
 use uuid::Uuid;
@@ -31,6 +31,9 @@ use super::{
 
 /// Exclusive to a connection: whoever has it reads.
 const LOCK: &str = "manman.dead.lock";
+
+/// How long none may come before it is asked whether there are more.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// How long it is waited until what was read is back.
 const PUT_BACK: Duration = Duration::from_secs(2);
@@ -90,8 +93,10 @@ where
     T: Send + 'static,
     W: Future<Output = Result<T>> + Send,
 {
-    let one = broker.reading.clone().lock_owned().await;
     let within = broker.config.call_timeout();
+    let Ok(one) = timeout(within, broker.reading.clone().lock_owned()).await else {
+        return Err(Error::new(ErrorKind::Busy, operation, "others are reading the dead letters"));
+    };
     let link = broker.work.link(operation, within).await?;
     let desk = Desk { broker: broker.clone(), link, operation, deadline: Instant::now() + within };
     let (tell, told) = oneshot::channel();
@@ -231,9 +236,16 @@ impl<'a> Reading<'a> {
                 biased;
                 next = all.next() => next,
                 () = self.desk.link.ended() => return Err(lost(self.desk.operation)),
-                () = tokio::time::sleep_until(self.desk.deadline) => {
-                    // Those over the bound went meanwhile.
-                    break;
+                () = sleep(QUIET) => {
+                    if self.count().await? == 0 {
+                        // Those over the bound went meanwhile.
+                        break;
+                    }
+                    continue;
+                }
+                () = sleep_until(self.desk.deadline) => {
+                    let message = format!("{} of {count} dead letters came in time", self.letters.len());
+                    return Err(Error::new(ErrorKind::Timeout, self.desk.operation, message));
                 }
             };
             let delivery = next.ok_or_else(|| lost(self.desk.operation))?;

@@ -4,7 +4,7 @@ use lapin::{
     ErrorKind as LapinKind,
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
 };
-use manman_core::error::{Error, ErrorKind};
+use manman_core::error::{Error, ErrorKind, cause as find_cause};
 
 /// What became of a call on a connection that was there.
 pub(super) fn translate(operation: &'static str, error: lapin::Error) -> Error {
@@ -28,7 +28,7 @@ pub(super) fn translate_open(place: &str, user: &str, error: lapin::Error) -> Er
             }
             _ => (ErrorKind::Unavailable, format!("{place} does not take us now: {}", answer.get_message())),
         },
-        LapinKind::IOError(cause) => match cause.get_ref().and_then(|cause| find_tls(cause)) {
+        LapinKind::IOError(cause) => match find_cause(&**cause) {
             Some(tls) => {
                 (ErrorKind::Denied, format!("{place} and we do not agree on TLS: {}", tls_remedy(tls)))
             }
@@ -41,22 +41,6 @@ pub(super) fn translate_open(place: &str, user: &str, error: lapin::Error) -> Er
 
 fn refused(place: &str, user: &str) -> String {
     format!("{place} refuses user {user:?}: check the name and the password")
-}
-
-fn find_tls<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut next = Some(cause);
-    while let Some(error) = next {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Some(tls);
-        }
-        // An io::Error hides what it was made of from `source`.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner as &(dyn std::error::Error + 'static)),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 fn tls_remedy(error: &rustls::Error) -> String {

@@ -51,7 +51,8 @@ pub async fn everything_arrives(plane: &dyn Broker, host: &dyn Broker, link: &Pr
         // Broken while something is on its way, one way or the other.
         let cut = async |taken: usize| {
             if taken.is_multiple_of(cut_after) && taken < count {
-                sleep(DELAY.mul_f64((Uuid::new_v4().as_u128() % 200) as f64 / 100.0)).await;
+                let when = [0.3, 1.1, 1.7, 0.6][taken / cut_after % 4];
+                sleep(DELAY.mul_f64(when)).await;
                 link.cut();
             }
         };

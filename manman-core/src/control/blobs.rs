@@ -1,8 +1,16 @@
 //! What hosts put, kept for them: each beneath its own key, within bounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::stream::{self, StreamExt as _};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout},
+};
 
 use crate::{
     blob::{BlobKey, BlobStream, Blobs, Presign, Presigned},
@@ -18,8 +26,58 @@ const ADDRESS_VALID: Duration = Duration::from_secs(10 * 60);
 /// What S3 takes in one put, which is all that is between an address and what is too much.
 const MOST_AT_AN_ADDRESS: u64 = 5 << 30;
 
-/// Puts a blob for a host. A stream that gives nothing for `silence`, or more than
-/// `limit_bytes` in all, is not put.
+/// The least that has to come of a blob in a second, on average and beyond the silence that is
+/// allowed: 16 KiB, an eighth of a slow line's megabit. A host that gives less keeps others out.
+const LEAST_A_SECOND: f64 = 16_384.0;
+
+/// How many of the places for puts one host may hold.
+const PLACES_OF_ONE: usize = 2;
+
+/// The places for puts, so that memory does not grow with the number of hosts.
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    of_each: Mutex<BTreeMap<ServerId, Arc<Semaphore>>>,
+}
+
+/// A place, until it is dropped.
+pub(crate) struct HeldPlace {
+    _own: OwnedSemaphorePermit,
+    _shared: OwnedSemaphorePermit,
+}
+
+impl Places {
+    /// So many, [`PLACES_OF_ONE`] of them for each host at most.
+    pub fn new(count: u32) -> Self {
+        Self { all: Arc::new(Semaphore::new(count as usize)), of_each: Mutex::default() }
+    }
+
+    /// Waits for one, at most so long; `Busy` then.
+    pub async fn take(&self, server: ServerId, longest: Duration) -> Result<HeldPlace> {
+        let own = {
+            let mut of_each = self.of_each.lock().unwrap_or_else(PoisonError::into_inner);
+            of_each.entry(server).or_insert_with(|| Arc::new(Semaphore::new(PLACES_OF_ONE))).clone()
+        };
+        let both =
+            async { Some((own.acquire_owned().await.ok()?, self.all.clone().acquire_owned().await.ok()?)) };
+        match timeout(longest, both).await {
+            Ok(Some((own, shared))) => Ok(HeldPlace { _own: own, _shared: shared }),
+            _ => Err(Error::new(ErrorKind::Busy, CALL, "as many blobs as may be are being put at once")),
+        }
+    }
+}
+
+/// The same bytes, which hold a place for as long as somebody has them.
+pub(crate) fn held(bytes: BlobStream, place: HeldPlace) -> BlobStream {
+    bytes
+        .inspect(move |_| {
+            let _held = &place;
+        })
+        .boxed()
+}
+
+/// Puts a blob for a host. A stream that has us wait for longer than `silence` at once, or for
+/// longer than that and [`LEAST_A_SECOND`] allow in all, or gives more than `limit_bytes`, is
+/// not put.
 pub(crate) async fn put_for(
     blobs: Option<&Arc<dyn Blobs>>,
     server: ServerId,
@@ -62,24 +120,52 @@ fn of_its_own<'a>(
 
 /// The same bytes; an error in their place where they are too many or too slow.
 fn bounded(bytes: BlobStream, limit_bytes: u64, silence: Duration) -> BlobStream {
-    stream::unfold(Some((bytes, limit_bytes)), move |state| async move {
-        let (mut bytes, left) = state?;
+    let begun = Came { size: 0, waited: Duration::ZERO };
+    stream::unfold(Some((bytes, begun)), move |state| async move {
+        let (mut bytes, mut came) = state?;
         let refused = |kind, message| Some((Err(Error::new(kind, CALL, message)), None));
-        let Ok(next) = tokio::time::timeout(silence, bytes.next()).await else {
-            return refused(ErrorKind::Timeout, format!("nothing came for {silence:?}"));
+        let asked = Instant::now();
+        let wait = came.may_wait(silence).min(silence);
+        let next = timeout(wait, async {
+            loop {
+                match bytes.next().await {
+                    // Nothing, however often, is silence.
+                    Some(Ok(piece)) if piece.is_empty() => {}
+                    next => return next,
+                }
+            }
+        });
+        let Ok(next) = next.await else {
+            return refused(ErrorKind::Timeout, format!("only {} bytes came in time", came.size));
         };
+        came.waited += asked.elapsed();
         match next? {
-            Ok(piece) => match left.checked_sub(piece.len() as u64) {
-                Some(left) => Some((Ok(piece), Some((bytes, left)))),
-                None => refused(
-                    ErrorKind::Invalid,
-                    format!("it has more than the {limit_bytes} bytes that are allowed"),
-                ),
-            },
+            Ok(piece) => {
+                came.size = came.size.saturating_add(piece.len() as u64);
+                if came.size > limit_bytes {
+                    let message = format!("it has more than the {limit_bytes} bytes that are allowed");
+                    return refused(ErrorKind::Invalid, message);
+                }
+                Some((Ok(piece), Some((bytes, came))))
+            }
             Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()
+}
+
+/// What came of a blob so far, and how long it was waited for: what takes the bytes may be slow
+/// for reasons of its own.
+struct Came {
+    size: u64,
+    waited: Duration,
+}
+
+impl Came {
+    fn may_wait(&self, silence: Duration) -> Duration {
+        let for_size = Duration::from_secs_f64(self.size as f64 / LEAST_A_SECOND);
+        silence.saturating_add(for_size).saturating_sub(self.waited)
+    }
 }
 
 #[cfg(test)]
@@ -102,6 +188,14 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Invalid, "{error:?}");
         let error = put(whole("1").chain(stream::pending()).boxed()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+        for piece in ["", "1"] {
+            let drop_by_drop = stream::unfold((), move |()| async move {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                Some((Ok(piece.into()), ()))
+            });
+            let error = put(drop_by_drop.boxed()).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{error:?}");
+        }
     }
 
     #[tokio::test]

@@ -33,8 +33,8 @@ pub struct ControlConfig {
     pub uplink_deadline_secs: u32,
     /// The largest blob that a host may put, in MiB. Default 65,536.
     pub blob_limit_mib: u32,
-    /// How many blobs hosts may put at once. Default 8: where they go into a bucket, each takes
-    /// some 50 MiB of memory while it is put.
+    /// How many blobs hosts may put at once, one host two of them. Default 8: where they go into
+    /// a bucket, each takes some 50 MiB of memory while it is put.
     pub blob_puts: u32,
     /// The first wait after something failed for now, in milliseconds; it doubles up to
     /// `backoff_longest_millis`. Default 100.

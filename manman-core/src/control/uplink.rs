@@ -7,16 +7,13 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::{
-    sync::{OnceCell, Semaphore, SemaphorePermit},
-    time::timeout,
-};
+use tokio::{sync::OnceCell, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
 use super::{
     ControlConfig,
-    blobs::{address_for, put_for},
+    blobs::{Places, address_for, held, put_for},
 };
 use crate::{
     blob::{BlobKey, BlobStream, Blobs, Presigned},
@@ -37,8 +34,7 @@ pub struct ControlUplink {
     config: ControlConfig,
     secret: OnceCell<Vec<u8>>,
     blobs: Option<Arc<dyn Blobs>>,
-    /// A place for each put at a time.
-    puts: Semaphore,
+    puts: Places,
     /// Those that make a host's queue again.
     healing: Mutex<BTreeMap<ServerId, AbortOnDropHandle<()>>>,
 }
@@ -46,7 +42,7 @@ pub struct ControlUplink {
 impl ControlUplink {
     /// Answers from `store`; `broker` is where the queues of hosts are made.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        let (puts, healing) = (Semaphore::new(config.blob_puts as usize), Mutex::default());
+        let (puts, healing) = (Places::new(config.blob_puts), Mutex::default());
         Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts, healing }
     }
 
@@ -86,17 +82,6 @@ impl ControlUplink {
             return Err(Error::new(ErrorKind::NotFound, call, message));
         }
         Ok(())
-    }
-
-    /// Waits for its turn to put a blob, as long as a call may take.
-    async fn turn(&self) -> Result<SemaphorePermit<'_>> {
-        match timeout(self.config.uplink_deadline(), self.puts.acquire()).await {
-            Ok(Ok(turn)) => Ok(turn),
-            _ => {
-                let message = format!("{} blobs are being put, no more at once", self.config.blob_puts);
-                Err(Error::new(ErrorKind::Busy, "put a blob", message))
-            }
-        }
     }
 
     /// Makes a host's queue again if somebody deleted it; nobody waits for that, as a broker
@@ -206,9 +191,9 @@ impl Uplink for ControlUplink {
 
     async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
         self.within("put a blob", self.check("put a blob", me)).await?;
-        let _turn = self.turn().await?;
         let (limit, silence) = (self.config.blob_limit_bytes(), self.config.uplink_deadline());
-        put_for(self.blobs.as_ref(), me.server, key, bytes, limit, silence).await
+        let place = self.puts.take(me.server, silence).await?;
+        put_for(self.blobs.as_ref(), me.server, key, held(bytes, place), limit, silence).await
     }
 
     async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {

@@ -333,9 +333,10 @@ pub const OUTBOX_PER_KEY: usize = 8;
 #[async_trait]
 pub trait OutboxStore {
     /// The oldest unsent messages, in the order of their commits: of each key at most
-    /// [`OUTBOX_PER_KEY`], and none behind one whose next try is not due (so that a key's
-    /// order holds and a failed one never blocks another key). From here on they count as
-    /// left: who was handed one may have published it. For one relay at a time.
+    /// [`OUTBOX_PER_KEY`], and none behind one that could not leave so far or whose next try
+    /// is not due (so that a key's order holds and a failed one never blocks another key).
+    /// From here on they count as left: who was handed one may have published it. For one
+    /// relay at a time.
     async fn outbox_due(&self, limit: usize) -> Result<Vec<OutboxMessage>>;
 
     /// These have left.

@@ -4,7 +4,7 @@ use std::{error::Error as StdError, fmt, io, path::PathBuf};
 
 use manman_core::{
     blob::BlobKey,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, cause},
 };
 
 /// What opening is called in errors.
@@ -105,18 +105,40 @@ impl Place {
     }
 }
 
+/// What whoever serves the bucket has to put right is no fault of the configuration.
+#[cfg(feature = "s3")]
+fn of_certificate(why: &rustls::CertificateError, endpoint: &str) -> (ErrorKind, String) {
+    use rustls::CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+    };
+    let clock = "set this machine's clock if that is wrong";
+    let (kind, what) = match why {
+        Expired | ExpiredContext { .. } => {
+            (ErrorKind::Unavailable, format!("has expired: have it renewed, or {clock}"))
+        }
+        NotValidYet | NotValidYetContext { .. } => {
+            (ErrorKind::Unavailable, format!("is not valid yet: {clock}"))
+        }
+        NotValidForName | NotValidForNameContext { .. } => (
+            ErrorKind::Config,
+            "is for another name: use a name that it is made out to in the URL".to_owned(),
+        ),
+        _ => (ErrorKind::Config, "is not trusted; ca= of the URL names whom to trust".to_owned()),
+    };
+    (kind, format!("the certificate of {endpoint} {what}"))
+}
+
 /// What no code of a server tells.
 #[cfg(feature = "s3")]
 fn by_kind(error: &opendal::Error, endpoint: &str, what: &str, access_key: &str) -> (ErrorKind, String) {
     use opendal::ErrorKind as Theirs;
     if let Some(tls) = cause::<rustls::Error>(error) {
-        let message = match tls {
-            rustls::Error::InvalidCertificate(_) => {
-                format!("the certificate of {endpoint} is not trusted; ca= of the URL names whom to trust")
-            }
-            _ => format!("{endpoint} does not speak TLS with us; http:// is for a server that has none"),
+        let rustls::Error::InvalidCertificate(why) = tls else {
+            let message =
+                format!("{endpoint} does not speak TLS with us; http:// is for a server that has none");
+            return (ErrorKind::Config, message);
         };
-        return (ErrorKind::Config, message);
+        return of_certificate(why, endpoint);
     }
     match error.kind() {
         Theirs::NotFound => (ErrorKind::NotFound, format!("there is no {what}")),
@@ -214,27 +236,6 @@ fn said(error: &opendal::Error) -> String {
     said
 }
 
-/// The first of what caused it that is of this type.
-fn cause<E: StdError + 'static>(error: &opendal::Error) -> Option<&E> {
-    let mut next = error.source();
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<E>() {
-            return Some(found);
-        }
-        // An `io::Error` hides what it wraps from `source`, and may wrap another one.
-        let mut wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        while let Some(inner) = wrapped {
-            let inner: &(dyn StdError + 'static) = inner;
-            if let Some(found) = inner.downcast_ref::<E>() {
-                return Some(found);
-            }
-            wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        }
-        next = error.source();
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,5 +304,28 @@ mod tests {
         let broken = opendal::Error::new(Theirs::Unexpected, "send http request").set_persistent();
         let error = place.failed("put a blob", None, broken);
         assert!(error.kind() == Unavailable && error.is_temporary(), "{error:?}");
+    }
+
+    #[cfg(feature = "s3")]
+    #[test]
+    fn a_certificate_is_wrong_by_whose_fault() {
+        use rustls::CertificateError::{Expired, NotValidForName, NotValidYet, UnknownIssuer};
+        for (why, kind, says) in [
+            (Expired, ErrorKind::Unavailable, "has expired"),
+            (NotValidYet, ErrorKind::Unavailable, "is not valid yet"),
+            (NotValidForName, ErrorKind::Config, "is for another name"),
+            (UnknownIssuer, ErrorKind::Config, "is not trusted; ca= of the URL"),
+        ] {
+            // As it comes out of a connection.
+            let tls = io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(why));
+            let theirs =
+                opendal::Error::new(opendal::ErrorKind::Unexpected, "x").set_source(io::Error::other(tls));
+            let (is, message) = by_kind(&theirs, "https://s3", "worlds", "AKIA");
+            assert_eq!(is, kind, "{message}");
+            assert!(
+                message.starts_with("the certificate of https://s3 ") && message.contains(says),
+                "{message}"
+            );
+        }
     }
 }

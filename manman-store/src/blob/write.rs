@@ -65,13 +65,14 @@ impl Writing {
         told.await.map_err(ended)?
     }
 
-    async fn work(self, bytes: BlobStream, mut tell: oneshot::Sender<Result<u64>>) {
+    async fn work(self, mut bytes: BlobStream, mut tell: oneshot::Sender<Result<u64>>) {
         let options = self.operator.writer_with(self.key.as_str());
         let mut writer = match options.chunk(self.parts.bytes).concurrent(self.parts.at_once).await {
             Ok(writer) => writer,
             Err(error) => return drop(tell.send(Err(self.failed(error)))),
         };
-        match self.transfer(&mut writer, bytes, &mut tell).await {
+        // Whoever gives them may count them as under way until all of it is over.
+        match self.transfer(&mut writer, &mut bytes, &mut tell).await {
             Ok(size) => drop(tell.send(Ok(size))),
             Err(stopped) => {
                 // Told first: what takes it back may take its time where the backend is away.
@@ -88,7 +89,7 @@ impl Writing {
     async fn transfer(
         &self,
         writer: &mut Writer,
-        mut bytes: BlobStream,
+        bytes: &mut BlobStream,
         tell: &mut oneshot::Sender<Result<u64>>,
     ) -> Result<u64, Stopped> {
         let failed = |error| Stopped::Failed(self.failed(error));

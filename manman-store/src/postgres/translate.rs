@@ -1,6 +1,6 @@
 //! PostgreSQL's errors in our words: the one place that reads its codes.
 
-use manman_core::error::{Error, ErrorKind};
+use manman_core::error::{Error, ErrorKind, cause};
 
 use super::again::Again;
 
@@ -63,22 +63,6 @@ pub(super) fn of_certificate(error: &sqlx::Error) -> Option<(ErrorKind, &'static
         ),
         _ => (ErrorKind::Config, "the certificate of the database is not accepted"),
     })
-}
-
-/// What rustls said, beneath `error`.
-fn cause<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
-        }
-        // An io::Error hides what it was made of from `source`.
-        at = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }
 
 /// A setting that a connection begins with; our statements name none.

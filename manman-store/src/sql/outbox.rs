@@ -35,7 +35,8 @@ macro_rules! heads {
 const NEXT: &str =
     concat!(heads!(), "SELECT min(due_at) AS due_at FROM heads JOIN outbox ON outbox.place = heads.place");
 
-/// What is due: from the first of each key on, up to `$3` of them, as far as they are due.
+/// What is due: from the first of each key on, up to `$3` of them, as far as they are due,
+/// and none behind one that could not leave so far.
 const DUE: &str = concat!(
     heads!(),
     ", lines (key, place, nth) AS (
@@ -43,7 +44,7 @@ const DUE: &str = concat!(
         UNION ALL
         SELECT lines.key, (SELECT min(place) FROM outbox WHERE key = lines.key AND place > lines.place), nth + 1
         FROM lines JOIN outbox ON outbox.place = lines.place
-        WHERE nth < $3 AND outbox.due_at <= $1
+        WHERE nth < $3 AND outbox.due_at <= $1 AND outbox.tries = 0
     )
     SELECT outbox.* FROM lines JOIN outbox ON outbox.place = lines.place
     WHERE outbox.due_at <= $1 ORDER BY outbox.place LIMIT $2"

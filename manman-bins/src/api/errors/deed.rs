@@ -78,9 +78,24 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// Why a blob cannot be put: the store is not at fault.
+    pub fn of_blobs(failed: &Error) -> Self {
+        let code = match failed.kind() {
+            ErrorKind::Invalid => ErrorCode::InvalidArgument,
+            ErrorKind::Timeout => ErrorCode::DeadlineExceeded,
+            ErrorKind::Busy => ErrorCode::TooManyPuts,
+            ErrorKind::Unavailable => ErrorCode::BlobsUnavailable,
+            _ => ErrorCode::Internal,
+        };
+        logged(code, failed)
+    }
+}
+
 fn logged(code: ErrorCode, failed: &Error) -> ApiError {
     use ErrorCode::*;
-    if matches!(code, ConsoleUnavailable | DeadlineExceeded | Internal | StoreUnavailable) {
+    if matches!(code, BlobsUnavailable | ConsoleUnavailable | DeadlineExceeded | Internal | StoreUnavailable)
+    {
         error!(error = %Chain(failed), "a call failed: {}", code.as_str());
     }
     ApiError::new(code, failed.to_string())

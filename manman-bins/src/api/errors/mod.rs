@@ -56,6 +56,9 @@ macro_rules! catalogue {
 }
 
 catalogue! {
+    BlobsUnavailable = "blobs_unavailable", Unavailable, 503,
+        "What keeps the blobs does not answer; the blob was not put.",
+        "Try again; the server's log says what is wrong with it.";
     BrokerUnavailable = "broker_unavailable", Unavailable, 503,
         "The broker does not answer; what was asked for was not done, as far as is known.",
         "Try again; the server's log says what is wrong with it.";
@@ -140,6 +143,9 @@ catalogue! {
     TokenKnown = "token_known", AlreadyExists, 409,
         "A token is told by its digest, and one of that digest is on record, valid or not any more.",
         "Make another one: `manman token create` does, at random.";
+    TooManyPuts = "too_many_puts", ResourceExhausted, 429,
+        "A few blobs are put at a time, and of one host two.",
+        "Try again when one of them is done.";
     TooManyStreams = "too_many_streams", ResourceExhausted, 429,
         "A caller may have 20 streams open at a time.",
         "Close one, or wait.";

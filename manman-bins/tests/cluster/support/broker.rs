@@ -1,8 +1,10 @@
 //! The broker of a cluster.
 
-use std::sync::OnceLock;
+use std::{sync::OnceLock, time::Duration};
 
 use manman_services::{NatsServer, NatsVersion, Rabbit};
+
+use super::{PATIENCE, until};
 
 /// Which broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +40,66 @@ impl Broker {
                 Self::OwnRabbitMq(Box::new(node), vhost)
             }
             Kind::Nats => Self::Nats(NatsServer::start(NatsVersion::Packaged)),
+        }
+    }
+
+    /// Ends it as its administrator would.
+    pub fn stop(&mut self) {
+        match self {
+            Self::RabbitMq(_) => unreachable!("others use it as well"),
+            Self::OwnRabbitMq(node, _) => node.stop(),
+            Self::Nats(server) => server.stop(),
+        }
+    }
+
+    /// Starts it again.
+    pub fn begin(&mut self) {
+        match self {
+            Self::RabbitMq(_) => unreachable!("others use it as well"),
+            Self::OwnRabbitMq(node, _) => node.again(),
+            Self::Nats(server) => server.begin(),
+        }
+    }
+
+    /// Has it stand still for so long: connections stay, and nobody answers.
+    pub fn stands_still(&self, time: Duration) {
+        match self {
+            Self::RabbitMq(_) => unreachable!("others use it as well"),
+            Self::OwnRabbitMq(node, _) => node.freeze(),
+            Self::Nats(server) => server.freeze(),
+        }
+        std::thread::sleep(time);
+        match self {
+            Self::RabbitMq(_) => {}
+            Self::OwnRabbitMq(node, _) => node.thaw(),
+            Self::Nats(server) => server.thaw(),
+        }
+    }
+
+    /// Takes away what waits in it, and the queues with it.
+    pub fn wipe(&self) {
+        match self {
+            Self::RabbitMq(_) => unreachable!("others use it as well"),
+            Self::OwnRabbitMq(node, vhost) => {
+                for queue in ["host-1", "processor"] {
+                    node.ask("DELETE", &format!("/api/queues/{vhost}/{queue}"), "");
+                }
+            }
+            Self::Nats(server) => {
+                server.kill();
+                std::fs::remove_dir_all(server.dir().join("data")).unwrap();
+                server.begin();
+            }
+        }
+    }
+
+    /// Waits until its queues are on its disk, which a node of RabbitMQ that ends too soon after
+    /// a declaration does not see to.
+    pub fn settled(&self) {
+        if let Self::OwnRabbitMq(node, _) = self {
+            for queue in ["host-1", "processor"] {
+                until(&format!("{queue} is on disk"), PATIENCE, || node.has_on_disk(queue).then_some(()));
+            }
         }
     }
 

@@ -15,8 +15,15 @@ pub(super) struct Warnings(Mutex<Kept>);
 #[derive(Debug, Default)]
 struct Kept {
     /// What is wrong now, by topic.
-    now: BTreeMap<&'static str, String>,
+    now: BTreeMap<&'static str, Wrong>,
     /// What was said once and need not be said again.
+    said: BTreeSet<String>,
+}
+
+#[derive(Debug, Default)]
+struct Wrong {
+    message: String,
+    /// What was said of it since it began, without numbers.
     said: BTreeSet<String>,
 }
 
@@ -30,12 +37,17 @@ impl Warnings {
         kept.said.insert(message.to_owned())
     }
 
-    /// Something is wrong from now on. `true` if that is news: if all was well with it before,
-    /// or something else was wrong. Other numbers in the same words are no news.
+    /// Something is wrong from now on. `true` if that is news: if it was not said since all was
+    /// well. Other numbers in the same words are no news, nor is what two tries say in turn.
     pub fn begin(&self, topic: &'static str, message: String) -> bool {
-        let words = |text: &str| text.replace(|sign: char| sign.is_ascii_digit(), "");
-        let said = words(&message);
-        self.kept().now.insert(topic, message).is_none_or(|before| words(&before) != said)
+        let mut kept = self.kept();
+        let wrong = kept.now.entry(topic).or_default();
+        if wrong.said.len() >= SAID_KEPT {
+            wrong.said.clear();
+        }
+        let is_news = wrong.said.insert(message.replace(|sign: char| sign.is_ascii_digit(), ""));
+        wrong.message = message;
+        is_news
     }
 
     /// It is well again.
@@ -45,7 +57,7 @@ impl Warnings {
 
     /// What is wrong now.
     pub fn now(&self) -> Vec<String> {
-        self.kept().now.values().cloned().collect()
+        self.kept().now.values().map(|wrong| wrong.message.clone()).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -66,6 +78,8 @@ mod tests {
         assert!(!begin("3601 s behind"));
         assert!(begin("1 s ahead of"));
         assert_eq!(warnings.now(), ["1 s ahead of"]);
+        assert!(!begin("3602 s behind"));
+        assert_eq!(warnings.now(), ["3602 s behind"]);
         warnings.end("clock");
         assert!(begin("1 s ahead of"));
     }

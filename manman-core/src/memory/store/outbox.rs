@@ -63,10 +63,15 @@ impl Outbox {
     }
 
     fn take_due(&mut self, limit: usize, now: Timestamp) -> Vec<OutboxMessage> {
-        let lines = self.lines.values_mut();
-        let mut due: Vec<&mut Row> = lines
-            .flat_map(|line| line.iter_mut().take(OUTBOX_PER_KEY).take_while(|row| row.due <= now))
-            .collect();
+        let mut due: Vec<&mut Row> = Vec::new();
+        for line in self.lines.values_mut() {
+            let mut waits = false;
+            due.extend(line.iter_mut().take(OUTBOX_PER_KEY).take_while(|row| {
+                let here = !waits && row.due <= now;
+                waits |= row.tries > 0;
+                here
+            }));
+        }
         due.sort_by_key(|row| row.place);
         due.into_iter()
             .take(limit)
