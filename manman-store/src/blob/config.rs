@@ -152,9 +152,9 @@ fn s3(rest: &str) -> Result<S3Config> {
     let name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.".contains(&b);
     if !(3..=63).contains(&bucket.len()) || !bucket.bytes().all(name) || bucket.starts_with(['-', '.']) {
         // With a colon it may be KEY:SECRET whose bucket was forgotten.
-        let shown = if bucket.contains(':') { String::new() } else { format!("{bucket:?} ") };
+        let shown = if bucket.contains(':') { "what the URL says".to_owned() } else { format!("{bucket:?}") };
         return Err(refused(format!(
-            "what should name the bucket {shown}is no name of one: 3 to 63 lower-case letters, digits, '-' and '.'"
+            "{shown} is no name of a bucket: 3 to 63 lower-case letters, digits, '-' and '.'"
         )));
     }
     let prefix = match prefix.trim_end_matches('/') {
