@@ -114,11 +114,21 @@ async fn running_out_of_memory_is_said() {
     let child = shell(2, 1, "tail /dev/zero; exit 0");
     for (mut spec, code) in [(whole, 137), (child, 0)] {
         spec.limits.memory_bytes = Some(16 << 20);
-        start(&runtime, &spec).await;
-        let exit = ended(&runtime, spec.run).await;
-        assert_eq!((exit.code, exit.out_of_memory), (code, true), "{exit:?}");
-        assert!(exit.at.is_some());
-        clear(&runtime, &spec).await;
+        let mut said = false;
+        // Docker 20.10 hears of the memory and of the exit apart. On a busy machine, where the
+        // exit comes first, it never says that it was the memory: one time in 25.
+        for _ in 0..5 {
+            start(&runtime, &spec).await;
+            let exit = ended(&runtime, spec.run).await;
+            clear(&runtime, &spec).await;
+            assert_eq!(exit.code, code, "{exit:?}");
+            assert!(exit.at.is_some());
+            said = exit.out_of_memory;
+            if said {
+                break;
+            }
+        }
+        assert!(said, "the engine never says that it was the memory");
     }
 }
 
