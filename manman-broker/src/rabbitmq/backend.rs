@@ -14,7 +14,7 @@ use manman_core::{
     error::{Error, ErrorKind, Result},
     id::ServerId,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +26,10 @@ use super::{
     publish::{Letter, Publisher},
     tls, topology,
 };
+
+/// How many queues are made at a time. RabbitMQ makes them one after the other anyway: more at
+/// once would only each take longer, until their calls run out of time all together.
+const MAKING: usize = 4;
 
 /// A broker over RabbitMQ: two connections, one to publish and one for all else, each made
 /// again for ever. They end with the last clone and the last consumer.
@@ -39,6 +43,7 @@ pub(super) struct Inner {
     /// Whoever reads dead letters.
     pub reading: Arc<tokio::sync::Mutex<()>>,
     declared: Mutex<BTreeMap<String, (Kind, u32)>>,
+    making: Semaphore,
     runtime: Handle,
 }
 
@@ -86,6 +91,7 @@ impl RabbitBroker {
             config,
             reading: Arc::default(),
             declared: Mutex::default(),
+            making: Semaphore::new(MAKING),
             runtime: Handle::current(),
         })))
     }
@@ -135,8 +141,13 @@ impl Inner {
 #[async_trait]
 impl Broker for RabbitBroker {
     async fn declare(&self, queue: &Queue) -> Result<()> {
-        let link = self.0.work.link("declare queue", self.0.config.call_timeout()).await?;
-        topology::declare(&link, queue, self.0.config.call_timeout()).await?;
+        const OPERATION: &str = "declare queue";
+        let within = self.0.config.call_timeout();
+        let busy = || Error::new(ErrorKind::Busy, OPERATION, "too many queues are made at this moment");
+        let turn = timeout(within, self.0.making.acquire()).await;
+        let _turn = turn.ok().and_then(std::result::Result::ok).ok_or_else(busy)?;
+        let link = self.0.work.link(OPERATION, within).await?;
+        topology::declare(&link, queue, within).await?;
         self.0.declared().insert(queue.name.clone(), (Kind::of(queue), queue.max_deliveries));
         Ok(())
     }

@@ -1,6 +1,11 @@
 //! One connection to RabbitMQ: made within a deadline, and ended for good when in doubt.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt as _;
 use lapin::{
@@ -24,6 +29,11 @@ use super::{
 const ASK_EVERY: Duration = Duration::from_secs(3);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long the exchanges are taken to be there once they were made: long against a fleet that
+/// comes at once, of which each host would make them again; short against waiting for one that
+/// somebody deleted.
+const EXCHANGES_STAY: Duration = Duration::from_secs(10);
+
 /// A connection. It has ended as soon as [`Link::ended`] says so, and never comes back.
 pub(super) struct Link {
     connection: Connection,
@@ -34,6 +44,8 @@ pub(super) struct Link {
     /// Open as long as it is: for publishes that are confirmed, and for those that are not.
     confirmed: tokio::sync::Mutex<Option<Channel>>,
     unconfirmed: tokio::sync::Mutex<Option<Channel>>,
+    /// When the exchanges were made on it.
+    exchanges: Mutex<Option<Instant>>,
 }
 
 impl Link {
@@ -66,6 +78,7 @@ impl Link {
             end: end.clone(),
             confirmed: tokio::sync::Mutex::default(),
             unconfirmed: tokio::sync::Mutex::default(),
+            exchanges: Mutex::default(),
             connection,
         });
         tokio::spawn(watch_over(Arc::downgrade(&link), link.connection.events_listener(), block, end));
@@ -106,6 +119,20 @@ impl Link {
             // Nobody tells any more: the connection ends.
             Err(_) => std::future::pending().await,
         }
+    }
+
+    /// Whether the exchanges were made on it just now.
+    pub fn has_exchanges(&self) -> bool {
+        self.exchanges().is_some_and(|made| made.elapsed() < EXCHANGES_STAY)
+    }
+
+    /// Notes that they were made, or that they may be gone.
+    pub fn note_exchanges(&self, there: bool) {
+        *self.exchanges() = there.then(Instant::now);
+    }
+
+    fn exchanges(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A channel of one's own.

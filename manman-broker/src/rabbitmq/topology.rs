@@ -20,8 +20,12 @@ const OPERATION: &str = "declare queue";
 pub(super) async fn declare(link: &Link, queue: &Queue, within: Duration) -> Result<()> {
     let mut declaring = Declaring { link, within, channel: link.channel(OPERATION, within).await? };
     if queue.durable {
-        declaring.exchanges().await?;
-        declaring.durable(queue).await?;
+        if !link.has_exchanges() {
+            declaring.exchanges().await?;
+            link.note_exchanges(true);
+        }
+        let made = declaring.durable(queue).await;
+        made.inspect_err(|_| link.note_exchanges(false))?;
     } else {
         match declaring.passing(queue).await {
             // Where nothing durable was ever declared; a host may not do that, and waits.

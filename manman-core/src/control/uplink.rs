@@ -3,11 +3,15 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 
@@ -25,6 +29,9 @@ use crate::{
     uplink::{Desired, HostIdentity, Snapshot, Uplink},
 };
 
+/// How long the queue of the processors is taken to be there once it was made.
+const PROCESSOR_QUEUE_STAYS: Duration = Duration::from_secs(10);
+
 /// The control plane's end of the uplink: answers hosts from the store, and makes the
 /// queue of a host that registers. `manman up` hands it to the host manager as it is;
 /// remote hosts reach it through the API.
@@ -35,6 +42,8 @@ pub struct ControlUplink {
     secret: OnceCell<Vec<u8>>,
     blobs: Option<Arc<dyn Blobs>>,
     puts: Places,
+    /// When the queue of the processors was made.
+    processor_queue: Mutex<Option<Instant>>,
     /// Those that make a host's queue again.
     healing: Mutex<BTreeMap<ServerId, AbortOnDropHandle<()>>>,
 }
@@ -42,8 +51,9 @@ pub struct ControlUplink {
 impl ControlUplink {
     /// Answers from `store`; `broker` is where the queues of hosts are made.
     pub fn new(store: Arc<dyn Store>, broker: Arc<dyn Broker>, config: ControlConfig) -> Self {
-        let (puts, healing) = (Places::new(config.blob_puts), Mutex::default());
-        Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts, healing }
+        let puts = Places::new(config.blob_puts);
+        let (processor_queue, healing) = (Mutex::default(), Mutex::default());
+        Self { store, broker, config, secret: OnceCell::new(), blobs: None, puts, processor_queue, healing }
     }
 
     /// Keeps what hosts put in `blobs`; without, there is nothing to put it in.
@@ -102,6 +112,21 @@ impl ControlUplink {
         healing.insert(server, AbortOnDropHandle::new(task));
     }
 
+    /// Makes the queues that a host needs. The processors' is not made for each of a fleet that
+    /// comes at once: they make it themselves whenever they begin to take.
+    async fn declare(&self, server: ServerId) -> Result<()> {
+        let stays = |made: &Instant| made.elapsed() < PROCESSOR_QUEUE_STAYS;
+        if !self.processor_queue().as_ref().is_some_and(stays) {
+            self.broker.declare(&Queue::of_processor()).await?;
+            *self.processor_queue() = Some(Instant::now());
+        }
+        self.broker.declare(&Queue::of_host(server)).await
+    }
+
+    fn processor_queue(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.processor_queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A session of the caller's; another one's is as good as none.
     async fn session(&self, me: HostIdentity, id: SessionId) -> Result<Option<Session>> {
         Ok(self.store.session_get(id).await?.filter(|session| session.server == me.server))
@@ -118,13 +143,11 @@ impl Uplink for ControlUplink {
                 .await
                 .map_err(|error| refused("register", error))?;
             // Before the host can say or be told anything, so that nothing is unrouted.
-            for queue in [Queue::of_processor(), Queue::of_host(welcomed.server)] {
+            self.declare(welcomed.server).await.map_err(|error| {
                 // Our trouble, and nothing that the host could do about.
-                self.broker.declare(&queue).await.map_err(|error| {
-                    let message = "the control plane cannot use its broker";
-                    Error::new(ErrorKind::Unavailable, "register", message).because(error)
-                })?;
-            }
+                let message = "the control plane cannot use its broker";
+                Error::new(ErrorKind::Unavailable, "register", message).because(error)
+            })?;
             Ok(welcomed)
         })
         .await
