@@ -19,6 +19,7 @@ use tower::{Layer, Service};
 use super::{
     auth::{Authenticator, Peer, Presented},
     errors::{ApiError, ErrorCode, reworded},
+    lasting::{Proof, as_long_as, no_longer},
     listen::Accepted,
     permit::{may_call, takes_its_time},
 };
@@ -100,12 +101,23 @@ where
                 tracing::info!("{message}");
                 return Ok(refused(ApiError::new(ErrorCode::PermissionDenied, message)));
             }
+            let proof = Proof {
+                peer: presented.peer,
+                authorization: presented.authorization.map(<[u8]>::to_vec),
+                authenticator: gate.authenticator,
+            };
             request.extensions_mut().insert(caller);
             if takes_its_time(request.uri().path()) {
-                return inner.call(request).await.map(in_our_words);
+                return tokio::select! {
+                    biased;
+                    response = inner.call(request) => response.map(in_our_words),
+                    () = proof.is_over() => Ok(no_longer().into_http()),
+                };
             }
             match tokio::time::timeout(gate.deadline, inner.call(request)).await {
-                Ok(response) => response.map(in_our_words),
+                Ok(response) => {
+                    response.map(|response| in_our_words(response).map(|body| as_long_as(proof, body)))
+                }
                 Err(_) => {
                     let message = format!("no answer within {} s", gate.deadline.as_secs());
                     Ok(refused(ApiError::new(ErrorCode::DeadlineExceeded, message)))
@@ -137,11 +149,16 @@ fn in_our_words(response: http::Response<Body>) -> http::Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use async_trait::async_trait;
+    use futures::{StreamExt as _, stream};
+    use http_body_util::{BodyStream, StreamBody};
+    use hyper::body::Frame;
     use tonic::Code;
 
     use super::*;
-    use crate::api::{auth::Caller, errors::Reported};
+    use crate::api::{auth::Caller, errors::Reported, lasting::LOOK_AGAIN};
 
     #[derive(Debug)]
     struct Everybody;
@@ -163,5 +180,50 @@ mod tests {
         let status = Status::from_header_map(response.headers()).unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded);
         assert_eq!(Reported::from(&status).code, "deadline_exceeded");
+    }
+
+    /// Lets in until it is told not to.
+    #[derive(Debug)]
+    struct Until(AtomicBool);
+
+    #[async_trait]
+    impl Authenticator for Until {
+        async fn authenticate(&self, _: &Presented<'_>) -> manman_core::error::Result<Option<Caller>> {
+            let admin = Caller::new("anybody", manman_core::model::Role::Admin);
+            Ok((!self.0.load(Ordering::Relaxed)).then_some(admin))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_ends_with_the_right_to_it() {
+        let goes_on = tower::service_fn(|request: http::Request<Body>| async move {
+            if takes_its_time(request.uri().path()) {
+                return std::future::pending().await;
+            }
+            let first = stream::iter([Ok::<_, Infallible>(Frame::data("first"))]);
+            let body = Body::new(StreamBody::new(first.chain(stream::pending())));
+            Ok::<_, Infallible>(http::Response::new(body))
+        });
+        let until = Arc::new(Until(AtomicBool::new(false)));
+        let mut gated = Gate::new(until.clone()).layer(goes_on);
+        let Ok(response) = gated.call(http::Request::new(Body::empty())).await;
+        let mut frames = BodyStream::new(response.into_body());
+        assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "first");
+        let valid = tokio::time::timeout(LOOK_AGAIN * 10, frames.next()).await;
+        assert!(valid.is_err(), "{valid:?}");
+        until.0.store(true, Ordering::Relaxed);
+        let last = tokio::time::timeout(LOOK_AGAIN * 2, frames.next()).await.unwrap().unwrap().unwrap();
+        let status = Status::from_header_map(&last.into_trailers().unwrap()).unwrap();
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert!(frames.next().await.is_none());
+
+        until.0.store(false, Ordering::Relaxed);
+        let put = http::Request::builder().uri("/manman.v1.HostAPI/PutBlob").body(Body::empty()).unwrap();
+        let put = tokio::spawn(gated.call(put));
+        tokio::time::sleep(LOOK_AGAIN * 10).await;
+        assert!(!put.is_finished());
+        until.0.store(true, Ordering::Relaxed);
+        let Ok(response) = put.await.unwrap();
+        assert_eq!(Status::from_header_map(response.headers()).unwrap().code(), Code::Unauthenticated);
     }
 }

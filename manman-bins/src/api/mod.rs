@@ -8,6 +8,7 @@ pub mod dial;
 pub mod errors;
 pub mod gate;
 pub mod hosts;
+mod lasting;
 pub mod listen;
 pub(crate) mod near;
 mod page;

@@ -1,15 +1,16 @@
 //! Messages that are to leave, carried from the store's outbox to the broker.
 
 use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
-use futures::stream::{self, StreamExt};
+use futures::{
+    future::BoxFuture,
+    stream::{FuturesUnordered, StreamExt},
+};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -39,6 +40,10 @@ const AT_ONCE: usize = 16;
 /// The longest time between two looks into the outbox: a wake-up may be missed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a round waits for all of its keys. One whose queue does not answer goes on beside
+/// the next rounds, and holds up nobody else.
+const ROUND: Duration = Duration::from_millis(200);
+
 /// What a round came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
@@ -51,11 +56,27 @@ enum Round {
 }
 
 /// What became of the messages of one key.
-#[derive(Default)]
 struct Line {
+    key: RoutingKey,
     sent: Vec<Uuid>,
-    /// When the first that could not leave is tried again; those behind it wait.
-    failed: Option<Duration>,
+    /// What the first that could not leave met, and when it is tried again; those behind it
+    /// wait.
+    failed: Option<(ErrorKind, Duration)>,
+}
+
+/// The lines that are on their way.
+#[derive(Default)]
+struct Going<'a> {
+    lines: FuturesUnordered<BoxFuture<'a, Line>>,
+    keys: HashSet<RoutingKey>,
+}
+
+impl Going<'_> {
+    async fn next(&mut self) -> Option<Line> {
+        let line = self.lines.next().await?;
+        self.keys.remove(&line.key);
+        Some(line)
+    }
 }
 
 impl Relay {
@@ -67,8 +88,9 @@ impl Relay {
     /// Runs until `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let mut backoff = self.config.backoff();
+        let mut going = Going::default();
         while !shutdown.is_cancelled() {
-            match self.round().await {
+            match self.round(&mut going).await {
                 Ok(Round::More) => backoff.reset(),
                 Ok(Round::Idle(wait)) => {
                     backoff.reset();
@@ -90,57 +112,66 @@ impl Relay {
     }
 
     /// Carries what is due: the keys beside each other, the messages of each in their order.
-    async fn round(&self) -> Result<Round> {
+    async fn round<'a>(&'a self, going: &mut Going<'a>) -> Result<Round> {
         let (longest, batch) = (self.config.store_timeout(), self.config.relay_batch as usize);
         let due = within("outbox_due", longest, self.store.outbox_due(batch)).await?;
-        if due.is_empty() {
-            return Ok(Round::Idle(LOOK_EVERY));
+        let mut waiting = by_key(due);
+        waiting.retain(|rows| !going.keys.contains(&rows.0));
+        let mut waiting = waiting.into_iter();
+        let until = Instant::now() + ROUND;
+        let (mut sent, mut next, mut away) = (Vec::new(), LOOK_EVERY, false);
+        let mut unanswered = false;
+        loop {
+            // A broker that is away would take its time for each of the others as well.
+            while !away && (!unanswered || !sent.is_empty()) && going.lines.len() < AT_ONCE {
+                let Some((key, rows)) = waiting.next() else { break };
+                going.keys.insert(key.clone());
+                going.lines.push(Box::pin(self.send(key, rows)));
+            }
+            let Ok(Some(line)) = timeout_at(until, going.next()).await else { break };
+            sent.extend(line.sent);
+            if let Some((kind, delay)) = line.failed {
+                away |= kind == ErrorKind::Unavailable;
+                unanswered |= kind == ErrorKind::Timeout;
+                next = next.min(delay);
+            }
         }
-        let away = AtomicBool::new(false);
-        let lines = stream::iter(by_key(due)).map(|line| self.send(line, &away));
-        let lines: Vec<Line> = lines.buffer_unordered(AT_ONCE).collect().await;
-        let next = lines.iter().filter_map(|line| line.failed).min();
-        let sent: Vec<Uuid> = lines.into_iter().flat_map(|line| line.sent).collect();
-        within("outbox_sent", longest, self.store.outbox_sent(&sent)).await?;
-        self.stats.sent(sent.len());
-        if away.into_inner() {
+        if !sent.is_empty() {
+            within("outbox_sent", longest, self.store.outbox_sent(&sent)).await?;
+            self.stats.sent(sent.len());
+        }
+        if away || (unanswered && sent.is_empty()) {
             return Ok(Round::Away);
         }
-        Ok(if sent.is_empty() { Round::Idle(next.unwrap_or(LOOK_EVERY)) } else { Round::More })
+        let waits = sent.is_empty() && going.lines.is_empty();
+        Ok(if waits { Round::Idle(next) } else { Round::More })
     }
 
-    async fn send(&self, rows: Vec<OutboxMessage>, away: &AtomicBool) -> Line {
-        let mut line = Line::default();
+    async fn send(&self, key: RoutingKey, rows: Vec<OutboxMessage>) -> Line {
+        let mut line = Line { key, sent: Vec::new(), failed: None };
         for row in rows {
-            if away.load(Ordering::Relaxed) {
-                break;
-            }
-            let (id, key) = (row.message.id, row.message.key.clone());
+            let id = row.message.id;
             let Err(error) = self.publish(row.message).await else {
                 line.sent.push(id);
                 continue;
             };
-            // A broker that is away would take its time for each of the others as well.
-            if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Timeout) {
-                away.store(true, Ordering::Relaxed);
-            }
             let delay = self.config.delay_after(row.tries);
-            warn!(error = %Chain(&error), message.key = %key, "a message cannot leave, will retry in {delay:?}");
+            warn!(error = %Chain(&error), message.key = %line.key, "a message cannot leave, will retry in {delay:?}");
             self.stats.send_failed(1);
-            line.failed = Some(self.failed(id, &error, delay).await);
+            self.note(id, &error, delay).await;
+            line.failed = Some((error.kind(), delay));
             break;
         }
         line
     }
 
-    /// Notes it in the store; the delay that it was given.
-    async fn failed(&self, id: Uuid, error: &Error, delay: Duration) -> Duration {
+    /// Notes in the store that it could not leave.
+    async fn note(&self, id: Uuid, error: &Error, delay: Duration) {
         let why = Chain(error).to_string();
         let noted = self.store.outbox_failed(id, &why, delay);
         if let Err(error) = within("outbox_failed", self.config.store_timeout(), noted).await {
             warn!(error = %Chain(&error), "the outbox cannot note a failure, it is tried again all the same");
         }
-        delay
     }
 
     async fn publish(&self, message: Message) -> Result<()> {
@@ -162,14 +193,15 @@ impl Relay {
 }
 
 /// The messages of each key, in their order; the keys by their oldest.
-fn by_key(due: Vec<OutboxMessage>) -> Vec<Vec<OutboxMessage>> {
-    let mut lines: Vec<Vec<OutboxMessage>> = Vec::new();
+fn by_key(due: Vec<OutboxMessage>) -> Vec<(RoutingKey, Vec<OutboxMessage>)> {
+    let mut lines: Vec<(RoutingKey, Vec<OutboxMessage>)> = Vec::new();
     let mut places: HashMap<RoutingKey, usize> = HashMap::new();
     for row in due {
-        let place = *places.entry(row.message.key.clone()).or_insert(lines.len());
+        let key = row.message.key.clone();
+        let place = *places.entry(key.clone()).or_insert(lines.len());
         match lines.get_mut(place) {
-            Some(line) => line.push(row),
-            None => lines.push(vec![row]),
+            Some((_, rows)) => rows.push(row),
+            None => lines.push((key, vec![row])),
         }
     }
     lines

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use manman_core::{
-    broker::{Broker, Queue},
+    broker::{Broker, Queue, RoutingKey},
     id::SessionId,
     model::{State, StopMode},
     processor::{Relay, Stats},
@@ -109,6 +109,26 @@ async fn a_full_queue_holds_up_nobody_else() {
     assert_eq!(drain(&world, &queue.name).await.len(), 1);
     world.when(async || world.memory.depth(&queue.name) == Some(1)).await;
     assert_eq!(stuck.len(), 2);
+}
+
+/// A queue that neither takes nor refuses: of a quorum that is lost.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_does_not_answer_holds_up_nobody_else() {
+    let world = World::begin().await;
+    let (silent, mut free) = (world.host("silent").await, world.host("free").await);
+    free.serve(Answer::Both);
+    world.broker.silence(Some(RoutingKey::command(silent.me.server)));
+    let waits = world.start(world.deployment(&silent, "a").await).await;
+    for round in 0..20 {
+        let session = world.start(world.deployment(&free, &format!("c{round}")).await).await;
+        assert!(world.until(session, State::Running).await < secs(1), "{round}");
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+    assert!(world.stats.counters().send_failed > 1);
+    world.broker.silence(None);
+    let queue = Queue::of_host(silent.me.server).name;
+    world.when(async || world.memory.depth(&queue) >= Some(1)).await;
+    assert_eq!(drain(&world, &queue).await.first(), Some(&waits));
 }
 
 #[tokio::test(start_paused = true)]

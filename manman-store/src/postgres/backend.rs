@@ -51,6 +51,7 @@ impl PostgresStore {
         }
         let (cluster, secret) = installation(&pool).await?;
         let lead = Lead::new(config.options()?);
+        lead.probe().await?;
         Ok(Self { pool, clock, cluster, secret, posted: Notify::new(), lead })
     }
 

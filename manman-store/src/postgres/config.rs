@@ -16,6 +16,10 @@ use super::{
 
 const OPERATION: &str = "open the database";
 
+/// The oldest server, as it tells its version: `idle_session_timeout`, by which a relay that
+/// froze loses its lead, came with 14.
+const OLDEST: u32 = 14_00_00;
+
 /// How the store over PostgreSQL is opened.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,10 +108,18 @@ impl fmt::Debug for PostgresConfig {
 /// schema alone. For the migration runner.
 ///
 /// # Errors
-/// `Config` if the URL or what it says is wrong; `Unavailable` if nobody answers there.
+/// `Config` if the URL or what it says is wrong, or the server is older than PostgreSQL 14;
+/// `Unavailable` if nobody answers there.
 pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
     let options = config.options()?;
-    connect(&options).await?.close().await.map_err(|error| translate(OPERATION, error))?;
+    let first = connect(&options).await?;
+    let version = first.server_version_num();
+    first.close().await.map_err(|error| translate(OPERATION, error))?;
+    if let Some(old) = version.filter(|&version| version < OLDEST) {
+        let (place, major) = (format!("{}:{}", options.get_host(), options.get_port()), old / 10_000);
+        let message = format!("{place} is PostgreSQL {major}, and manman needs {} or newer", OLDEST / 10_000);
+        return Err(Error::new(ErrorKind::Config, OPERATION, message));
+    }
     let pool = PgPoolOptions::new()
         .max_connections(config.connections)
         .acquire_timeout(Duration::from_secs(5))
@@ -158,6 +170,11 @@ fn explained(options: &PgConnectOptions, error: Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
     use super::*;
 
     #[test]
@@ -174,6 +191,33 @@ mod tests {
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
         assert!(!format!("{:?}", PostgresConfig::at("postgres://me:hunter2@db/x")).contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_too_old_is_said_to_be() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let old = async {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut hello = [0; 1024];
+            // It has no TLS, lets everybody in, and is of version 13.
+            assert_eq!(socket.read(&mut hello).await.unwrap(), 8);
+            socket.write_all(b"N").await.unwrap();
+            assert!(socket.read(&mut hello).await.unwrap() > 0);
+            let version = b"server_version\x0013.4\x00";
+            let mut answer = b"R\x00\x00\x00\x08\x00\x00\x00\x00S".to_vec();
+            answer.extend((version.len() as u32 + 4).to_be_bytes());
+            answer.extend(version);
+            answer.extend(b"Z\x00\x00\x00\x05I");
+            socket.write_all(&answer).await.unwrap();
+            while socket.read(&mut hello).await.is_ok_and(|read| read > 0) {}
+        };
+        let config = PostgresConfig::at(format!("postgres://me:hunter2@127.0.0.1:{port}/x"));
+        let (_, opened) = tokio::join!(old, pool(&config));
+        let error = opened.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        let said = format!("127.0.0.1:{port} is PostgreSQL 13, and manman needs 14 or newer");
+        assert_eq!(error.message(), said);
     }
 
     #[test]

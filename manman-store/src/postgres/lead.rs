@@ -46,6 +46,13 @@ impl Lead {
         Self { options, seat: Mutex::default(), leads: AtomicBool::new(false), bell: Mutex::default() }
     }
 
+    /// Whether such a connection can be had: what stands between may not let its options
+    /// through, as a pooler does, and then nothing would ever leave.
+    pub async fn probe(&self) -> Result<()> {
+        let connection = connect(&self.options).await?;
+        within("close", connection.close()).await
+    }
+
     /// Takes the lead if nobody has it; whether it is ours.
     async fn take(&self) -> Result<bool> {
         let mut seat = self.seat.lock().await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::fixture::BrokerFaults;
 use crate::{
-    broker::{Broker, Class, Consumer, DeadLetter, Delivery, Message, Queue, Settle},
+    broker::{Broker, Class, Consumer, DeadLetter, Delivery, Message, Queue, RoutingKey, Settle},
     error::{Error, ErrorKind, Result},
     watched::Watched,
 };
@@ -82,6 +82,8 @@ struct State {
     limbo: Vec<Message>,
     /// Telemetry that is late.
     late: VecDeque<Message>,
+    /// What nothing is said to.
+    silent: Option<RoutingKey>,
 }
 
 /// The way to the broker. Each cut makes a new number.
@@ -99,8 +101,14 @@ impl Nasty {
     /// Makes `broker` as nasty as `nastiness` says; `seed` fixes all chance.
     pub fn new(broker: Arc<dyn Broker>, seed: u64, nastiness: Nastiness) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        let state =
-            State { random, nastiness, history: VecDeque::new(), limbo: Vec::new(), late: VecDeque::new() };
+        let state = State {
+            random,
+            nastiness,
+            history: VecDeque::new(),
+            limbo: Vec::new(),
+            late: VecDeque::new(),
+            silent: None,
+        };
         let link = Watched::new(Link { number: 0, up: true, frozen: false });
         Self(Arc::new(Inner { broker, state: Mutex::new(state), link }))
     }
@@ -108,6 +116,11 @@ impl Nasty {
     /// Is as nasty as `nastiness` says from now on.
     pub fn set(&self, nastiness: Nastiness) {
         self.with(|state| state.nastiness = nastiness);
+    }
+
+    /// Says nothing to who publishes with `key`, and takes nothing of that.
+    pub fn silence(&self, key: Option<RoutingKey>) {
+        self.with(|state| state.silent = key);
     }
 
     /// The broker dies and is back at once: all consumers are cut off, and what was in
@@ -192,6 +205,9 @@ impl Broker for Nasty {
     }
 
     async fn publish(&self, message: Message) -> Result<()> {
+        if self.with(|state| state.silent.as_ref() == Some(&message.key)) {
+            return std::future::pending().await;
+        }
         let telemetry = message.class == Class::Telemetry;
         let longest = self.with(|state| state.nastiness.delay);
         if !telemetry && !longest.is_zero() {
