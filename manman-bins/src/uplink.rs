@@ -24,7 +24,7 @@ use manman_core::{
     error::{Error, ErrorKind, Result, causes},
     id::{AttemptId, SessionId},
     model::{Invalid, Name, SessionSpec, token::TokenDigest},
-    uplink::{HostIdentity, Registration, Snapshot, Uplink, Welcomed},
+    uplink::{HostIdentity, Known, Registration, Snapshot, Uplink, Welcomed},
 };
 
 use crate::api::{
@@ -217,9 +217,9 @@ impl Uplink for GrpcUplink {
         response.await?.try_into().map_err(unreadable("register"))
     }
 
-    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
-        let known = known.iter().map(|session| session.0).collect();
-        let request = v1::GetSnapshotRequest { host: Some(me.into()), known_session_ids: known };
+    async fn snapshot(&self, me: HostIdentity, known: &[Known]) -> Result<Snapshot> {
+        let known_sessions = known.iter().map(|known| (*known).into()).collect();
+        let request = v1::GetSnapshotRequest { host: Some(me.into()), known_sessions };
         let response =
             self.call("snapshot", request, async |mut client, request| client.get_snapshot(request).await);
         response.await?.try_into().map_err(unreadable("snapshot"))

@@ -26,6 +26,22 @@ pub struct HostIdentity {
     pub epoch: Epoch,
 }
 
+/// A session that a host knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// The session.
+    pub session: SessionId,
+    /// The latest generation that the host holds of it; 0 if it only sees that it runs.
+    pub generation: Generation,
+}
+
+impl From<SessionId> for Known {
+    /// One of which only that is known.
+    fn from(session: SessionId) -> Self {
+        Self { session, generation: Generation::default() }
+    }
+}
+
 /// What is wanted of one session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Desired {
@@ -84,7 +100,9 @@ pub struct Snapshot {
 ///   an old copy, and registering again helps.
 /// - Once `register` has answered, commands for the host are kept for it.
 /// - Every query is limited to the calling host: a session of another one is `NotFound`.
-/// - A snapshot holds what was committed before it was asked for.
+/// - A snapshot holds what was committed before it was asked for, with generations beyond
+///   those that the host holds: an older one says that the store was restored from an old
+///   copy, and is counted on.
 /// - A blob is put beneath [`BlobKey::of_host`] of the caller and nowhere else, whole or not
 ///   at all; the same key again replaces it, so that what broke off is begun anew.
 /// - No call retries; every call answers or fails within ten seconds. A put takes as long as
@@ -104,7 +122,7 @@ pub trait Uplink: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// `Fenced` or `NotFound` as the contract says; `Unavailable` or `Timeout` if the control
     /// plane does not answer.
-    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot>;
+    async fn snapshot(&self, me: HostIdentity, known: &[Known]) -> Result<Snapshot>;
 
     /// What exactly a session runs. Whoever asks keeps it while the session lives: a config
     /// that is changed meanwhile gives another answer.

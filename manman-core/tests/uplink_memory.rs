@@ -145,7 +145,7 @@ mod control_plane {
         // What its host was told after that copy was made.
         let held = HostIdentity { server: welcomed.server, epoch: Epoch(welcomed.epoch.0 + 6) };
         let later = SessionId(first.0 + 40);
-        let error = fixture.uplink.snapshot(held, &[later]).await.unwrap_err();
+        let error = fixture.uplink.snapshot(held, &[later.into()]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         let again = fixture.uplink.register(&hello("box")).await.unwrap();
         assert_eq!(again.epoch, Epoch(held.epoch.0 + 1));
@@ -153,10 +153,13 @@ mod control_plane {
         let me = HostIdentity { epoch: again.epoch, ..held };
         for _ in 0..2 {
             // It is left alone, then and later.
-            assert_eq!(fixture.uplink.snapshot(me, &[first, later]).await.unwrap().unknown, [later]);
+            assert_eq!(
+                fixture.uplink.snapshot(me, &[first.into(), later.into()]).await.unwrap().unknown,
+                [later]
+            );
         }
         assert_eq!(fixture.start_on(me.server).await, SessionId(later.0 + 1));
-        assert_eq!(fixture.uplink.snapshot(me, &[later]).await.unwrap().unknown, [later]);
+        assert_eq!(fixture.uplink.snapshot(me, &[later.into()]).await.unwrap().unknown, [later]);
     }
 
     /// What puts take of the control plane does not grow with the number of hosts.
@@ -325,11 +328,11 @@ mod embedded {
         let uplink = MemoryUplink::with_clock(owner, Arc::new(broker), Arc::new(later));
         let welcomed = uplink.register(&hello("box")).await.unwrap();
         let me = HostIdentity { server: welcomed.server, epoch: welcomed.epoch };
-        assert_eq!(uplink.snapshot(me, &[old]).await.unwrap().unknown, [old]);
+        assert_eq!(uplink.snapshot(me, &[old.into()]).await.unwrap().unknown, [old]);
         assert_eq!(uplink.unclaimed(), [old]);
 
         uplink.adopt(old, SgcId(1), body(), Vec::new()).await.unwrap();
-        let wanted = uplink.snapshot(me, &[old]).await.unwrap().wanted.remove(0);
+        let wanted = uplink.snapshot(me, &[old.into()]).await.unwrap().wanted.remove(0);
         assert_eq!((wanted.session, wanted.state), (old, State::Pending));
         assert_eq!(uplink.unclaimed(), []);
         assert!(uplink.run(SgcId(2), body(), Vec::new()).await.unwrap() > old);

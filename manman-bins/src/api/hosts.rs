@@ -16,7 +16,7 @@ use manman_core::{
 
 use super::{
     auth::Caller,
-    convert::{attempts_in, host_in, id, parsed, sessions_in},
+    convert::{attempts_in, host_in, id, known_in, parsed},
     errors::{ApiError, ErrorCode},
     service::caller,
     v1,
@@ -97,8 +97,8 @@ impl Hosts {
         request: v1::GetSnapshotRequest,
     ) -> Result<v1::GetSnapshotResponse, ApiError> {
         let me = self.identity(caller, request.host).await?;
-        let known = few("known_session_ids", request.known_session_ids)?;
-        let known = sessions_in("known_session_ids", known)?;
+        let known = few("known_sessions", request.known_sessions)?;
+        let known = known_in("known_sessions", known)?;
         Ok(self.uplink.snapshot(me, &known).await.map_err(of_uplink)?.into())
     }
 

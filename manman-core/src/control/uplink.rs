@@ -26,7 +26,7 @@ use crate::{
     id::{AttemptId, ServerId, SessionId},
     model::{Session, SessionSpec},
     store::{DeedError, Registration, Store, Welcomed},
-    uplink::{Desired, HostIdentity, Snapshot, Uplink},
+    uplink::{Desired, HostIdentity, Known, Snapshot, Uplink},
 };
 
 /// How long the queue of the processors is taken to be there once it was made.
@@ -127,6 +127,24 @@ impl ControlUplink {
         self.processor_queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Counts on the generations of which the host holds later ones; whether there were any.
+    async fn surpass(&self, server: ServerId, live: &[Session], known: &[Known]) -> Result<bool> {
+        let mut any = false;
+        for known in known {
+            let is_behind = |it: &&Session| it.id == known.session && it.generation < known.generation;
+            let Some(behind) = live.iter().find(is_behind) else { continue };
+            if self.store.session_surpass(server, behind.id, known.generation).await? {
+                any = true;
+                warn!(
+                    server.id = %server, session.id = %behind.id,
+                    "server {server} holds generation {} of session {}, and the store knew {}: it was restored \
+                     from an old copy, and counts on from there", known.generation, behind.id, behind.generation
+                );
+            }
+        }
+        Ok(any)
+    }
+
     /// A session of the caller's; another one's is as good as none.
     async fn session(&self, me: HostIdentity, id: SessionId) -> Result<Option<Session>> {
         Ok(self.store.session_get(id).await?.filter(|session| session.server == me.server))
@@ -153,17 +171,21 @@ impl Uplink for ControlUplink {
         .await
     }
 
-    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
+    async fn snapshot(&self, me: HostIdentity, known: &[Known]) -> Result<Snapshot> {
         self.within("snapshot", async {
             self.check("snapshot", me).await?;
             self.heal(me.server);
+            let mut live = self.store.session_hand_out(me.server).await?;
+            if self.surpass(me.server, &live, known).await? {
+                live = self.store.session_hand_out(me.server).await?;
+            }
             let mut snapshot = Snapshot {
                 taken_at: self.store.now().await?,
-                wanted: self.store.session_live(me.server).await?.iter().map(Desired::of).collect(),
+                wanted: live.iter().map(Desired::of).collect(),
                 ..Snapshot::default()
             };
             let mut absent = SessionId(0);
-            for &id in known {
+            for &Known { session: id, .. } in known {
                 if snapshot.wanted.iter().any(|wanted| wanted.session == id) {
                     continue;
                 }

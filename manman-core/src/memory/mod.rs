@@ -10,5 +10,5 @@ pub mod uplink;
 pub use blob::MemoryBlobs;
 pub use broker::MemoryBroker;
 pub use runtime::MemoryRuntime;
-pub use store::MemoryStore;
+pub use store::{MemoryBackup, MemoryStore};
 pub use uplink::MemoryUplink;

@@ -21,7 +21,7 @@ pub use refusal::DeedError;
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId, TokenId},
+    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, Generation, ServerId, SessionId, SgcId, TokenId},
     model::{
         ConsoleLine, Deployment, Game, GameConfig, Name, Reason, Server, Session, Token, Want,
         config::{ConfigChange, NewConfig},
@@ -246,6 +246,9 @@ pub trait SessionStore {
     /// All sessions of a server that have not ended.
     async fn session_live(&self, server: ServerId) -> Result<Vec<Session>>;
 
+    /// The same, handed to their host: the starts among them count as left from here on.
+    async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>>;
+
     /// How many sessions have not ended.
     async fn session_live_count(&self) -> Result<usize>;
 
@@ -283,6 +286,12 @@ pub trait SessionStore {
     /// store that does not know it was restored from an old copy. What is more than
     /// [`LIFT_MOST`] beyond the highest was never ours and changes nothing. Whether it did.
     async fn session_lift(&self, known: SessionId) -> Result<bool>;
+
+    /// Counts the generation of a live session of `server` on beyond `known`, which that host
+    /// holds: a store that has an older one was restored from an old copy, and what it wants
+    /// would count for nothing there. Further than [`LIFT_MOST`] changes nothing. Whether it
+    /// did.
+    async fn session_surpass(&self, server: ServerId, id: SessionId, known: Generation) -> Result<bool>;
 }
 
 /// The furthest that ids and epochs are lifted at once: a host that is wrong, or means ill,

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     clock::Timestamp,
     error::{Error, ErrorKind},
-    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, ServerId, SessionId, SgcId, TokenId},
+    id::{AttemptId, ClusterId, ConfigId, Epoch, GameId, Generation, ServerId, SessionId, SgcId, TokenId},
     model::{
         ConsoleLine, Deployment, Game, GameConfig, Name, Server, Session, Token,
         config::{ConfigChange, NewConfig},
@@ -173,6 +173,7 @@ faulty! { SessionStore:
     session_get(id: SessionId) -> Option<Session>;
     session_list(filter: SessionFilter, page: Page<SessionId>) -> Vec<Session>;
     session_live(server: ServerId) -> Vec<Session>;
+    session_hand_out(server: ServerId) -> Vec<Session>;
     session_live_count() -> usize;
     session_latest(sgc: SgcId) -> Option<Session>;
     session_timeline(id: SessionId) -> Vec<TimelineEntry>;
@@ -183,6 +184,7 @@ faulty! { SessionStore:
     session_receipts(server: ServerId, ends: &[AttemptId]) -> Vec<AttemptId>;
     session_high_water() -> i64;
     session_lift(known: SessionId) -> bool;
+    session_surpass(server: ServerId, id: SessionId, known: Generation) -> bool;
 }
 
 faulty! { CommandStore:

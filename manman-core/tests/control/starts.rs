@@ -73,7 +73,7 @@ async fn a_start_that_nobody_answers_expires() {
     host.voice.running(session, 1).await;
     world.when(async || world.stats.counters().illegal == 1).await;
     assert_eq!(world.session(session).await.state, State::Failed);
-    let snapshot = world.uplink.snapshot(host.me, &[session]).await.unwrap();
+    let snapshot = world.uplink.snapshot(host.me, &[session.into()]).await.unwrap();
     assert_eq!((snapshot.wanted.len(), snapshot.ended), (0, vec![session]));
 }
 

@@ -1,10 +1,12 @@
 use manman_core::{
     host::journal::MemoryDisk,
+    id::Generation,
     memory::runtime::{Deeds, Script},
     model::{State, reason::ReasonCode},
+    testkit::broker::BrokerFaults as _,
 };
 
-use super::world::{World, millis, run, secs};
+use super::world::{World, alice, millis, run, secs};
 
 /// How often games were started.
 fn starts(world: &World) -> usize {
@@ -46,6 +48,50 @@ async fn a_lost_session_seen_again_is_running() {
     world.manage();
     world.until(session, State::Running).await;
     assert_eq!(starts(&world), 1);
+}
+
+/// The control plane's store is taken back to an old copy while hosts know more: what is wanted
+/// from then on counts, and what ended meanwhile is said to have.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_restored_from_an_old_copy_is_healed() {
+    let mut world = World::begin().await;
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let sgc = world.playing(Script::default()).await;
+        sessions.push(world.up(sgc).await);
+    }
+    let [restarted, forgotten, stopping, untouched] = sessions[..] else { unreachable!() };
+    let copy = world.books.backup();
+
+    for restarts in 2..=3 {
+        world.control.session_restart(restarted, &alice()).await.unwrap();
+        world.when(async || world.live().contains(&run(restarted, restarts))).await;
+    }
+    world.stop(forgotten).await;
+    world.until(forgotten, State::Stopped).await;
+    tokio::time::sleep(secs(60)).await;
+    // This one's end is not on record when the copy comes.
+    world.broker.stop().await;
+    world.stop(stopping).await;
+    world.when(async || !world.live().contains(&run(stopping, 1))).await;
+    world.books.restore(&copy);
+    assert_eq!(world.session(forgotten).await.state, State::Running);
+    world.broker.start().await;
+
+    world.until(stopping, State::Stopped).await;
+    let ended = world.until(forgotten, State::Crashed).await;
+    assert!(ended.reason.text.contains("restored from an old copy"), "{}", ended.reason.text);
+    let known = async |session| world.session(session).await.generation;
+    world.when(async || known(restarted).await > Generation(3)).await;
+    assert_eq!(known(untouched).await, Generation(1));
+    for session in [restarted, untouched] {
+        world.stop(session).await;
+        world.until(session, State::Stopped).await;
+    }
+    world.clean().await;
+    // Each of them was started once, and one restarted twice.
+    assert_eq!(starts(&world), 6);
+    world.all_well();
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use manman_core::{
     clock::Timestamp,
     error::Result,
-    id::{AttemptId, ServerId, SessionId, SgcId},
+    id::{AttemptId, Generation, ServerId, SessionId, SgcId},
     model::{
-        DeploymentStatus, Session,
+        DeploymentStatus, Session, State,
         session::{Attempt, TimelineEntry},
     },
     store::{
@@ -231,6 +231,26 @@ impl SessionStore for SqlStore {
         rows.iter().map(map::session).collect()
     }
 
+    async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>> {
+        let live = self.session_live(server).await?;
+        // Nearly always none is pending, and then nothing is locked.
+        if live.iter().all(|session| session.state != State::Pending) {
+            return Ok(live);
+        }
+        again!(async {
+            let mut deed = self.deed("session_hand_out", Scope::Server(server)).await?;
+            deed.hold_outbox().await?;
+            let rows = deed.rows(sqlx::query(LIVE_OF).bind(server.0)).await?;
+            let live = rows.iter().map(map::session).collect::<Result<Vec<_>>>()?;
+            for session in live.iter().filter(|session| session.state == State::Pending) {
+                let sql = "UPDATE outbox SET has_left = TRUE WHERE hints = $1 AND NOT has_left";
+                deed.run(sqlx::query(sql).bind(session.id.0)).await?;
+            }
+            deed.commit().await?;
+            Ok(live)
+        })
+    }
+
     async fn session_live_count(&self) -> Result<usize> {
         let sql = "SELECT count(*) AS live FROM sessions
             WHERE state IN ('pending', 'starting', 'running', 'stopping', 'lost')";
@@ -318,6 +338,21 @@ impl SessionStore for SqlStore {
             }
             deed.count_on("sessions", known.0).await?;
             deed.sign(&Write::by(Actor::system()), format!("session {known}"), json!(null)).await?;
+            deed.commit().await?;
+            Ok(true)
+        })
+    }
+
+    async fn session_surpass(&self, server: ServerId, id: SessionId, known: Generation) -> Result<bool> {
+        again!(async {
+            let mut deed = self.deed("session_surpass", Scope::Session(id)).await?;
+            let row = deed.row(sqlx::query("SELECT * FROM sessions WHERE id = $1").bind(id.0)).await?;
+            let session = row.as_ref().map(map::session).transpose()?;
+            let Some(change) = session.and_then(|it| decide::surpassing(&it, server, known, deed.now)) else {
+                return Ok(false);
+            };
+            deed.keep(change, None).await?;
+            deed.sign(&Write::by(Actor::system()), format!("session {id}"), json!(null)).await?;
             deed.commit().await?;
             Ok(true)
         })

@@ -5,7 +5,7 @@ use manman_core::{
     id::{AttemptId, Epoch, Generation, ServerId, SessionId, SgcId},
     model::{Capacity, ConfigBody, Invalid, SessionSpec},
     store::{Registration, Welcomed},
-    uplink::{Desired, HostIdentity, Snapshot},
+    uplink::{Desired, HostIdentity, Known, Snapshot},
 };
 
 use super::{enum_in, id, needed, parsed, timestamp_in, timestamp_out};
@@ -166,8 +166,23 @@ impl TryFrom<v1::GetSnapshotResponse> for Snapshot {
     }
 }
 
+impl From<Known> for v1::KnownSession {
+    fn from(known: Known) -> Self {
+        Self { session_id: known.session.0, generation: known.generation.0 }
+    }
+}
+
+/// What a host knows of, at this field.
+pub fn known_in(field: &str, known: Vec<v1::KnownSession>) -> Result<Vec<Known>, Invalid> {
+    let one = |known: v1::KnownSession| {
+        let session = id(field, known.session_id, SessionId)?;
+        Ok(Known { session, generation: Generation(known.generation) })
+    };
+    known.into_iter().map(one).collect()
+}
+
 /// Session ids at this field.
-pub fn sessions_in(field: &str, ids: Vec<i64>) -> Result<Vec<SessionId>, Invalid> {
+fn sessions_in(field: &str, ids: Vec<i64>) -> Result<Vec<SessionId>, Invalid> {
     ids.into_iter().map(|number| id(field, number, SessionId)).collect()
 }
 

@@ -20,7 +20,7 @@ use super::v1;
 pub(super) use console::shown_out;
 pub(super) use deployment::ports_in;
 pub use host::attempts_in;
-pub(super) use host::{host_in, sessions_in};
+pub(super) use host::{host_in, known_in};
 pub(super) use session::{mode_in, state_in};
 
 /// An id, or why the number is none.

@@ -79,7 +79,7 @@ mod tests {
         host::journal::MemoryDisk,
         id::{AttemptId, SessionId},
         model::SessionSpec,
-        uplink::{HostIdentity, Registration, Snapshot, Welcomed},
+        uplink::{HostIdentity, Known, Registration, Snapshot, Welcomed},
     };
 
     /// Takes every question and answers none.
@@ -92,7 +92,7 @@ mod tests {
             std::future::pending().await
         }
 
-        async fn snapshot(&self, _: HostIdentity, _: &[SessionId]) -> Result<Snapshot> {
+        async fn snapshot(&self, _: HostIdentity, _: &[Known]) -> Result<Snapshot> {
             std::future::pending().await
         }
 

@@ -2,7 +2,7 @@
 //! a time, so that an older answer never comes after a newer one.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -13,12 +13,13 @@ use uuid::Uuid;
 use super::{host::Host, reports::send, sweep::Sweep};
 use crate::{
     broker::{Class, RoutingKey},
+    clock::Timestamp,
     error::{Chain, ErrorKind, Result},
     host::{HostEvent, journal::Identity},
-    id::{AttemptId, SessionId},
-    model::State,
-    uplink::{Desired, Snapshot},
-    wire::{HostReport, Report},
+    id::{AttemptId, Generation, SessionId},
+    model::{Reason, State, Want, reason::ReasonCode},
+    uplink::{Desired, Known, Snapshot},
+    wire::{End, HostReport, Report, SessionReport},
 };
 
 /// How long the engine is waited for, to register with what it says of itself.
@@ -186,13 +187,17 @@ impl Link {
     async fn snapshot(&mut self) -> Result<Snapshot> {
         let host = &self.host;
         let me = host.me()?;
-        let mut known: BTreeSet<SessionId> =
-            host.journal.look(|state| state.sessions.keys().copied().collect());
+        let mut known: BTreeMap<SessionId, Generation> = host.journal.look(|state| {
+            state.sessions.iter().map(|(&session, entry)| (session, entry.desired.generation)).collect()
+        });
         if let Some((inventory, _)) = &*host.engine.inventory.look() {
-            known.extend(inventory.found.iter().map(|found| found.run.session));
-            known.extend(&inventory.networks);
+            let runs = inventory.found.iter().map(|found| found.run.session);
+            for session in runs.chain(inventory.networks.iter().copied()) {
+                known.entry(session).or_default();
+            }
         }
-        let known: Vec<SessionId> = known.into_iter().collect();
+        let known: Vec<Known> =
+            known.into_iter().map(|(session, generation)| Known { session, generation }).collect();
         let asked = Instant::now();
         let snapshot = host.ask("ask what is wanted", me, host.uplink.snapshot(me, &known)).await?;
         host.told_time(snapshot.taken_at, asked);
@@ -210,6 +215,10 @@ impl Link {
         for desired in &snapshot.wanted {
             let session = desired.session;
             noted.push(match host.journal.session(session) {
+                None if host.journal.look(|state| state.forgotten.contains(&session)) => {
+                    host.reports.latest(ended_before(desired, host.now()));
+                    continue;
+                }
                 None => host.journal.take_up(desired.clone()),
                 Some(entry) if entry.desired.generation < desired.generation => {
                     host.journal.change(session, |entry| entry.desired = desired.clone())
@@ -286,6 +295,27 @@ impl Link {
         let snapshot = self.snapshot().await?;
         self.sweep.look(&self.host, &inventory, &snapshot);
         Ok(true)
+    }
+}
+
+/// The end of a session that was on record as ended, and is not any more: a store that was
+/// restored from an old copy would wait for it for ever.
+fn ended_before(desired: &Desired, now: Timestamp) -> SessionReport {
+    let end = match desired.want {
+        Want::Stop(_) => End::Stopped,
+        Want::Run { .. } => End::Crashed,
+    };
+    let text = "it ended here, and that was on record: the control plane's store was restored from an old copy, \
+                and how it ended is not known any more";
+    SessionReport::Ended {
+        session: desired.session,
+        attempt: desired.attempt,
+        end,
+        exit_code: None,
+        out_of_memory: false,
+        at: now,
+        reason: Reason::new(ReasonCode::Exited, text),
+        last_lines: Vec::new(),
     }
 }
 

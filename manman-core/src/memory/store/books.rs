@@ -29,7 +29,7 @@ use crate::{
 const INBOX_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// A session with its history.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Held {
     pub session: Session,
     pub timeline: Vec<TimelineEntry>,
@@ -39,7 +39,7 @@ pub(super) struct Held {
 }
 
 /// A used idempotency key.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Used {
     request: [u8; 32],
     answer: Value,
@@ -47,7 +47,7 @@ struct Used {
 
 type KeyOf = (Actor, &'static str, String);
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Counters {
     pub server: i64,
     pub game: i64,
@@ -56,7 +56,7 @@ pub(super) struct Counters {
     pub session: i64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Books {
     pub cluster: ClusterId,
     pub secret: Vec<u8>,

@@ -63,6 +63,17 @@ impl MemoryStore {
         Self { books: Mutex::new(Books::new(seed)), clock, posted: Notify::new() }
     }
 
+    /// All that it holds now.
+    pub fn backup(&self) -> MemoryBackup {
+        MemoryBackup(self.read(Books::clone))
+    }
+
+    /// Takes it back to what it held then.
+    pub fn restore(&self, backup: &MemoryBackup) {
+        *self.books.lock().unwrap_or_else(PoisonError::into_inner) = backup.0.clone();
+        self.posted.notify_waiters();
+    }
+
     fn read<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
         look(&self.books.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -80,6 +91,10 @@ impl MemoryStore {
         done
     }
 }
+
+/// All that a [`MemoryStore`] held at one moment.
+#[derive(Clone, Debug)]
+pub struct MemoryBackup(Books);
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ use crate::{
     store::{OUTBOX_PER_KEY, OutboxMessage, OutboxStore},
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Row {
     /// Counts all rows, in the order of commits.
     place: u64,
@@ -31,7 +31,7 @@ struct Row {
 }
 
 /// Messages in the order of their commit, for each key.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Outbox {
     lines: BTreeMap<RoutingKey, VecDeque<Row>>,
     places: u64,
@@ -52,6 +52,14 @@ impl Outbox {
         let line = self.lines.get(&RoutingKey::command(server));
         let mut hints = line.into_iter().flatten().filter(|row| row.hints == Some(session)).peekable();
         hints.peek().is_some() && hints.all(|row| !row.left)
+    }
+
+    /// The hints for this session count as left.
+    pub fn hand_out(&mut self, server: ServerId, session: SessionId) {
+        let line = self.lines.get_mut(&RoutingKey::command(server));
+        for row in line.into_iter().flatten().filter(|row| row.hints == Some(session)) {
+            row.left = true;
+        }
     }
 
     /// Takes the hints for this session back.

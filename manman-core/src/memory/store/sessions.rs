@@ -13,7 +13,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     error::Result,
-    id::{AttemptId, ServerId, SessionId, SgcId},
+    id::{AttemptId, Generation, ServerId, SessionId, SgcId},
     model::{
         ConsoleLine, DeploymentStatus, Session, State,
         session::{Attempt, TimelineEntry},
@@ -184,6 +184,16 @@ impl SessionStore for MemoryStore {
         Ok(self.read(|books| books.live_of(server)))
     }
 
+    async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>> {
+        self.deed(|books, _| {
+            let live = books.live_of(server);
+            for session in live.iter().filter(|session| session.state == State::Pending) {
+                books.outbox.hand_out(server, session.id);
+            }
+            Ok(live)
+        })
+    }
+
     async fn session_live_count(&self) -> Result<usize> {
         Ok(self.read(|books| books.live.len()))
     }
@@ -253,6 +263,19 @@ impl SessionStore for MemoryStore {
                 books.sign(&Write::by(Actor::system()), "session_lift", object, json!(null), now);
             }
             Ok(lifts)
+        })
+    }
+
+    async fn session_surpass(&self, server: ServerId, id: SessionId, known: Generation) -> Result<bool> {
+        self.deed(|books, now| {
+            let Some(change) = books.session(id).and_then(|it| decide::surpassing(&it, server, known, now))
+            else {
+                return Ok(false);
+            };
+            books.keep(change, None, now)?;
+            let object = format!("session {id}");
+            books.sign(&Write::by(Actor::system()), "session_surpass", object, json!(null), now);
+            Ok(true)
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A token with what tells it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HeldToken {
     token: Token,
     digest: TokenDigest,

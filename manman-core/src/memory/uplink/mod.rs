@@ -29,7 +29,7 @@ use crate::{
     retry::Backoff,
     runtime::Owner,
     store::{DeedError, WantChange},
-    uplink::{HostIdentity, Registration, Snapshot, Uplink, Welcomed},
+    uplink::{HostIdentity, Known, Registration, Snapshot, Uplink, Welcomed},
     wire::{Envelope, Report},
 };
 
@@ -263,7 +263,7 @@ impl Uplink for MemoryUplink {
         Ok(Welcomed { cluster: shared.owner.cluster, server: shared.owner.server, epoch })
     }
 
-    async fn snapshot(&self, me: HostIdentity, known: &[SessionId]) -> Result<Snapshot> {
+    async fn snapshot(&self, me: HostIdentity, known: &[Known]) -> Result<Snapshot> {
         self.shared.check("snapshot", me)?;
         Ok(self.shared.wishes().snapshot(known, self.shared.clock.now()))
     }

@@ -19,7 +19,7 @@ use crate::{
         Actor, DeedError, Source, WantChange,
         decide::{self, Change, Post, Wanted},
     },
-    uplink::{Desired, Snapshot},
+    uplink::{Desired, Known, Snapshot},
     wire::{Command, Envelope, ExternalEvent, Report, SessionReport},
 };
 
@@ -162,12 +162,20 @@ impl Wishes {
         Some(SessionSpec::render(id, &wish.deployment, &wish.body, secret))
     }
 
-    pub fn snapshot(&mut self, known: &[SessionId], taken_at: Timestamp) -> Snapshot {
+    pub fn snapshot(&mut self, known: &[Known], taken_at: Timestamp) -> Snapshot {
+        for known in known {
+            if let Some(wish) = self.wishes.get_mut(&known.session)
+                && let Some(change) =
+                    decide::surpassing(&wish.session, wish.session.server, known.generation, taken_at)
+            {
+                wish.session = change.session;
+            }
+        }
         let mut snapshot = Snapshot { taken_at, ..Snapshot::default() };
         let live = self.wishes.values().filter(|wish| !wish.session.state.is_end());
         snapshot.wanted.extend(live.map(|wish| Desired::of(&wish.session)));
         self.unclaimed.clear();
-        for &id in known {
+        for &Known { session: id, .. } in known {
             match self.session(id) {
                 Some(session) if session.state.is_end() => snapshot.ended.push(id),
                 Some(_) => {}

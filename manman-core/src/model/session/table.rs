@@ -140,6 +140,8 @@ impl Standing {
             (Pending, Event::StopAskedBeforeSent) => Ok(self.at(Stopped, &[])),
 
             (Stopping | Lost, Event::Stopped) => Ok(self.at(Stopped, &[])),
+            // Asked for, and since forgotten: the store was restored from an old copy.
+            (Pending | Starting | Running, Event::Stopped) => Ok(self.at(Stopped, &[Stopping])),
 
             (Pending, Event::Completed) => Ok(self.at(Completed, &[Starting, Running])),
             (Starting, Event::Completed) => Ok(self.at(Completed, &[Running])),
@@ -224,8 +226,8 @@ mod tests {
         use State::*;
         match from {
             Pending => &[Starting, Running, Stopping, Stopped, Completed, Crashed, Failed, Lost],
-            Starting => &[Starting, Running, Stopping, Completed, Crashed, Failed, Lost],
-            Running => &[Starting, Running, Stopping, Completed, Crashed, Failed, Lost],
+            Starting => &[Starting, Running, Stopping, Stopped, Completed, Crashed, Failed, Lost],
+            Running => &[Starting, Running, Stopping, Stopped, Completed, Crashed, Failed, Lost],
             Stopping => &[Stopped, Lost],
             Lost => &[Starting, Running, Stopping, Stopped, Completed, Crashed, Failed],
             Stopped | Completed | Crashed | Failed => &[],
@@ -306,10 +308,22 @@ mod tests {
 
     #[test]
     fn a_pending_session_is_stopped_only_if_its_start_never_left() {
-        assert!(Standing::NEW.after(Event::Stopped).is_err());
+        assert_eq!(Standing::NEW.after(Event::StopAsked).unwrap().to.state, State::Stopping);
         assert_eq!(Standing::NEW.after(Event::StopAskedBeforeSent).unwrap().to.state, State::Stopped);
         let starting = Standing { state: State::Starting, attempt: 1, phase: Some(Phase::Accepted) };
         assert!(starting.after(Event::StopAskedBeforeSent).is_err());
+    }
+
+    #[test]
+    fn a_stop_that_only_its_host_remembers_was_one() {
+        for from in [State::Pending, State::Starting, State::Running] {
+            let standing = Standing { state: from, attempt: 1, phase: None };
+            let transition = standing.after(Event::Stopped).unwrap();
+            assert_eq!(
+                (transition.to.state, &transition.skipped[..]),
+                (State::Stopped, &[State::Stopping][..])
+            );
+        }
     }
 
     #[test]

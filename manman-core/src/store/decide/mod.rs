@@ -21,6 +21,7 @@ pub use want::{Wanted, begun, want};
 
 use crate::{
     clock::Timestamp,
+    id::{Generation, ServerId},
     model::{
         Reason, Session, State,
         session::{Attempt, TimelineEntry, Transition},
@@ -130,6 +131,22 @@ impl Change {
 /// Whether a count that stands at `highest` is lifted to what somebody else knows of.
 pub fn lifts(highest: i64, known: i64) -> bool {
     known > highest && known.saturating_sub(highest) <= super::LIFT_MOST
+}
+
+/// `session` with a generation beyond the one that its host `server` holds, if that is later
+/// than what is on record: then what is wanted counts there again.
+pub fn surpassing(session: &Session, server: ServerId, known: Generation, now: Timestamp) -> Option<Change> {
+    let behind = lifts(session.generation.0, known.0) && session.server == server;
+    (behind && !session.state.is_end()).then(|| {
+        let mut change = Change::of(session);
+        change.session.generation = Generation(known.0 + 1);
+        let text = format!(
+            "its host holds generation {known}, and {} was on record: the store was restored from an old copy",
+            session.generation
+        );
+        change.note(&Reason::new(session.reason.code, text), now);
+        change
+    })
 }
 
 /// At most `max` bytes of `text`, without NUL, which not every database keeps.

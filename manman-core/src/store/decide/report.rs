@@ -40,7 +40,14 @@ pub fn apply(session: &Session, report: &SessionReport, now: Timestamp) -> Resul
             Ok(change)
         }
         SessionReport::Running { attempt, started_at, image_digest, spec_hash, manager_version, .. } => {
-            let mut change = heard(session, Event::Running { attempt: *attempt }, None, now)?;
+            let stopping = session.state == State::Stopping && *attempt >= session.attempt;
+            let mut change = if stopping {
+                // It came up while its stop was on the way: that it ran is on record, and no more.
+                Change::of(session)
+            } else {
+                heard(session, Event::Running { attempt: *attempt }, None, now)?
+            };
+            change.session.attempt = change.session.attempt.max(*attempt);
             let possible = (*started_at).clamp(session.created_at.min(now), now);
             change.session.started_at.get_or_insert(possible);
             if change.session.state == State::Running {

@@ -62,6 +62,8 @@ macro_rules! store_conformance {
             what_nobody_takes_up_expires,
             lists_show_the_newest_first,
             what_a_host_knows_is_not_given_out_again,
+            a_generation_is_counted_on_from_what_a_host_holds,
+            a_start_that_was_handed_out_is_not_withdrawn,
         );
         $crate::store_conformance!(@module $fresh, wants:
             a_start_that_never_left_is_stopped_here_and_now,

@@ -17,7 +17,7 @@ use crate::{
     error::ErrorKind,
     id::{AttemptId, Epoch, Generation, SessionId},
     model::{Reason, State, StopMode, Want, reason::ReasonCode},
-    uplink::{HostIdentity, Snapshot},
+    uplink::{HostIdentity, Known, Snapshot},
     wire::{Command, End, Envelope, Report, SessionReport, VERSION},
 };
 
@@ -30,7 +30,8 @@ pub(super) async fn registered(fixture: &impl UplinkFixture) -> HostIdentity {
 }
 
 async fn snapshot(fixture: &impl UplinkFixture, me: HostIdentity, known: &[SessionId]) -> Snapshot {
-    fixture.uplink().snapshot(me, known).await.unwrap()
+    let known: Vec<Known> = known.iter().map(|session| (*session).into()).collect();
+    fixture.uplink().snapshot(me, &known).await.unwrap()
 }
 
 /// A report of this host, as it would send it.
@@ -176,6 +177,26 @@ pub async fn a_stop_is_in_the_snapshot_with_a_later_generation(fixture: &impl Up
         assert!(generations.iter().all(|before| *before < wanted.generation));
         generations.push(wanted.generation);
     }
+}
+
+/// A generation that the host holds is behind it: the store was restored from an old copy.
+pub async fn a_generation_that_the_host_holds_is_surpassed(fixture: &impl UplinkFixture) {
+    let me = registered(fixture).await;
+    let session = fixture.start(me).await;
+    let before = snapshot(fixture, me, &[]).await.wanted.remove(0).generation;
+    let held = Generation(before.0 + 5);
+    let known = [Known { session, generation: held }];
+    for _ in 0..2 {
+        let seen = fixture.uplink().snapshot(me, &known).await.unwrap();
+        assert_eq!(seen.wanted.iter().map(|it| it.generation).collect::<Vec<_>>(), [Generation(held.0 + 1)]);
+        assert_eq!(seen.wanted[0].want, Want::Run { restarts: 0 });
+    }
+    // What could not have been counted to is no generation of ours.
+    let wrong = [Known { session, generation: Generation(i64::MAX) }];
+    let seen = fixture.uplink().snapshot(me, &wrong).await.unwrap();
+    assert_eq!(seen.wanted[0].generation, Generation(held.0 + 1));
+    fixture.stop(session, StopMode::Kill).await;
+    assert_eq!(snapshot(fixture, me, &[]).await.wanted[0].generation, Generation(held.0 + 2));
 }
 
 /// A snapshot holds what was committed before it was asked for.

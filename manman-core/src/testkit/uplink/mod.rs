@@ -75,6 +75,7 @@ macro_rules! uplink_conformance {
             once_registered_commands_and_reports_have_a_way,
             what_is_wanted_is_in_the_snapshot,
             a_stop_is_in_the_snapshot_with_a_later_generation,
+            a_generation_that_the_host_holds_is_surpassed,
             a_snapshot_holds_what_was_committed_before,
             what_has_ended_is_told_when_asked,
             what_was_never_given_out_is_unknown,

@@ -74,6 +74,19 @@ fn running_is_told_and_stamped_once() {
 }
 
 #[test]
+fn what_came_up_while_it_was_stopped_is_on_record() {
+    let stopping = Session { want: Want::Stop(StopMode::Graceful), ..at(State::Stopping, 0) };
+    let change = apply(&stopping, &running(1), NOW).unwrap();
+    assert_eq!((change.session.state, change.session.attempt), (State::Stopping, 1));
+    assert_eq!(change.session.started_at, Some(Timestamp::from_micros(20_000_000)));
+    assert!(
+        change.attempt.as_ref().is_some_and(|attempt| attempt.number == 1 && attempt.started_at.is_some())
+    );
+    assert_eq!((kinds(&change), states(&change.entries)), (vec![], vec![]));
+    assert!(apply(&Session { attempt: 2, ..stopping }, &running(1), NOW).is_err());
+}
+
+#[test]
 fn a_host_with_a_wrong_clock_cannot_bend_time() {
     for (said, kept) in [(0, 1_000_000), (i64::MAX, 30_000_000)] {
         let report = running_since(1, Timestamp::from_micros(said));

@@ -100,6 +100,47 @@ pub async fn what_a_host_knows_is_not_given_out_again(ground: &Ground) {
     assert_eq!(ground.server("town").await.epoch, Epoch(held.0 + 1));
 }
 
+/// "Counts the generation of a live session of `server` on beyond `known`".
+pub async fn a_generation_is_counted_on_from_what_a_host_holds(ground: &Ground) {
+    let store = &ground.store;
+    let (host, session) = ground.running("town").await;
+    let (other, _) = ground.running("city").await;
+    let (server, held) = (host.server, Generation(session.generation.0 + 7));
+    assert!(store.session_surpass(server, session.id, held).await.unwrap());
+    let now = ground.get(session.id).await;
+    assert_eq!(now.generation, Generation(held.0 + 1));
+    assert_eq!((now.revision, now.state, now.want), (session.revision + 1, session.state, session.want));
+    let told = store.session_timeline(session.id).await.unwrap();
+    assert!(told.last().unwrap().reason.text.contains("old copy"), "{told:?}");
+    for (server, id, known) in [
+        (server, session.id, held),
+        (server, session.id, Generation(i64::MAX)),
+        (server, session.id, Generation(held.0 + 2 + LIFT_MOST)),
+        (other.server, session.id, Generation(held.0 + 9)),
+        (server, SessionId(99), Generation(9)),
+    ] {
+        assert!(!store.session_surpass(server, id, known).await.unwrap(), "{server} {id} {known}");
+    }
+    store.session_want(session.id, STOP, &write()).await.unwrap();
+    assert_eq!(ground.get(session.id).await.generation, Generation(held.0 + 2));
+    ground.report(host, ended(session.id, 1, End::Stopped, Some(0))).await;
+    assert!(!store.session_surpass(server, session.id, Generation(held.0 + 9)).await.unwrap());
+}
+
+/// "The starts among them count as left from here on."
+pub async fn a_start_that_was_handed_out_is_not_withdrawn(ground: &Ground) {
+    let store = &ground.store;
+    let (host, session) = ground.session("box").await;
+    let (elsewhere, other) = ground.session("other").await;
+    let handed = store.session_hand_out(host.server).await.unwrap();
+    assert_eq!(handed, store.session_live(host.server).await.unwrap());
+    assert_eq!(handed.iter().map(|it| it.id).collect::<Vec<_>>(), [session.id]);
+    for (id, state) in [(session.id, State::Stopping), (other.id, State::Stopped)] {
+        assert_eq!(store.session_want(id, STOP, &write()).await.unwrap().state, state, "{id}");
+    }
+    assert_eq!(store.session_hand_out(elsewhere.server).await.unwrap(), []);
+}
+
 /// "Sessions, newest first." "All sessions of a server that have not ended." "The latest
 /// session of a deployment." "The highest session id ever given."
 pub async fn lists_show_the_newest_first(ground: &Ground) {
