@@ -1,7 +1,11 @@
 //! Log lines, to stderr.
 
-use std::{io::IsTerminal as _, str::FromStr};
+use std::{
+    io::{IsTerminal as _, Write},
+    str::FromStr,
+};
 
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::{
@@ -31,30 +35,49 @@ impl FromStr for LogFormat {
     }
 }
 
+/// How many lines wait for whoever reads them; what comes then is dropped.
+const WAITING: usize = 10_000;
+
+/// Writes what it was given until it is dropped, and then what still waits, for a second at
+/// most.
+#[derive(Debug)]
+#[must_use = "lines are written as long as it is held"]
+pub struct Writing(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+
+/// Writes lines to `to` on a thread of its own: a terminal that was stopped (Ctrl-S) or a pipe
+/// that nobody empties holds up nothing but the lines themselves. What is written at once is
+/// written whole or not at all.
+pub fn beside(to: impl Write + Send + 'static) -> (NonBlocking, Writing) {
+    let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING);
+    let (lines, guard) = builder.thread_name("lines").finish(to);
+    (lines, Writing(guard))
+}
+
 /// Begins to write log lines: those of `level` and above, or what `RUST_LOG` says. A
 /// second call changes nothing.
 ///
 /// # Errors
 /// If `RUST_LOG` is no filter.
-pub fn start(format: LogFormat, level: &str) -> Result<(), ConfigError> {
+pub fn start(format: LogFormat, level: &str) -> Result<Writing, ConfigError> {
     let filter = match Process.get(EnvFilter::DEFAULT_ENV) {
         // What a driver says of a lost connection is said again by whoever makes a new one.
         None => EnvFilter::new(format!("{level},lapin=off,async_nats=warn")),
         Some(said) => filter(&said.to_string_lossy())?,
     };
     let registry = tracing_subscriber::registry().with(filter);
+    let (to, writing) = beside(std::io::stderr());
     // Fails only where a subscriber is set already: then that one stays.
     let _ = match format {
         LogFormat::Human => {
             let colours = Looks::of(&Process).colours && std::io::stderr().is_terminal();
-            let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours).with_target(false);
+            let lines = fmt::layer().with_writer(to).with_ansi(colours).with_target(false);
             registry.with(lines).try_init()
         }
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)).try_init()
+            registry.with(fmt::layer().json().flatten_event(true).with_writer(to)).try_init()
         }
     };
-    Ok(())
+    Ok(writing)
 }
 
 fn filter(text: &str) -> Result<EnvFilter, ConfigError> {
@@ -69,7 +92,52 @@ fn filter(text: &str) -> Result<EnvFilter, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex, MutexGuard, PoisonError},
+        time::{Duration, Instant},
+    };
+
     use super::*;
+
+    /// What is written, while nobody holds the lock.
+    #[derive(Clone, Default)]
+    struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+    impl Pipe {
+        fn hold(&self) -> MutexGuard<'_, Vec<u8>> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.hold().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reader_that_stands_still_holds_up_nobody() {
+        let pipe = Pipe::default();
+        let (mut lines, writing) = beside(pipe.clone());
+        let stopped = pipe.hold();
+        let begun = Instant::now();
+        for line in 0..2 * WAITING {
+            lines.write_all(format!("{line}\n").as_bytes()).unwrap();
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        drop(stopped);
+        drop(writing);
+        let written = String::from_utf8(pipe.hold().clone()).unwrap();
+        let read: Vec<usize> = written.lines().map(|line| line.parse().unwrap()).collect();
+        assert!(read.len() >= WAITING && read.len() < 2 * WAITING, "{}", read.len());
+        assert!(read.iter().enumerate().all(|(at, line)| at == *line), "the oldest are kept, in order");
+    }
 
     #[test]
     fn a_filter_that_cannot_be_is_refused_by_its_name() {

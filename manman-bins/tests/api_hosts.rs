@@ -171,7 +171,7 @@ async fn a_host_sees_only_what_is_its_own() {
     let error = fixture.uplink.blob_put(mine, &their_key, whole("x")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert_eq!(fixture.plain.blobs.list(None, None, 10).await.unwrap().blobs, []);
-    let snapshot = fixture.uplink.snapshot(mine, &[their_session]).await.unwrap();
+    let snapshot = fixture.uplink.snapshot(mine, &[their_session.into()]).await.unwrap();
     assert_eq!(snapshot.wanted.iter().map(|it| it.session).collect::<Vec<_>>(), [my_session]);
     assert_eq!(snapshot.unknown, [their_session]);
     assert_eq!(fixture.uplink.receipts(mine, &[run]).await.unwrap(), []);

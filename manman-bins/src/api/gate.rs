@@ -189,24 +189,27 @@ mod tests {
     #[async_trait]
     impl Authenticator for Until {
         async fn authenticate(&self, _: &Presented<'_>) -> manman_core::error::Result<Option<Caller>> {
-            let admin = Caller::new("anybody", manman_core::model::Role::Admin);
-            Ok((!self.0.load(Ordering::Relaxed)).then_some(admin))
+            let host = manman_core::model::Role::Host { server: "box".parse().unwrap() };
+            Ok((!self.0.load(Ordering::Relaxed)).then(|| Caller::new("box", host)))
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_lasts_ends_with_the_right_to_it() {
+        const STREAM: &str = "/manman.v1.HostAPI/GetSnapshot";
+        const PUT: &str = "/manman.v1.HostAPI/PutBlob";
         let goes_on = tower::service_fn(|request: http::Request<Body>| async move {
             if takes_its_time(request.uri().path()) {
                 return std::future::pending().await;
             }
-            let first = stream::iter([Ok::<_, Infallible>(Frame::data("first"))]);
+            let first = stream::iter([Ok::<_, Infallible>(Frame::data(bytes::Bytes::from("first")))]);
             let body = Body::new(StreamBody::new(first.chain(stream::pending())));
             Ok::<_, Infallible>(http::Response::new(body))
         });
         let until = Arc::new(Until(AtomicBool::new(false)));
         let mut gated = Gate::new(until.clone()).layer(goes_on);
-        let Ok(response) = gated.call(http::Request::new(Body::empty())).await;
+        let call = |uri| http::Request::builder().uri(uri).body(Body::empty()).unwrap();
+        let Ok(response) = gated.call(call(STREAM)).await;
         let mut frames = BodyStream::new(response.into_body());
         assert_eq!(frames.next().await.unwrap().unwrap().into_data().unwrap(), "first");
         let valid = tokio::time::timeout(LOOK_AGAIN * 10, frames.next()).await;
@@ -218,8 +221,7 @@ mod tests {
         assert!(frames.next().await.is_none());
 
         until.0.store(false, Ordering::Relaxed);
-        let put = http::Request::builder().uri("/manman.v1.HostAPI/PutBlob").body(Body::empty()).unwrap();
-        let put = tokio::spawn(gated.call(put));
+        let put = tokio::spawn(gated.call(call(PUT)));
         tokio::time::sleep(LOOK_AGAIN * 10).await;
         assert!(!put.is_finished());
         until.0.store(true, Ordering::Relaxed);

@@ -112,7 +112,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Died> {
-    telemetry::start(LogFormat::Human, "warn")?;
+    let _writing = telemetry::start(LogFormat::Human, "warn")?;
     if let Command::Create { name, dir } = &cli.command {
         let made = create(dir, name).map_err(|error| Died::Part("a new migration", error))?;
         for path in made {

@@ -218,7 +218,7 @@ where
     S: Future<Output = Result<Running, Died>>,
 {
     let (common, config) = read()?;
-    telemetry::start(common.log_format, "info")?;
+    let _writing = telemetry::start(common.log_format, "info")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Died::Said(format!("cannot start: {error}")))?;
     runtime.block_on(async {
