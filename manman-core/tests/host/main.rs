@@ -4,6 +4,7 @@
 
 mod clocks;
 mod commands;
+mod consoles;
 mod crashes;
 mod ends;
 mod engine;

@@ -128,6 +128,13 @@ impl Spool for MemorySpool {
         Ok(())
     }
 
+    fn correct_end(&self, session: SessionId, at: Timestamp) -> Result<()> {
+        if let Some(session) = self.lock().sessions.get_mut(&session) {
+            session.ended_at = session.ended_at.and(Some(at));
+        }
+        Ok(())
+    }
+
     fn ended(&self, session: SessionId) -> Result<Option<Timestamp>> {
         Ok(self.lock().sessions.get(&session).and_then(|session| session.ended_at))
     }

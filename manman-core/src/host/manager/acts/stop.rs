@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::{Act, Done, Effect, Trouble};
 use crate::{
     error::{Chain, ErrorKind},
     host::{
         HostEvent,
+        console::ConsoleHandle,
         plan::{self, Cause, Ended, Stage, StopProgress},
     },
+    id::AttemptId,
     model::ConsoleLine,
     runtime::AttemptState,
     wire::Outcome,
@@ -21,6 +23,12 @@ const LAST_LINES: (usize, usize) = (20, 500);
 
 /// How long a command of a stop plan may wait to be written.
 const SAY_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long lines may take to be read back from the disk.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// How soon a console that cannot be opened is tried again, while its container waits for it.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// What an engine needs to tell that a game is gone, beyond the grace.
 const STOP_MARGIN: Duration = Duration::from_secs(20);
@@ -104,10 +112,24 @@ impl Act {
         if matches!(cause, Cause::Never(_) | Cause::NotStarted) {
             return Vec::new();
         }
-        let Some(console) = self.host.consoles.get(self.run(attempt)) else { return Vec::new() };
-        // What is not shown by then is not waited for: the end is what people wait for.
-        let _ = timeout(self.host.config.last_lines(), console.drained()).await;
-        console.last_lines(LAST_LINES.0, LAST_LINES.1).await
+        // What is not shown by then is not waited for, nor a disk: the end is what people wait for.
+        let within = self.host.config.last_lines();
+        let Some(console) = self.console(attempt, within).await else { return Vec::new() };
+        let _ = timeout(within, console.drained()).await;
+        let lines = console.last_lines(LAST_LINES.0, LAST_LINES.1);
+        timeout(READ_WITHIN, lines).await.unwrap_or_default()
+    }
+
+    /// The console of an attempt, opened if it is not and its container is there.
+    async fn console(&self, attempt: u32, within: Duration) -> Option<ConsoleHandle> {
+        let (consoles, run) = (&self.host.consoles, self.run(attempt));
+        let there =
+            matches!(self.seen.get(&attempt), Some(AttemptState::Running { .. } | AttemptState::Exited(_)));
+        match consoles.get(run) {
+            Some(console) => Some(console),
+            None if there => timeout(within, consoles.open(run, false)).await.ok()?.ok(),
+            None => None,
+        }
     }
 
     pub(super) async fn retire(&self, attempt: u32) -> Done {
@@ -125,14 +147,25 @@ impl Act {
         let host = &self.host;
         let run = self.run(attempt);
         let printed = matches!(self.seen.get(&attempt), Some(AttemptState::Exited(_)));
-        if printed && let Some(console) = host.consoles.get(run) {
-            // What it printed is to be kept before it goes; but it goes.
-            let _ = timeout(host.config.drain(), console.drained()).await;
-        }
+        // What it printed is to be kept before it goes; but it goes.
+        let unread = printed && !self.drained(run).await;
         match host.call("remove a container", host.runtime.remove(run)).await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(Trouble::Again(error)),
+            Err(error) => {
+                if unread {
+                    // It is still there, and is read on.
+                    host.consoles.close(run);
+                }
+                return Err(Trouble::Again(error));
+            }
+        }
+        if unread {
+            let miss = host.consoles.miss(run, "its container was removed before all of it was read");
+            if let Err(error) = host.call("note a gap", miss).await {
+                let message = format!("what {run} printed last is lost and in no console: {}", Chain(&error));
+                host.warn("console", message);
+            }
         }
         host.consoles.close(run);
         let older = attempt < self.entry.memory.highest;
@@ -140,5 +173,24 @@ impl Act {
             drop(host.journal.change(self.session, |entry| drop(entry.memory.attempts.remove(&attempt))));
         }
         Ok(Effect::Removed(attempt))
+    }
+
+    /// Waits until all that an attempt printed is shown, but not for ever. Then nothing is read any
+    /// more; `false` if something may be left.
+    async fn drained(&self, run: AttemptId) -> bool {
+        let consoles = &self.host.consoles;
+        let drained = async {
+            loop {
+                match consoles.open(run, false).await {
+                    Ok(console) => return console.drained().await,
+                    Err(_) => sleep(OPEN_AGAIN).await,
+                }
+            }
+        };
+        let in_time = timeout(self.host.config.drain(), drained).await.is_ok();
+        match consoles.get(run) {
+            Some(console) if !in_time => console.stop().await,
+            _ => in_time,
+        }
     }
 }
