@@ -6,6 +6,7 @@ mod clocks;
 mod commands;
 mod consoles;
 mod crashes;
+mod disks;
 mod ends;
 mod engine;
 mod mortal;

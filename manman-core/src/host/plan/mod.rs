@@ -194,6 +194,8 @@ pub struct Work {
     pub prepared: bool,
     /// Why its start cannot become what was asked.
     pub failure: Option<Reason>,
+    /// What held its start up at the last try.
+    pub trouble: Option<Reason>,
     /// The control plane could not say what it runs.
     pub spec_refused: bool,
     /// Its own network is gone, or it has none.
@@ -318,7 +320,7 @@ fn without_attempt(desired: &Desired, want: Want, work: &Work, memory: &Memory, 
     }
     if memory.highest == 0 && now > desired.not_after {
         let cause = match desired.attempt {
-            0 => expired(),
+            0 => expired(work),
             // It was begun once, and neither the journal nor the engine knows of it any more.
             _ => Cause::Gone,
         };
@@ -334,8 +336,13 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
     Plan::of([Step::Begin { attempt: attempt.saturating_add(1), restarts, first: attempt == 0 }])
 }
 
-fn expired() -> Cause {
-    Cause::Never(Reason::new(ReasonCode::Expired, "the start expired before this host could begin it"))
+/// A start that came too late, or that something held up until it was too late.
+fn expired(work: &Work) -> Cause {
+    let text = "the start expired before this host could begin it";
+    Cause::Never(match &work.trouble {
+        Some(trouble) => Reason::new(ReasonCode::Expired, format!("{text}: {}", trouble.text)),
+        None => Reason::new(ReasonCode::Expired, text),
+    })
 }
 
 /// Clears away an ended session: its name at once, so that the next one can have it; the

@@ -70,7 +70,7 @@ impl Road<'_> {
             return Plan::of([Step::Start { attempt }]);
         }
         if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
-            return Plan::of([Step::End { attempt, cause: expired() }]);
+            return Plan::of([Step::End { attempt, cause: expired(self.work) }]);
         }
         if self.memory.spec.is_none() {
             return Plan::of([Step::FetchSpec]);

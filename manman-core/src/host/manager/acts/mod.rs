@@ -22,7 +22,6 @@ use crate::{
 pub(super) enum Effect {
     Noted,
     Begun,
-    SpecRefused,
     Image(Option<ImageInfo>),
     Prepared,
     Created(u32),
@@ -39,6 +38,10 @@ pub(super) enum Effect {
 pub(super) enum Trouble {
     /// It may be later.
     Again(Error),
+    /// The journal did not take what has to be written down before it; it may later.
+    Unwritten(Error),
+    /// The control plane does not say what it runs; it may later.
+    NoSpec(Error),
     /// It never will.
     Never(Reason),
 }
@@ -132,6 +135,12 @@ impl Act {
 
     /// Changes what is remembered of an attempt, before anything is done that hangs on it.
     async fn note(&self, attempt: u32, change: impl FnOnce(&mut Attempt)) -> Result<(), Trouble> {
-        self.change(attempt, change).await.map_err(Trouble::Again)
+        self.host.noted(self.change(attempt, change)).await.map_err(Trouble::Unwritten)
+    }
+
+    /// As [`Act::note`], for what is done all the same when the disk refuses or hangs: then it is
+    /// remembered as long as we live, and beats say what is wrong.
+    async fn note_if_possible(&self, attempt: u32, change: impl FnOnce(&mut Attempt)) {
+        let _ = self.host.noted(self.change(attempt, change)).await;
     }
 }

@@ -34,12 +34,17 @@ const OPEN_AGAIN: Duration = Duration::from_secs(1);
 const STOP_MARGIN: Duration = Duration::from_secs(20);
 
 impl Act {
+    /// Writes a command of the stop plan, which a game is given once: by what is remembered, and
+    /// by what is on the disk, whoever comes after us. A disk that refuses or hangs does not keep
+    /// the game from being told to save: then only our own death before the disk takes something
+    /// could have it told a second time.
     pub(super) async fn say(&self, attempt: u32, line: &ConsoleLine, progress: StopProgress) -> Done {
-        self.note(attempt, |known| known.stop = Some(progress)).await?;
-        let run = self.run(attempt);
-        let outcome = match self.host.consoles.get(run) {
-            Some(console) => console.write_line(line, SAY_WITHIN).await,
-            None => Outcome::Refused("its console is not open".to_owned()),
+        self.note_if_possible(attempt, |known| known.stop = Some(progress)).await;
+        let open = self.host.consoles.open(self.run(attempt), false);
+        let outcome = match timeout(SAY_WITHIN, open).await {
+            Ok(Ok(console)) => console.write_line(line, SAY_WITHIN).await,
+            Ok(Err(error)) => Outcome::Refused(Chain(&error).to_string()),
+            Err(_) => Outcome::Refused("its console was not open in time".to_owned()),
         };
         if let Outcome::Refused(why) | Outcome::Unknown(why) = outcome {
             tracing::warn!(session.id = %self.session,
@@ -51,7 +56,7 @@ impl Act {
     pub(super) async fn signal(&self, attempt: u32, grace: Duration, progress: Option<StopProgress>) -> Done {
         let host = &self.host;
         if let Some(progress) = progress {
-            self.note(attempt, |known| known.stop = Some(progress)).await?;
+            self.note_if_possible(attempt, |known| known.stop = Some(progress)).await;
         }
         let run = self.run(attempt);
         let stop = host.runtime.stop(run, grace);
@@ -78,7 +83,8 @@ impl Act {
 
     pub(super) async fn over(&self, attempt: u32, cause: Cause) -> Done {
         self.last_lines(attempt, &cause).await;
-        self.note(attempt, |known| known.stage = Stage::Over { cause, said: false }).await?;
+        // Not on the disk, it is found again after a death; the next attempt is not begun before.
+        self.note_if_possible(attempt, |known| known.stage = Stage::Over { cause, said: false }).await;
         self.host.reports.over(&self.host, self.run(attempt));
         Ok(Effect::Noted)
     }
@@ -96,10 +102,8 @@ impl Act {
             }
             entry.memory.end = Some(end);
         });
-        if let Err(error) = written.await {
-            // It has ended all the same; found again after a death, it is told again.
-            host.warn_once("journal", Chain(&error).to_string());
-        }
+        // It has ended all the same; found again after a death, it is told again.
+        let _ = host.noted(written).await;
         if let Some(report) = ended {
             host.events.tell(HostEvent::Session(report));
             host.reports.ended(self.session);
@@ -134,6 +138,12 @@ impl Act {
 
     pub(super) async fn retire(&self, attempt: u32) -> Done {
         let host = &self.host;
+        let memory = &self.entry.memory;
+        let receipted = memory.end.as_ref().is_some_and(|end| end.receipted);
+        if !receipted && memory.attempts.get(&attempt).is_none_or(|known| !known.retired) {
+            // Its end is on the disk, or on record, before its name is given away.
+            host.noted(host.journal.flush()).await.map_err(Trouble::Unwritten)?;
+        }
         match host.call("rename a container", host.runtime.retire(self.run(attempt))).await {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Effect::Look),
