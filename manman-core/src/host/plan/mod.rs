@@ -31,6 +31,10 @@ use road::Road;
 /// How long a kill may take before it is sent again.
 pub const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
+/// The longest that a step which failed is held back. What is held for longer than that is so by
+/// a clock that was set back meanwhile.
+pub const HELD_AT_MOST: Duration = Duration::from_secs(5);
+
 /// One thing to do about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -270,7 +274,9 @@ fn within(plan: Plan, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
     }
     match &work.held {
         Some((step, until))
-            if now < *until && plan.steps.first().is_some_and(|first| first.is_again(step)) =>
+            if now < *until
+                && until.since(now) <= HELD_AT_MOST
+                && plan.steps.first().is_some_and(|first| first.is_again(step)) =>
         {
             Plan::at(*until)
         }

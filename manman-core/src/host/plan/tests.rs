@@ -245,6 +245,9 @@ fn a_kill_overtakes_everything() {
     let next = plan(&desired(KILL), &stopping, &at(Stage::Running), after(1));
     assert_eq!(next, Plan { steps: Vec::new(), wake_at: Some(after(5)) });
     assert_eq!(steps(KILL, &stopping, &at(Stage::Running), 6), [Step::Kill { attempt: 1 }]);
+    // It is not in the future that one was sent, whatever the clock shows now.
+    stopping.work.killed_at = Some(after(3_600));
+    assert_eq!(steps(KILL, &stopping, &at(Stage::Running), 1), [Step::Kill { attempt: 1 }]);
 }
 
 #[test]
@@ -274,6 +277,9 @@ fn what_failed_a_moment_ago_waits_unless_something_else_is_wanted() {
     );
     assert_eq!(steps(RUN, &actual, &at(Stage::Starting), 5), [Step::Start { attempt: 1 }]);
     assert_eq!(steps(STOP, &actual, &at(Stage::Starting), 1), end(Cause::NotStarted));
+    // A clock that is set back an hour makes no wait of an hour.
+    actual.work.held = Some((Step::Start { attempt: 1 }, after(3_605)));
+    assert_eq!(steps(RUN, &actual, &at(Stage::Starting), 5), [Step::Start { attempt: 1 }]);
 }
 
 #[test]
