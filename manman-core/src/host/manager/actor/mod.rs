@@ -161,7 +161,7 @@ impl Actor {
         plan(&entry.desired, &actual, &entry.memory, self.host.now())
     }
 
-    /// Begins the first step of a plan. `true` if there was one.
+    /// Begins the first step of a plan. `true` if there was one to begin.
     fn follow(&mut self, plan: &Plan, entry: &Entry) -> bool {
         let Some(step) = plan.steps.first() else { return false };
         match step {
@@ -173,11 +173,12 @@ impl Actor {
                 self.door.look();
             }
             Step::Kill { .. } => {
-                // Whatever is being done goes on: it fails or succeeds by the kill.
-                if self.killing.is_none() {
-                    self.work.killed_at = Some(self.host.now());
-                    self.killing = Some((step.clone(), self.act(step, entry)));
+                if self.killing.is_some() {
+                    return false;
                 }
+                // Whatever is being done goes on: it fails or succeeds by the kill.
+                self.work.killed_at = Some(self.host.now());
+                self.killing = Some((step.clone(), self.act(step, entry)));
             }
             step => {
                 self.doing = Some(self.act(step, entry));
