@@ -13,7 +13,10 @@ mod stop;
 mod tests;
 mod verdict;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 pub use memory::{Attempt, Cause, Ended, Memory, Stage, StopProgress};
 pub use verdict::{StartPart, attempt_ended, because, ended, ended_at, start_failure, verdict};
@@ -204,6 +207,9 @@ pub struct Work {
     pub spec_refused: bool,
     /// Its own network is gone, or it has none.
     pub network_gone: bool,
+    /// The attempts whose containers this process had give up the deployment's name. A backend
+    /// may work around one that clings to it, and knows of that no longer than it lives.
+    pub retired: BTreeSet<u32>,
     /// When it was last killed.
     pub killed_at: Option<Timestamp>,
 }
@@ -294,7 +300,7 @@ fn decide(
     if let Some(end) = &memory.end {
         return after_end(end, seen, work, memory);
     }
-    let older = Older::of(seen, memory);
+    let older = Older::of(seen, work, memory);
     if older.alive.is_some() || !older.named.is_empty() {
         return match older.alive {
             Some(attempt) => stop::kill(attempt, work, now),
@@ -356,7 +362,7 @@ fn expired(work: &Work) -> Cause {
 fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, work: &Work, memory: &Memory) -> Plan {
     let mut steps = Vec::new();
     for (&attempt, state) in seen {
-        let retired = memory.attempts.get(&attempt).is_some_and(|known| known.retired);
+        let retired = work.retired.contains(&attempt);
         match state {
             // A call whose outcome was not known worked after all.
             AttemptState::Running { .. } => {
@@ -364,10 +370,11 @@ fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, work: &Work, memor
                 steps.push(Step::Signal { attempt, grace, progress: None });
             }
             AttemptState::Created => steps.push(Step::Remove { attempt }),
+            // First of all its name, which the next session may wait for.
+            AttemptState::Exited(_) if !retired => steps.insert(0, Step::Retire { attempt }),
             AttemptState::Exited(_) | AttemptState::Removing if end.receipted => {
                 steps.push(Step::Remove { attempt });
             }
-            AttemptState::Exited(_) if !retired => steps.push(Step::Retire { attempt }),
             AttemptState::Exited(_) | AttemptState::Removing => {}
         }
     }

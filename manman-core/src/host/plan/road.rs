@@ -121,7 +121,9 @@ impl Road<'_> {
             return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
         }
         match seen {
-            Some(AttemptState::Exited(_)) if !self.attempt.retired => Plan::of([Step::Retire { attempt }]),
+            Some(AttemptState::Exited(_)) if !self.work.retired.contains(&attempt) => {
+                Plan::of([Step::Retire { attempt }])
+            }
             Some(AttemptState::Created) => Plan::of([Step::Remove { attempt }]),
             _ => begin(attempt.max(self.desired.attempt), restarts, self.memory),
         }

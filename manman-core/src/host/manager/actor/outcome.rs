@@ -53,7 +53,8 @@ impl Actor {
         match effect {
             Effect::Noted => {}
             Effect::Begun => {
-                self.work = Work { begun: true, ..Work::default() };
+                let retired = std::mem::take(&mut self.work.retired);
+                self.work = Work { begun: true, retired, ..Work::default() };
                 self.image = None;
             }
             Effect::Image(image) => {
@@ -67,6 +68,7 @@ impl Actor {
                 see(attempt, Some(AttemptState::Running { started_at, pid: None, paused: false }));
             }
             Effect::Exited(attempt, exit) => see(attempt, Some(AttemptState::Exited(exit))),
+            Effect::Retired(attempt) => drop(self.work.retired.insert(attempt)),
             Effect::Removed(attempt) => see(attempt, None),
             Effect::NetworkGone => self.work.network_gone = true,
             Effect::Look => self.door.look(),

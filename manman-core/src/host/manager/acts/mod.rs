@@ -27,6 +27,7 @@ pub(super) enum Effect {
     Created(u32),
     Started(u32),
     Exited(u32, Exit),
+    Retired(u32),
     Removed(u32),
     NetworkGone,
     /// It is for a look to tell.

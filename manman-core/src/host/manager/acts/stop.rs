@@ -150,7 +150,7 @@ impl Act {
             Err(error) => return Err(Trouble::Again(error)),
         }
         drop(self.change(attempt, |known| known.retired = true));
-        Ok(Effect::Noted)
+        Ok(Effect::Retired(attempt))
     }
 
     pub(super) async fn remove(&self, attempt: u32) -> Done {
