@@ -87,6 +87,7 @@ impl Images {
         let mut layers = Layers::default();
         while let Some(step) = steps.next().await {
             let step = step.map_err(|error| translate_pull(OPERATION, image, error))?;
+            // Also when nothing is to be told anew: that it goes on is word enough for whoever waits.
             if let Some(text) = layers.after(&step) {
                 progress(PullProgress { text });
             }
@@ -172,12 +173,21 @@ struct Files {
 #[derive(Default)]
 struct Layers {
     done: HashMap<String, (i64, i64)>,
-    last: String,
+    last: Option<String>,
 }
 
 impl Layers {
-    /// What to tell after `step`, if it is news.
+    /// What to tell after `step`, which may be what was told before; `None` before there is
+    /// anything to tell.
     fn after(&mut self, step: &CreateImageInfo) -> Option<String> {
+        if let Some(news) = self.news(step) {
+            self.last = Some(news);
+        }
+        self.last.clone()
+    }
+
+    /// What there is to tell of `step`.
+    fn news(&mut self, step: &CreateImageInfo) -> Option<String> {
         let status = step.status.as_deref()?;
         let detail = step.progress_detail.as_ref();
         if let (Some(id), Some((current, total))) =
@@ -192,19 +202,13 @@ impl Layers {
         {
             done.0 = done.1;
         }
-        let text = match status {
-            "Downloading" | "Download complete" => self.downloaded()?,
-            "Extracting" => "extracting".to_owned(),
-            "Verifying Checksum" => "verifying".to_owned(),
-            "Waiting" | "Pulling fs layer" | "Pull complete" | "Already exists" => return None,
-            other => other.to_lowercase(),
-        };
-        // The same text again tells nobody anything.
-        if text == self.last {
-            return None;
+        match status {
+            "Downloading" | "Download complete" => self.downloaded(),
+            "Extracting" => Some("extracting".to_owned()),
+            "Verifying Checksum" => Some("verifying".to_owned()),
+            "Waiting" | "Pulling fs layer" | "Pull complete" | "Already exists" => None,
+            other => Some(other.to_lowercase()),
         }
-        self.last.clone_from(&text);
-        Some(text)
     }
 
     fn downloaded(&self) -> Option<String> {
@@ -229,14 +233,17 @@ mod tests {
     fn progress_adds_up_the_layers() {
         let mut layers = Layers::default();
         assert_eq!(layers.after(&step("Pulling from x", "1", None)), Some("pulling from x".into()));
-        assert_eq!(layers.after(&step("Pulling fs layer", "a", None)), None);
-        assert_eq!(
-            layers.after(&step("Downloading", "a", Some((2_000_000, 10_000_000)))),
-            Some("2 of 10 MB".into())
-        );
-        assert_eq!(layers.after(&step("Downloading", "a", Some((2_000_001, 10_000_000)))), None, "no news");
+        let same = layers.after(&step("Pulling fs layer", "a", None));
+        assert_eq!(same, Some("pulling from x".into()));
+        let some = Some("2 of 10 MB".to_owned());
+        assert_eq!(layers.after(&step("Downloading", "a", Some((2_000_000, 10_000_000)))), some);
+        assert_eq!(layers.after(&step("Downloading", "a", Some((2_000_001, 10_000_000)))), some);
         assert_eq!(layers.after(&step("Downloading", "b", Some((0, 70_000_000)))), Some("2 of 80 MB".into()));
         assert_eq!(layers.after(&step("Download complete", "a", None)), Some("10 of 80 MB".into()));
-        assert_eq!(layers.after(&step("Extracting", "a", Some((1, 2)))), Some("extracting".into()));
+        // A large layer says the same for many minutes, and each time that it goes on.
+        for current in 1..=3 {
+            assert_eq!(layers.after(&step("Extracting", "a", Some((current, 9)))), Some("extracting".into()));
+        }
+        assert_eq!(layers.after(&step("Pull complete", "a", None)), Some("extracting".into()));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::console::ConsoleConfig;
+use super::{console::ConsoleConfig, plan};
 use crate::{
     model::{Capacity, EnvironmentName, Invalid, Name},
     retry::Backoff,
@@ -188,7 +188,7 @@ impl HostConfig {
 
     /// The waits between tries of anything.
     pub(super) fn backoff(&self, seed: u64) -> Backoff {
-        Backoff::new(Duration::from_millis(200), Duration::from_secs(5), seed)
+        Backoff::new(Duration::from_millis(200), plan::HELD_AT_MOST, seed)
     }
 }
 

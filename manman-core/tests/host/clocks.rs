@@ -149,3 +149,27 @@ async fn silence_is_told_as_ever() {
         assert!(before.elapsed() < secs(3), "{ahead}: {:?}", before.elapsed());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_is_set_back_delays_no_kill() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.engine.freeze();
+    world.kill_session(session).await;
+    tokio::time::sleep(secs(2)).await;
+    world.kill().await;
+    // Alone it takes its own clock for right, and kills by it.
+    set_ahead(&world, HOUR);
+    world.control_away();
+    world.manage();
+    tokio::time::sleep(secs(25)).await;
+    world.control_back();
+    world.when(async || status(&world).await == ServerStatus::Online).await;
+    tokio::time::sleep(secs(40)).await;
+    world.engine.thaw();
+    let before = Instant::now();
+    world.until(session, State::Stopped).await;
+    assert!(before.elapsed() < secs(20), "{:?}", before.elapsed());
+    world.clean().await;
+}

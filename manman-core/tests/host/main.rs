@@ -4,7 +4,9 @@
 
 mod clocks;
 mod commands;
+mod consoles;
 mod crashes;
+mod disks;
 mod ends;
 mod engine;
 mod mortal;

@@ -1,9 +1,17 @@
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use manman_core::{
+    blob::{BlobKey, BlobStream, Presigned},
+    error::{Error, ErrorKind, Result},
     host::journal::MemoryDisk,
-    id::Generation,
+    id::{AttemptId, Generation, SessionId},
     memory::runtime::{Deeds, Script},
-    model::{State, reason::ReasonCode},
+    model::{SessionSpec, State, reason::ReasonCode},
     testkit::broker::BrokerFaults as _,
+    uplink::{HostIdentity, Known, Registration, Snapshot, Uplink, Welcomed},
 };
 
 use super::world::{World, alice, millis, run, secs};
@@ -250,4 +258,85 @@ async fn who_is_replaced_touches_nothing_more() {
     world.bounce().await;
     world.until(other, State::Stopped).await;
     world.all_well();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_container_that_clings_to_its_name_is_worked_around_by_whoever_comes_after_us() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.engine.set_stuck(true);
+    world.engine.crash(run(session, 1), 3);
+    world.until(session, State::Crashed).await;
+    tokio::time::sleep(secs(2)).await;
+    world.bounce().await;
+    let before = tokio::time::Instant::now();
+    let next = world.up(sgc).await;
+    assert!(before.elapsed() < secs(10), "{:?}", before.elapsed());
+    assert_eq!((world.live(), world.engine.holds().0), (vec![run(next, 1)], 2));
+    world.engine.set_stuck(false);
+    world.stop(next).await;
+    world.until(next, State::Stopped).await;
+    world.clean().await;
+    world.all_well();
+}
+
+/// Knows no specification any more.
+#[derive(Debug)]
+struct Forgetful {
+    inner: Arc<dyn Uplink>,
+    asked: AtomicU64,
+}
+
+#[async_trait::async_trait]
+impl Uplink for Forgetful {
+    async fn register(&self, hello: &Registration) -> Result<Welcomed> {
+        self.inner.register(hello).await
+    }
+
+    async fn snapshot(&self, me: HostIdentity, known: &[Known]) -> Result<Snapshot> {
+        self.inner.snapshot(me, known).await
+    }
+
+    async fn spec(&self, _: HostIdentity, session: SessionId) -> Result<SessionSpec> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Err(Error::new(ErrorKind::NotFound, "ask what a session runs", format!("there is no {session}")))
+    }
+
+    async fn receipts(&self, me: HostIdentity, ends: &[AttemptId]) -> Result<Vec<AttemptId>> {
+        self.inner.receipts(me, ends).await
+    }
+
+    async fn blob_put(&self, me: HostIdentity, key: &BlobKey, bytes: BlobStream) -> Result<u64> {
+        self.inner.blob_put(me, key, bytes).await
+    }
+
+    async fn blob_address(&self, me: HostIdentity, key: &BlobKey) -> Result<Option<Presigned>> {
+        self.inner.blob_address(me, key).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_specification_that_is_refused_is_not_asked_for_without_a_pause() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.kill().await;
+    // What it runs is not in the journal any more, and the control plane does not say it either.
+    world.disk.set(Vec::new());
+    let uplink = Arc::new(Forgetful { inner: world.uplink.clone(), asked: AtomicU64::new(0) });
+    let runtime = Arc::new(world.engine.runtime(world.owner.clone()));
+    let manager = world.manager_over(runtime, uplink.clone());
+    drop(world.run(manager));
+    tokio::time::sleep(secs(5)).await;
+    world.control.session_restart(session, &alice()).await.unwrap();
+    world.when(async || world.live().is_empty()).await;
+    tokio::time::sleep(secs(60)).await;
+    let asked = uplink.asked.load(Ordering::SeqCst);
+    assert!((5..40).contains(&asked), "asked {asked} times");
+    let before = tokio::time::Instant::now();
+    world.stop(session).await;
+    world.until(session, State::Stopped).await;
+    assert!(before.elapsed() < secs(2), "{:?}", before.elapsed());
+    world.clean().await;
 }

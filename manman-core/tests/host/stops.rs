@@ -70,6 +70,21 @@ async fn a_kill_overtakes_a_stop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_kill_that_takes_long_is_waited_for_and_not_slept_over() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.engine.freeze();
+    world.kill_session(session).await;
+    // Longer than until it would be sent again.
+    tokio::time::sleep(millis(5_300)).await;
+    world.engine.thaw();
+    let before = tokio::time::Instant::now();
+    world.until(session, State::Stopped).await;
+    assert!(before.elapsed() < millis(300), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_stop_holds_nobody_up() {
     let mut world = World::begin().await;
     let stubborn = Script::default().on_signal(OnSignal::Ignore);

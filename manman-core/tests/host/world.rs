@@ -20,7 +20,7 @@ use manman_core::{
     host::{
         HostConfig, HostEvent, Manager,
         journal::{Journal, MemoryDisk},
-        spool::MemorySpool,
+        spool::{Kept, MemorySpool, Spool},
     },
     id::{AttemptId, ConfigId, ServerId, SessionId, SgcId},
     memory::{
@@ -167,9 +167,18 @@ impl World {
     }
 
     pub fn manager_over(&self, runtime: Arc<dyn Runtime>, uplink: Arc<dyn Uplink>) -> Manager {
+        self.manager_with(runtime, uplink, Journal::open(self.disk.clone()).unwrap())
+    }
+
+    pub fn manager_with(
+        &self,
+        runtime: Arc<dyn Runtime>,
+        uplink: Arc<dyn Uplink>,
+        journal: Journal,
+    ) -> Manager {
         Manager::builder(runtime, Arc::new(self.broker.clone()), uplink)
             .clock(Arc::new(Skewed(self.engine.clock(), self.clock_ahead.clone())))
-            .journal(Journal::open(self.disk.clone()).unwrap())
+            .journal(journal)
             .spool(self.spool.clone())
             .seed(self.seed)
             .build(self.config.clone())
@@ -322,6 +331,22 @@ impl World {
     /// Waits until nothing is left at the engine.
     pub async fn clean(&self) -> Duration {
         self.when(async || self.engine.holds() == (0, 0)).await
+    }
+
+    /// What its beats say is wrong with the host.
+    pub async fn wrong(&self) -> String {
+        self.control.server_get(self.server).await.unwrap().health.unwrap_or_default().warnings.join("; ")
+    }
+
+    /// All that the spool has of a session, gaps by their reasons.
+    pub fn kept(&self, session: SessionId) -> String {
+        let Some(mut history) = self.spool.read(session).unwrap() else { return String::new() };
+        let entries = history.read(1, u64::MAX, usize::MAX).unwrap();
+        let told = entries.into_iter().map(|entry| match entry.what {
+            Kept::Output(batch) => String::from_utf8_lossy(batch.text()).into_owned(),
+            Kept::Gap(gap, ..) => format!("[{}]", gap.reason),
+        });
+        told.collect()
     }
 
     /// The attempts that live.

@@ -25,12 +25,17 @@ struct Bad {
 async fn bad(call_timeout: Duration) -> Bad {
     let ground = Ground::new().await;
     let proxy = Proxy::new(&socket()).unwrap();
-    let runtime = ground.runtime_with(|config| {
+    let runtime = over(&ground, &proxy, call_timeout);
+    Bad { ground, proxy, runtime }
+}
+
+/// A manager on this way, which knows nothing of those before it.
+fn over(ground: &Ground, proxy: &Proxy, call_timeout: Duration) -> DockerRuntime {
+    ground.runtime_with(|config| {
         config.socket = proxy.socket();
         config.call_timeout_millis = u32::try_from(call_timeout.as_millis()).unwrap();
         config.stop_margin_millis = config.call_timeout_millis;
-    });
-    Bad { ground, proxy, runtime }
+    })
 }
 
 const LONG: Duration = Duration::from_secs(30);
@@ -110,6 +115,10 @@ async fn a_container_that_clings_to_its_name_is_worked_around() {
     proxy.set("POST", "/rename", Fault::Refuse(500, "driver failed".into()));
     runtime.retire(first.run).await.unwrap();
     let second = shell(1, 2, SLEEPER);
+    // That is known as long as the manager lives: the one after it asks the engine again.
+    let runtime = over(&ground, &proxy, LONG);
+    assert_eq!(refused(runtime.create(&second).await).kind(), ErrorKind::Conflict);
+    runtime.retire(first.run).await.unwrap();
     start(&runtime, &second).await;
     let container = ground.docker.inspect_container(&format!("{}-2", ground.name(1)), None).await.unwrap();
     assert_eq!(container.config.unwrap().hostname.as_deref(), Some("gsc-test-1"));

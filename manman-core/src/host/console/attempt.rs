@@ -109,6 +109,15 @@ impl Attempt {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
+    /// Reads no more; `true` if all was shown by then.
+    pub(super) async fn stop(&self) -> bool {
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.iter().for_each(AbortOnDropHandle::abort);
+        // Aborted, or over; waited for, so that nothing more is taken after this.
+        futures::future::join_all(tasks).await;
+        self.is_drained()
+    }
+
     pub(super) async fn write_line(&self, line: &ConsoleLine, within: Duration) -> Outcome {
         input::ask(&self.queue, line, within).await
     }
@@ -239,12 +248,8 @@ impl Reading {
 
     /// The container is gone before its output was seen to end.
     async fn gone(&self) {
-        let position = match self.recorder.resume(self.run.attempt).await {
-            Ok(Some(resume)) => resume.position,
-            _ => Position::START,
-        };
         let reason = "the container is gone, and what it printed since the last line with it";
-        self.recorder.push_gap(self.run.attempt, position, reason);
+        self.recorder.push_gap_here(self.run.attempt, reason).await;
     }
 }
 

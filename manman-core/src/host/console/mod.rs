@@ -8,8 +8,10 @@
 
 mod attempt;
 mod config;
+mod handle;
 mod input;
 mod recorder;
+mod retention;
 mod ring;
 mod view;
 
@@ -17,13 +19,14 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
 };
 
 pub use config::ConsoleConfig;
+pub use handle::ConsoleHandle;
 
 use attempt::Attempt;
 use recorder::Recorder;
+use retention::Ends;
 pub(super) use view::{Step, Walk};
 
 use super::spool::Spool;
@@ -31,9 +34,7 @@ use crate::{
     clock::{Clock, Timestamp},
     error::Result,
     id::{AttemptId, SessionId},
-    model::ConsoleLine,
     runtime::Runtime,
-    wire::Outcome,
 };
 
 /// Called with an attempt whose output ended or broke: a hint to inspect it now.
@@ -53,11 +54,13 @@ struct Inner {
     config: ConsoleConfig,
     hint: Arc<EndHint>,
     sessions: Mutex<BTreeMap<SessionId, Live>>,
-    opening: Gates,
+    /// Who takes a session up, or ends it, is alone with it.
+    gates: Gates,
+    ends: Mutex<Ends>,
 }
 
-/// A gate for each session that is being opened, so that it has one keeper, and waits for
-/// no other session's disk.
+/// A gate for each session that is being opened or ended, so that it has one keeper, none after
+/// its end, and waits for no other session's disk.
 #[derive(Debug, Default)]
 struct Gates(Mutex<BTreeMap<SessionId, Weak<tokio::sync::Mutex<()>>>>);
 
@@ -109,6 +112,7 @@ impl Consoles {
         config: ConsoleConfig,
         hint: EndHint,
     ) -> Self {
+        let ends = Mutex::new(Ends::new(clock.now()));
         let inner = Inner {
             runtime,
             spool,
@@ -116,7 +120,8 @@ impl Consoles {
             config,
             hint: Arc::new(hint),
             sessions: Mutex::default(),
-            opening: Gates::default(),
+            gates: Gates::default(),
+            ends,
         };
         Self { inner: Arc::new(inner) }
     }
@@ -148,14 +153,14 @@ impl Consoles {
             self.close(run);
             return Err(error);
         }
-        Ok(ConsoleHandle { attempt })
+        Ok(ConsoleHandle::of(attempt))
     }
 
     /// The console of an attempt, if it is open or was drained.
     pub fn get(&self, run: AttemptId) -> Option<ConsoleHandle> {
         let sessions = self.sessions();
         let attempt = sessions.get(&run.session)?.attempts.get(&run.attempt)?.clone();
-        Some(ConsoleHandle { attempt })
+        Some(ConsoleHandle::of(attempt))
     }
 
     /// Lets go of the console of one attempt; what was shown stays.
@@ -167,6 +172,16 @@ impl Consoles {
         }
     }
 
+    /// The container of an attempt is gone, and not all that it printed was read: that is put on
+    /// record as a gap.
+    ///
+    /// # Errors
+    /// What the spool says.
+    pub(super) async fn miss(&self, run: AttemptId, reason: &str) -> Result<()> {
+        self.record(run.session).await?.push_gap_here(run.attempt, reason).await;
+        Ok(())
+    }
+
     /// A session has ended for good: its consoles are closed, those who follow it come to
     /// their end, and what is kept can be seen until [`Consoles::sweep`] removes it.
     ///
@@ -176,25 +191,47 @@ impl Consoles {
     /// What the spool says: the end is not noted, and whoever begins to follow the session
     /// from now on waits until another call of this has noted it.
     pub async fn end(&self, session: SessionId) -> Result<()> {
+        let gate = self.inner.gates.of(session);
+        // Whoever comes to follow it meanwhile waits, and sees it ended.
+        let _alone = gate.lock().await;
         let live = self.sessions().remove(&session);
         if let Some(live) = live {
             live.close().await;
             live.recorder.end();
         }
         let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
-        recorder::off(&*self.inner.spool, move || spool.end(session, now)).await
+        let note = move || {
+            let first = spool.ended(session)?.is_none();
+            spool.end(session, now)?;
+            Ok(first)
+        };
+        if recorder::off(&*self.inner.spool, note).await? {
+            self.ends().ended(session);
+        }
+        Ok(())
     }
 
     /// Removes the consoles of sessions that ended too long ago, and of those that ended
     /// first while all take too much. To be called now and then, after recovery.
     ///
+    /// A clock that is put right meanwhile makes nothing older than it was seen to become.
+    ///
     /// # Errors
     /// What the spool says.
     pub async fn sweep(&self) -> Result<Vec<SessionId>> {
+        self.sweep_by(self.inner.clock.now()).await
+    }
+
+    /// As [`Consoles::sweep`], for whoever was told what time it is: what is too old has to be
+    /// that by this time too.
+    pub(super) async fn sweep_by(&self, told: Timestamp) -> Result<Vec<SessionId>> {
         let live: Vec<SessionId> = self.sessions().keys().copied().collect();
-        let (spool, now) = (self.inner.spool.clone(), self.inner.clock.now());
-        let keep = self.inner.config.spool.clone();
-        recorder::off(&*self.inner.spool, move || sweep(&*spool, &keep, &live, now)).await
+        let age = self.ends().age(self.inner.clock.now(), told);
+        let (spool, keep) = (self.inner.spool.clone(), self.inner.config.spool.clone());
+        let removed =
+            recorder::off(&*self.inner.spool, move || retention::sweep(&*spool, &keep, &live, &age)).await?;
+        self.ends().forget(&removed);
+        Ok(removed)
     }
 
     /// What is wrong with keeping consoles, for people; empty as a rule.
@@ -211,8 +248,24 @@ impl Consoles {
 
     /// The recorder of a session, opened if it is not.
     async fn record(&self, session: SessionId) -> Result<Arc<Recorder>> {
-        let gate = self.inner.opening.of(session);
-        let _one_at_a_time = gate.lock().await;
+        let gate = self.inner.gates.of(session);
+        let _alone = gate.lock().await;
+        self.record_alone(session).await
+    }
+
+    /// The recorder of a session, opened if it is not and the session has not ended.
+    async fn record_unless_ended(&self, session: SessionId) -> Result<Option<Arc<Recorder>>> {
+        let gate = self.inner.gates.of(session);
+        let _alone = gate.lock().await;
+        let spool = self.inner.spool.clone();
+        if recorder::off(&*self.inner.spool, move || spool.ended(session)).await?.is_some() {
+            return Ok(None);
+        }
+        self.record_alone(session).await.map(Some)
+    }
+
+    /// For whoever is alone with the session.
+    async fn record_alone(&self, session: SessionId) -> Result<Arc<Recorder>> {
         if let Some(live) = self.sessions().get(&session) {
             return Ok(live.recorder.clone());
         }
@@ -230,6 +283,11 @@ impl Consoles {
         Ok(recorder)
     }
 
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        // Whole between any two statements.
+        self.inner.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sessions(&self) -> MutexGuard<'_, BTreeMap<SessionId, Live>> {
         // The map is whole between any two statements.
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
@@ -240,65 +298,4 @@ impl fmt::Debug for Consoles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Consoles").field("sessions", &*self.sessions()).finish_non_exhaustive()
     }
-}
-
-/// The console of one attempt. Dropping it closes nothing.
-#[derive(Clone, Debug)]
-pub struct ConsoleHandle {
-    attempt: Arc<Attempt>,
-}
-
-impl ConsoleHandle {
-    /// Whose console it is.
-    pub fn run(&self) -> AttemptId {
-        self.attempt.run()
-    }
-
-    /// Writes a line to the game's stdin, newline added. Lines are written in order, one
-    /// at a time; 64 may wait. `within` bounds the waiting, not the writing, which has a
-    /// deadline of its own.
-    pub async fn write_line(&self, line: &ConsoleLine, within: Duration) -> Outcome {
-        self.attempt.write_line(line, within).await
-    }
-
-    /// Waits until the attempt has ended and all that it printed is shown (and kept, as
-    /// far as the disk takes it).
-    pub async fn drained(&self) {
-        self.attempt.drained().await;
-    }
-
-    /// Whether the attempt has ended and all that it printed is shown.
-    pub fn is_drained(&self) -> bool {
-        self.attempt.is_drained()
-    }
-
-    /// The last lines that the attempt printed, oldest first: at most `lines` of at most
-    /// `bytes` bytes, lossily as UTF-8, without line ends.
-    pub async fn last_lines(&self, lines: usize, bytes: usize) -> Vec<String> {
-        self.attempt.last_lines(lines, bytes).await
-    }
-}
-
-fn sweep(
-    spool: &dyn Spool,
-    keep: &super::spool::SpoolConfig,
-    live: &[SessionId],
-    now: Timestamp,
-) -> Result<Vec<SessionId>> {
-    let oldest = now.minus(Duration::from_secs(u64::from(keep.keep_days) * 86_400));
-    let mut over: Vec<_> = spool.list()?.into_iter().filter(|held| !live.contains(&held.session)).collect();
-    // What never was seen to end is as old as its last line.
-    over.sort_by_key(|held| held.ended_at.unwrap_or(held.changed_at));
-    let mut total: u64 = over.iter().map(|held| held.bytes).sum();
-    let mut removed = Vec::new();
-    for held in over {
-        let too_old = held.ended_at.unwrap_or(held.changed_at) < oldest;
-        let too_much = total > keep.keep_bytes && held.ended_at.is_some();
-        if too_old || too_much {
-            spool.remove(held.session)?;
-            total -= held.bytes;
-            removed.push(held.session);
-        }
-    }
-    Ok(removed)
 }

@@ -47,25 +47,31 @@ impl Viewing for Consoles {
 impl Consoles {
     /// As [`Viewing::view`], told so that one can go on after any step.
     pub(in crate::host) async fn walk(&self, session: SessionId, begin: Begin, follow: bool) -> Result<Walk> {
-        let live = self.sessions().get(&session).map(|live| live.recorder.clone());
-        if let Some(recorder) = live {
-            return watch(recorder, begin, follow).await;
-        }
-        let spool = self.inner.spool.clone();
-        let (history, ended) = recorder::off(&*self.inner.spool, move || {
-            let Some(mut history) = spool.read(session)? else { return Ok((None, true)) };
-            let span = history.span()?;
-            Ok((Some((history, span)), spool.ended(session)?.is_some()))
-        })
-        .await?;
-        let Some((history, span)) = history else {
-            let message = format!("nothing is kept of session {session} here");
-            return Err(Error::new(ErrorKind::NotFound, "view a console", message));
+        let (history, span) = loop {
+            let live = self.sessions().get(&session).map(|live| live.recorder.clone());
+            if let Some(recorder) = live {
+                return watch(recorder, begin, follow).await;
+            }
+            let spool = self.inner.spool.clone();
+            let (history, ended) = recorder::off(&*self.inner.spool, move || {
+                let Some(mut history) = spool.read(session)? else { return Ok((None, true)) };
+                let span = history.span()?;
+                Ok((Some((history, span)), spool.ended(session)?.is_some()))
+            })
+            .await?;
+            let Some(history) = history else {
+                let message = format!("nothing is kept of session {session} here");
+                return Err(Error::new(ErrorKind::NotFound, "view a console", message));
+            };
+            if !follow || ended {
+                break history;
+            }
+            // Its game may be taken up again at any moment; or it ends at this one, and is read as
+            // it is then.
+            if let Some(recorder) = self.record_unless_ended(session).await? {
+                return watch(recorder, begin, true).await;
+            }
         };
-        if follow && !ended {
-            // Its game may be taken up again at any moment.
-            return watch(self.record(session).await?, begin, true).await;
-        }
         let (from, until) = (start(begin, span.first, span.next), span.next);
         let reader = Past { spool: self.inner.spool.clone(), history, cursor: from, until, attempt: 0 };
         Ok(Walk { from, until, steps: reader.steps().boxed() })

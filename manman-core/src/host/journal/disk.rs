@@ -164,7 +164,7 @@ pub struct MemoryDisk(Arc<Mutex<Kept>>);
 struct Kept {
     bytes: Vec<u8>,
     aside: Vec<Vec<u8>>,
-    full: bool,
+    refuses: Option<ErrorKind>,
 }
 
 impl MemoryDisk {
@@ -185,7 +185,13 @@ impl MemoryDisk {
 
     /// Refuses to take more, or takes it again.
     pub fn set_full(&self, full: bool) {
-        self.kept().full = full;
+        self.refuse(full.then_some(ErrorKind::Busy));
+    }
+
+    /// Refuses to take more in this way, or takes it again: `Denied` is a disk that is mounted to
+    /// be read only, `Unavailable` one that is broken.
+    pub fn refuse(&self, how: Option<ErrorKind>) {
+        self.kept().refuses = how;
     }
 
     /// What was set aside.
@@ -200,10 +206,13 @@ impl MemoryDisk {
 
     fn room(&self) -> Result<MutexGuard<'_, Kept>> {
         let kept = self.kept();
-        if kept.full {
-            return Err(Error::new(ErrorKind::Busy, "write the journal", "there is no room"));
+        match kept.refuses {
+            None => Ok(kept),
+            Some(kind) => {
+                let why = if kind == ErrorKind::Busy { "there is no room" } else { "the disk refuses" };
+                Err(Error::new(kind, "write the journal", why))
+            }
         }
-        Ok(kept)
     }
 }
 

@@ -22,6 +22,7 @@ mod writer;
 use std::{
     fmt,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 pub use disk::{Disk, FileDisk, MemoryDisk};
@@ -45,6 +46,9 @@ use crate::{
 /// A journal is rewritten when it has grown by this many bytes, and to four times of what
 /// it holds.
 const REWRITE_AFTER: usize = 256 << 10;
+
+/// How long the disk is waited for before it counts as one that hangs.
+pub(in crate::host) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How many sequence numbers are taken with one record.
 const SEQUENCES: i64 = 1_000;
@@ -122,7 +126,7 @@ impl Journal {
     pub fn identify(&self, identity: Identity) -> Written {
         let mut inner = self.inner();
         if inner.state.identity == Some(identity) {
-            return Written::already();
+            return inner.so_far();
         }
         inner.write(vec![Record::Identity(identity)])
     }
@@ -131,7 +135,7 @@ impl Journal {
     pub fn stand_on(&self, ground: Ground) -> Written {
         let mut inner = self.inner();
         if inner.state.ground == ground {
-            return Written::already();
+            return inner.so_far();
         }
         inner.write(vec![Record::Ground(ground)])
     }
@@ -141,7 +145,7 @@ impl Journal {
         let mut inner = self.inner();
         let id = desired.session;
         if inner.state.sessions.contains_key(&id) || inner.state.forgotten.contains(&id) {
-            return Written::already();
+            return inner.so_far();
         }
         let memory = Memory { whole: inner.state.caught_up, ..Memory::default() };
         inner.write(vec![Record::Session(Box::new(Entry { desired, memory }))])
@@ -151,7 +155,7 @@ impl Journal {
     pub(in crate::host) fn catch_up(&self) -> Written {
         let mut inner = self.inner();
         if inner.state.caught_up {
-            return Written::already();
+            return inner.so_far();
         }
         inner.write(vec![Record::CaughtUp {}])
     }
@@ -166,11 +170,13 @@ impl Journal {
     /// Changes what is written down of a session. One that is not known is left alone.
     pub(in crate::host) fn change(&self, id: SessionId, change: impl FnOnce(&mut Entry)) -> Written {
         let mut inner = self.inner();
-        let Some(entry) = inner.state.sessions.get(&id) else { return Written::already() };
+        let Some(entry) = inner.state.sessions.get(&id) else { return Written::nothing() };
         let mut changed = entry.clone();
         change(&mut changed);
         if changed == *entry {
-            return Written::already();
+            // Known here is not on the disk yet: that a note before this one failed, or is still
+            // on its way, is for the disk to say.
+            return inner.so_far();
         }
         let spec = changed.memory.spec.clone();
         let new_spec = spec != entry.memory.spec;
@@ -209,11 +215,28 @@ impl Journal {
 
     /// Resolves when all that was noted so far is on the disk.
     pub fn flush(&self) -> Written {
-        let mut inner = self.inner();
-        if inner.writer.is_broken() {
-            return inner.rewrite().unwrap_or_else(Written::failed);
+        self.inner().so_far()
+    }
+
+    /// For how long the disk has owed an answer to what it was given first.
+    pub fn silence(&self) -> Duration {
+        self.inner().writer.silence()
+    }
+
+    /// What is wrong with writing it, for people.
+    pub fn trouble(&self) -> Option<String> {
+        let inner = self.inner();
+        let silence = inner.writer.silence();
+        if silence >= PATIENCE {
+            return Some(format!("the journal's disk has not answered for {} s", silence.as_secs()));
         }
-        inner.writer.write(Job::Append(Vec::new()))
+        inner.writer.broken().map(|error| format!("the journal cannot be written: {error}"))
+    }
+
+    /// Whether a write failed and the disk is not at it: then [`Journal::flush`] writes all anew.
+    pub(in crate::host) fn is_to_be_rewritten(&self) -> bool {
+        let inner = self.inner();
+        inner.writer.broken().is_some() && inner.writer.silence().is_zero()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -235,10 +258,18 @@ impl Inner {
         records.into_iter().for_each(|record| self.state.apply(record));
         self.size += bytes.len();
         let grown = self.size > (self.rewritten + REWRITE_AFTER).max(4 * self.rewritten);
-        if grown || self.writer.is_broken() {
+        if grown || self.writer.broken().is_some() {
             return self.rewrite().unwrap_or_else(Written::failed);
         }
         self.writer.write(Job::Append(bytes))
+    }
+
+    /// Resolves when all that was noted so far is on the disk.
+    fn so_far(&mut self) -> Written {
+        if self.writer.broken().is_some() {
+            return self.rewrite().unwrap_or_else(Written::failed);
+        }
+        self.writer.write(Job::Append(Vec::new()))
     }
 
     fn rewrite(&mut self) -> Result<Written> {

@@ -162,6 +162,26 @@ fn a_full_disk_is_said_and_made_up_for_when_there_is_room() {
 }
 
 #[test]
+fn what_is_noted_again_is_on_the_disk_or_is_not_said_to_be() {
+    for how in [ErrorKind::Busy, ErrorKind::Denied, ErrorKind::Unavailable] {
+        let disk = MemoryDisk::new();
+        let journal = Journal::open(disk.clone()).unwrap();
+        ready(journal.take_up(desired(1))).unwrap();
+        let note = || ready(journal.change(SessionId(1), |entry| entry.memory.highest = 7));
+        disk.refuse(Some(how));
+        for _ in 0..3 {
+            assert_eq!(note().unwrap_err().kind(), how);
+        }
+        assert!(journal.trouble().unwrap().contains("cannot be written"));
+        disk.refuse(None);
+        note().unwrap();
+        assert_eq!(journal.trouble(), None);
+        let again = Journal::open(disk).unwrap();
+        assert_eq!(again.session(SessionId(1)).unwrap().memory.highest, 7);
+    }
+}
+
+#[test]
 fn a_long_life_stays_short_on_disk() {
     let disk = MemoryDisk::new();
     let journal = Journal::open(disk.clone()).unwrap();

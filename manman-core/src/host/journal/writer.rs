@@ -1,19 +1,17 @@
 //! Writes records behind each other, many with one sync where many wait.
 
 use std::{
+    collections::VecDeque,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::Disk;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Chain, Error, ErrorKind, Result};
 
 /// What is to be written.
 #[derive(Debug)]
@@ -36,8 +34,8 @@ enum Waiting {
 }
 
 impl Written {
-    /// Nothing was to be written.
-    pub(super) fn already() -> Self {
+    /// Nothing is to be written.
+    pub(super) fn nothing() -> Self {
         Self(Waiting::Known(Some(Ok(()))))
     }
 
@@ -64,21 +62,68 @@ impl Future for Written {
 
 type Ask = (Job, oneshot::Sender<Result<()>>);
 
+/// How the disk takes what it is given.
+#[derive(Clone, Debug, Default)]
+struct Standing(Arc<Mutex<Stands>>);
+
+#[derive(Debug, Default)]
+struct Stands {
+    /// Why a write failed, so that only a rewrite of all makes it whole again.
+    broken: Option<String>,
+    /// Since when what is not answered waits, oldest first.
+    waiting: VecDeque<Instant>,
+}
+
+impl Standing {
+    fn stands(&self) -> MutexGuard<'_, Stands> {
+        // Whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of the oldest write; a rewrite of all makes it whole.
+    fn wrote(&self, result: &Result<()>, all: bool) {
+        let mut stands = self.stands();
+        match result {
+            Ok(()) if all => stands.broken = None,
+            Ok(()) => {}
+            // The first error says more than those that follow from it.
+            Err(error) if all || stands.broken.is_none() => stands.broken = Some(Chain(error).to_string()),
+            Err(_) => {}
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.stands().broken.is_some()
+    }
+
+    /// Tells whoever asked, who may have gone.
+    fn answer(&self, answers: oneshot::Sender<Result<()>>, result: Result<()>) {
+        self.stands().waiting.pop_front();
+        let _ = answers.send(result);
+    }
+}
+
 /// Where jobs go: to a thread of their own, or done at once where nothing blocks.
 #[derive(Debug)]
-pub(super) enum Writer {
-    Thread { asks: mpsc::Sender<Ask>, broken: Arc<AtomicBool> },
-    Inline { disk: Box<dyn Disk>, broken: bool },
+pub(super) struct Writer {
+    way: Way,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+enum Way {
+    Thread(mpsc::Sender<Ask>),
+    Inline(Box<dyn Disk>),
 }
 
 impl Writer {
     pub(super) fn new(mut disk: Box<dyn Disk>) -> Result<Self> {
+        let standing = Standing::default();
         if !disk.blocks() {
-            return Ok(Self::Inline { disk, broken: false });
+            return Ok(Self { way: Way::Inline(disk), standing });
         }
         let (asks, asked) = mpsc::channel::<Ask>();
-        let broken = Arc::new(AtomicBool::new(false));
-        let says = broken.clone();
+        let says = standing.clone();
         std::thread::Builder::new()
             .name("manman-journal".to_owned())
             .spawn(move || {
@@ -90,35 +135,36 @@ impl Writer {
             .map_err(|error| {
                 Error::new(ErrorKind::Unavailable, "open the journal", "no thread to be had").because(error)
             })?;
-        Ok(Self::Thread { asks, broken })
+        Ok(Self { way: Way::Thread(asks), standing })
     }
 
-    /// Whether a write failed, so that only a rewrite of all makes it whole again.
-    pub(super) fn is_broken(&self) -> bool {
-        match self {
-            Self::Thread { broken, .. } => broken.load(Ordering::Acquire),
-            Self::Inline { broken, .. } => *broken,
-        }
+    /// Why a write failed, so that only a rewrite of all makes it whole again.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.standing.stands().broken.clone()
+    }
+
+    /// For how long the disk has not answered.
+    pub(super) fn silence(&self) -> Duration {
+        self.standing.stands().waiting.front().map(Instant::elapsed).unwrap_or_default()
     }
 
     pub(super) fn write(&mut self, job: Job) -> Written {
-        match self {
-            Self::Thread { asks, .. } => {
+        match &mut self.way {
+            Way::Thread(asks) => {
                 let (answers, answer) = oneshot::channel();
+                self.standing.stands().waiting.push_back(Instant::now());
                 // A writer that is gone drops `answers`, which the receiver notices.
                 let _ = asks.send((job, answers));
                 Written(Waiting::Asked(answer))
             }
-            Self::Inline { disk, broken } => {
+            Way::Inline(disk) => {
                 let result = match &job {
-                    Job::Append(_) if *broken => Err(not_whole()),
+                    Job::Append(_) if self.standing.is_broken() => Err(not_whole()),
+                    Job::Append(bytes) if bytes.is_empty() => Ok(()),
                     Job::Append(bytes) => disk.append(bytes),
                     Job::Replace(bytes) => disk.replace(bytes),
                 };
-                *broken = match job {
-                    Job::Replace(_) => result.is_err(),
-                    Job::Append(_) => *broken || result.is_err(),
-                };
+                self.standing.wrote(&result, matches!(job, Job::Replace(_)));
                 Written(Waiting::Known(Some(result)))
             }
         }
@@ -130,7 +176,7 @@ fn not_whole() -> Error {
 }
 
 /// Does these jobs in order: appends that follow each other with one write and one sync.
-fn write_all(disk: &mut dyn Disk, asks: Vec<Ask>, broken: &AtomicBool) {
+fn write_all(disk: &mut dyn Disk, asks: Vec<Ask>, standing: &Standing) {
     let mut bytes = Vec::new();
     let mut waiting = Vec::new();
     for (job, answers) in asks {
@@ -140,41 +186,37 @@ fn write_all(disk: &mut dyn Disk, asks: Vec<Ask>, broken: &AtomicBool) {
                 waiting.push(answers);
             }
             Job::Replace(all) => {
-                flush(disk, &mut bytes, &mut waiting, broken);
+                flush(disk, &mut bytes, &mut waiting, standing);
                 let result = disk.replace(&all);
-                broken.store(result.is_err(), Ordering::Release);
-                // Whoever asked may have gone.
-                let _ = answers.send(result);
+                standing.wrote(&result, true);
+                standing.answer(answers, result);
             }
         }
     }
-    flush(disk, &mut bytes, &mut waiting, broken);
+    flush(disk, &mut bytes, &mut waiting, standing);
 }
 
 fn flush(
     disk: &mut dyn Disk,
     bytes: &mut Vec<u8>,
     waiting: &mut Vec<oneshot::Sender<Result<()>>>,
-    broken: &AtomicBool,
+    standing: &Standing,
 ) {
     if waiting.is_empty() {
         return;
     }
-    let result = match broken.load(Ordering::Acquire) {
+    let result = match standing.is_broken() {
         true => Err(not_whole()),
         false if bytes.is_empty() => Ok(()),
         false => disk.append(bytes),
     };
-    if result.is_err() {
-        broken.store(true, Ordering::Release);
-    }
+    standing.wrote(&result, false);
     bytes.clear();
     for answers in waiting.drain(..) {
         let told = match &result {
             Ok(()) => Ok(()),
             Err(error) => Err(Error::new(error.kind(), error.operation(), error.message())),
         };
-        // Whoever asked may have gone.
-        let _ = answers.send(told);
+        standing.answer(answers, told);
     }
 }

@@ -21,6 +21,7 @@ pub(super) async fn run(host: Arc<Host>) {
         if host.is_fenced() {
             return;
         }
+        host.tend_journal();
         if host.identity().is_none() {
             continue;
         }

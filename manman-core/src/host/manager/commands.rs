@@ -172,7 +172,7 @@ async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
     let Some(written) = host.journal.see(input.id, input.not_after.max(now).plus(SEEN_KEPT), now) else {
         return Seen::Before;
     };
-    if let Err(error) = written.await {
+    if let Err(error) = host.noted(written).await {
         // Not asked for again: here it counts as seen, and brought a second time it would go
         // unanswered.
         return Seen::Refused(session, format!("the journal cannot be written: {}", Chain(&error)));

@@ -306,13 +306,24 @@ impl Host {
     /// Something is wrong until [`Host::well`] says otherwise: said once, and again when it is
     /// something else, and shown in beats.
     pub fn condition(&self, topic: &'static str, message: String) {
-        if self.warnings.begin(topic, message.clone()) {
+        if self.warnings.begin((None, topic), message.clone()) {
             self.warn(topic, message);
         }
     }
 
     pub fn well(&self, topic: &'static str) {
-        self.warnings.end(topic);
+        self.warnings.end((None, topic));
+    }
+
+    /// As [`Host::condition`], of one session.
+    pub fn session_condition(&self, topic: &'static str, session: SessionId, message: String) {
+        if self.warnings.begin((Some(session), topic), message.clone()) {
+            self.warn(topic, message);
+        }
+    }
+
+    pub fn session_well(&self, topic: &'static str, session: SessionId) {
+        self.warnings.end((Some(session), topic));
     }
 
     /// What is wrong now, for people.

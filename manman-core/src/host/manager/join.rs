@@ -46,8 +46,8 @@ pub async fn join(
             Ok(welcomed) => {
                 let identity =
                     Identity { cluster: welcomed.cluster, server: welcomed.server, epoch: welcomed.epoch };
-                journal.identify(identity).await?;
-                return Ok(identity);
+                let noted = timeout(config.call(), journal.identify(identity)).await;
+                return noted.unwrap_or_else(|_| Err(silent_disk(config))).map(|()| identity);
             }
             Err(error) if error.is_temporary() => error,
             Err(error) => return Err(error),
@@ -60,6 +60,11 @@ pub async fn join(
             () = tokio::time::sleep(wait) => {}
         }
     }
+}
+
+fn silent_disk(config: &HostConfig) -> Error {
+    let message = format!("the journal's disk does not answer within {:?}", config.call());
+    Error::new(ErrorKind::Timeout, OPERATION, message)
 }
 
 fn shut_down() -> Error {

@@ -163,10 +163,8 @@ impl Link {
             return std::future::pending().await;
         }
         let identity = Identity { cluster: welcomed.cluster, server: welcomed.server, epoch: welcomed.epoch };
-        if let Err(error) = host.journal.identify(identity).await {
-            // Known for as long as we live; after that we register again anyway.
-            host.warn_once("journal", Chain(&error).to_string());
-        }
+        // Known for as long as we live; after that we register again anyway.
+        let _ = host.noted(host.journal.identify(identity)).await;
         self.registered = true;
         host.registered.replace(true);
         host.well("register");
@@ -251,10 +249,8 @@ impl Link {
             host.warn_once("unknown session", message);
         }
         for written in noted {
-            if let Err(error) = written.await {
-                // Acted upon all the same: it is asked for again after a death.
-                host.warn_once("journal", Chain(&error).to_string());
-            }
+            // Acted upon all the same: it is asked for again after a death.
+            let _ = host.noted(written).await;
         }
     }
 

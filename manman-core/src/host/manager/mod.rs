@@ -17,6 +17,7 @@ mod engine;
 mod host;
 mod join;
 mod link;
+mod noting;
 mod reports;
 mod sweep;
 mod time;

@@ -86,7 +86,7 @@ async fn remove_network(host: Arc<Host>, session: SessionId) {
 }
 
 async fn sweep_consoles(host: Arc<Host>) {
-    if let Err(error) = host.consoles.sweep().await {
+    if let Err(error) = host.consoles.sweep_by(host.now()).await {
         host.warn_once("console", format!("old consoles cannot be removed: {}", Chain(&error)));
     }
 }

@@ -13,7 +13,10 @@ mod stop;
 mod tests;
 mod verdict;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 pub use memory::{Attempt, Cause, Ended, Memory, Stage, StopProgress};
 pub use verdict::{StartPart, attempt_ended, because, ended, ended_at, start_failure, verdict};
@@ -30,6 +33,10 @@ use road::Road;
 
 /// How long a kill may take before it is sent again.
 pub const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+/// The longest that a step which failed is held back. What is held for longer than that is so by
+/// a clock that was set back meanwhile.
+pub const HELD_AT_MOST: Duration = Duration::from_secs(5);
 
 /// One thing to do about a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -194,10 +201,15 @@ pub struct Work {
     pub prepared: bool,
     /// Why its start cannot become what was asked.
     pub failure: Option<Reason>,
+    /// What held its start up at the last try.
+    pub trouble: Option<Reason>,
     /// The control plane could not say what it runs.
     pub spec_refused: bool,
     /// Its own network is gone, or it has none.
     pub network_gone: bool,
+    /// The attempts whose containers this process had give up the deployment's name. A backend
+    /// may work around one that clings to it, and knows of that no longer than it lives.
+    pub retired: BTreeSet<u32>,
     /// When it was last killed.
     pub killed_at: Option<Timestamp>,
 }
@@ -268,7 +280,9 @@ fn within(plan: Plan, work: &Work, memory: &Memory, now: Timestamp) -> Plan {
     }
     match &work.held {
         Some((step, until))
-            if now < *until && plan.steps.first().is_some_and(|first| first.is_again(step)) =>
+            if now < *until
+                && until.since(now) <= HELD_AT_MOST
+                && plan.steps.first().is_some_and(|first| first.is_again(step)) =>
         {
             Plan::at(*until)
         }
@@ -286,7 +300,7 @@ fn decide(
     if let Some(end) = &memory.end {
         return after_end(end, seen, work, memory);
     }
-    let older = Older::of(seen, memory);
+    let older = Older::of(seen, work, memory);
     if older.alive.is_some() || !older.named.is_empty() {
         return match older.alive {
             Some(attempt) => stop::kill(attempt, work, now),
@@ -318,7 +332,7 @@ fn without_attempt(desired: &Desired, want: Want, work: &Work, memory: &Memory, 
     }
     if memory.highest == 0 && now > desired.not_after {
         let cause = match desired.attempt {
-            0 => expired(),
+            0 => expired(work),
             // It was begun once, and neither the journal nor the engine knows of it any more.
             _ => Cause::Gone,
         };
@@ -334,8 +348,13 @@ fn begin(attempt: u32, restarts: u32, memory: &Memory) -> Plan {
     Plan::of([Step::Begin { attempt: attempt.saturating_add(1), restarts, first: attempt == 0 }])
 }
 
-fn expired() -> Cause {
-    Cause::Never(Reason::new(ReasonCode::Expired, "the start expired before this host could begin it"))
+/// A start that came too late, or that something held up until it was too late.
+fn expired(work: &Work) -> Cause {
+    let text = "the start expired before this host could begin it";
+    Cause::Never(match &work.trouble {
+        Some(trouble) => Reason::new(ReasonCode::Expired, format!("{text}: {}", trouble.text)),
+        None => Reason::new(ReasonCode::Expired, text),
+    })
 }
 
 /// Clears away an ended session: its name at once, so that the next one can have it; the
@@ -343,7 +362,7 @@ fn expired() -> Cause {
 fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, work: &Work, memory: &Memory) -> Plan {
     let mut steps = Vec::new();
     for (&attempt, state) in seen {
-        let retired = memory.attempts.get(&attempt).is_some_and(|known| known.retired);
+        let retired = work.retired.contains(&attempt);
         match state {
             // A call whose outcome was not known worked after all.
             AttemptState::Running { .. } => {
@@ -351,10 +370,11 @@ fn after_end(end: &Ended, seen: &BTreeMap<u32, AttemptState>, work: &Work, memor
                 steps.push(Step::Signal { attempt, grace, progress: None });
             }
             AttemptState::Created => steps.push(Step::Remove { attempt }),
+            // First of all its name, which the next session may wait for.
+            AttemptState::Exited(_) if !retired => steps.insert(0, Step::Retire { attempt }),
             AttemptState::Exited(_) | AttemptState::Removing if end.receipted => {
                 steps.push(Step::Remove { attempt });
             }
-            AttemptState::Exited(_) if !retired => steps.push(Step::Retire { attempt }),
             AttemptState::Exited(_) | AttemptState::Removing => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Memory, Stage, Step};
+use super::{Memory, Stage, Step, Work};
 use crate::runtime::AttemptState;
 
 /// The attempts below the current one that are still here.
@@ -17,12 +17,12 @@ pub(super) struct Older {
 }
 
 impl Older {
-    pub(super) fn of(seen: &BTreeMap<u32, AttemptState>, memory: &Memory) -> Self {
+    pub(super) fn of(seen: &BTreeMap<u32, AttemptState>, work: &Work, memory: &Memory) -> Self {
         let mut older = Self::default();
         for (&attempt, state) in seen.range(..memory.highest) {
             let known = memory.attempts.get(&attempt);
             let said = known.is_none_or(|known| !matches!(known.stage, Stage::Over { said: false, .. }));
-            let retired = known.is_some_and(|known| known.retired);
+            let retired = work.retired.contains(&attempt);
             match state {
                 AttemptState::Running { .. } => older.alive = Some(attempt),
                 AttemptState::Created => older.named.push(Step::Remove { attempt }),

@@ -70,7 +70,7 @@ impl Road<'_> {
             return Plan::of([Step::Start { attempt }]);
         }
         if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
-            return Plan::of([Step::End { attempt, cause: expired() }]);
+            return Plan::of([Step::End { attempt, cause: expired(self.work) }]);
         }
         if self.memory.spec.is_none() {
             return Plan::of([Step::FetchSpec]);
@@ -121,7 +121,9 @@ impl Road<'_> {
             return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
         }
         match seen {
-            Some(AttemptState::Exited(_)) if !self.attempt.retired => Plan::of([Step::Retire { attempt }]),
+            Some(AttemptState::Exited(_)) if !self.work.retired.contains(&attempt) => {
+                Plan::of([Step::Retire { attempt }])
+            }
             Some(AttemptState::Created) => Plan::of([Step::Remove { attempt }]),
             _ => begin(attempt.max(self.desired.attempt), restarts, self.memory),
         }

@@ -75,8 +75,9 @@ fn say_or_signal(attempt: u32, index: u32, plan: &StopPlan, now: Timestamp) -> P
 
 /// Kills, and again when that was long ago.
 pub(super) fn kill(attempt: u32, work: &Work, now: Timestamp) -> Plan {
-    match work.killed_at.map(|at| at.plus(KILL_AGAIN_AFTER)) {
-        Some(again) if now < again => Plan::at(again),
+    match work.killed_at {
+        // One that lies in the future was sent before the clock was set back.
+        Some(at) if at <= now && now < at.plus(KILL_AGAIN_AFTER) => Plan::at(at.plus(KILL_AGAIN_AFTER)),
         _ => Plan::of([Step::Kill { attempt }]),
     }
 }

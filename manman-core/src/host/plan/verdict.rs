@@ -133,6 +133,8 @@ pub fn ended_at(cause: &Cause, now: Timestamp) -> Timestamp {
 /// Which part of a start failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartPart {
+    /// Writing down that it begins.
+    Begin,
     /// Fetching the image.
     Pull,
     /// Making the directories.
@@ -148,7 +150,9 @@ pub fn start_failure(part: StartPart, error: &Error) -> Reason {
     use ErrorKind::*;
     let code = match (part, error.kind()) {
         (StartPart::Pull, NotFound) | (StartPart::Create, NotFound) => ReasonCode::ImageNotFound,
-        (StartPart::Pull, Busy) | (StartPart::Prepare, Busy) => ReasonCode::DiskFull,
+        (StartPart::Begin | StartPart::Pull | StartPart::Prepare, Busy) => ReasonCode::DiskFull,
+        // The journal lies in it.
+        (StartPart::Begin, _) => ReasonCode::DataDirectory,
         (StartPart::Pull, _) => ReasonCode::ImagePullFailed,
         (_, Denied) => ReasonCode::Denied,
         (StartPart::Prepare, Invalid) => ReasonCode::EngineRefused,
@@ -211,6 +215,9 @@ mod tests {
     fn a_start_that_failed_says_why() {
         let error = |kind| Error::new(kind, "start container", "port 25565/tcp is in use");
         for (part, kind, code) in [
+            (StartPart::Begin, ErrorKind::Busy, ReasonCode::DiskFull),
+            (StartPart::Begin, ErrorKind::Denied, ReasonCode::DataDirectory),
+            (StartPart::Begin, ErrorKind::Unavailable, ReasonCode::DataDirectory),
             (StartPart::Pull, ErrorKind::NotFound, ReasonCode::ImageNotFound),
             (StartPart::Pull, ErrorKind::Denied, ReasonCode::ImagePullFailed),
             (StartPart::Prepare, ErrorKind::Busy, ReasonCode::DiskFull),

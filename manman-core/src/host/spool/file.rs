@@ -74,6 +74,17 @@ impl Spool for FileSpool {
         done.map_err(|error| failed("note the session's end in the spool", error))
     }
 
+    fn correct_end(&self, session: SessionId, at: Timestamp) -> Result<()> {
+        let mark = self.of(session).join("ended");
+        // One that is torn by a death says when it was changed, which is right then too.
+        let done = match OpenOptions::new().write(true).truncate(true).open(mark) {
+            Ok(mut file) => file.write_all(at.to_string().as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        done.map_err(|error| failed("correct the session's end in the spool", error))
+    }
+
     fn ended(&self, session: SessionId) -> Result<Option<Timestamp>> {
         ended(&self.of(session)).map_err(|error| failed("look for the session's end in the spool", error))
     }

@@ -25,6 +25,7 @@ struct Shared {
     config: SpoolConfig,
     sessions: BTreeMap<SessionId, Session>,
     full: bool,
+    shut: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +58,11 @@ impl MemorySpool {
         self.lock().full = full;
     }
 
+    /// From now on every `open` fails, as where there are too many open files, or no longer does.
+    pub fn set_shut(&self, shut: bool) {
+        self.lock().shut = shut;
+    }
+
     /// Forgets the last `entries` of a session, as a machine does that loses its power.
     pub fn tear(&self, session: SessionId, entries: usize) {
         if let Some(session) = self.lock().sessions.get_mut(&session) {
@@ -79,7 +85,12 @@ impl Spool for MemorySpool {
     }
 
     fn open(&self, session: SessionId) -> Result<Box<dyn Keeper>> {
-        self.lock().sessions.entry(session).or_insert_with(|| Session {
+        let mut shared = self.lock();
+        if shared.shut {
+            let message = "there are too many open files";
+            return Err(Error::new(ErrorKind::Unavailable, "open the console's spool", message));
+        }
+        shared.sessions.entry(session).or_insert_with(|| Session {
             first: 1,
             next: 1,
             bytes: 0,
@@ -113,6 +124,13 @@ impl Spool for MemorySpool {
     fn end(&self, session: SessionId, at: Timestamp) -> Result<()> {
         if let Some(session) = self.lock().sessions.get_mut(&session) {
             session.ended_at.get_or_insert(at);
+        }
+        Ok(())
+    }
+
+    fn correct_end(&self, session: SessionId, at: Timestamp) -> Result<()> {
+        if let Some(session) = self.lock().sessions.get_mut(&session) {
+            session.ended_at = session.ended_at.and(Some(at));
         }
         Ok(())
     }

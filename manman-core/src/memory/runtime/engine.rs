@@ -203,6 +203,12 @@ impl Engine {
         self.shared.lock().disk_full = full;
     }
 
+    /// From now on what has ended can neither be renamed nor removed, as where storage is stuck, or
+    /// again. Each runtime works around those whose names it tried to take away.
+    pub fn set_stuck(&self, stuck: bool) {
+        self.shared.lock().stuck = stuck;
+    }
+
     /// All that an attempt printed to a channel, if its container is there.
     pub fn printed(&self, run: AttemptId, channel: Channel) -> Option<Vec<u8>> {
         let state = self.shared.lock();

@@ -8,7 +8,11 @@ mod shared;
 mod state;
 mod tape;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
@@ -44,12 +48,14 @@ use crate::{
 pub struct MemoryRuntime {
     engine: Engine,
     owner: Owner,
+    /// Containers that cling to their names, as far as this one has tried to take them away.
+    clinging: Arc<Mutex<BTreeSet<Key>>>,
 }
 
 impl MemoryRuntime {
     /// A runtime of `owner` over `engine`.
     pub(super) fn over(engine: Engine, owner: Owner) -> Self {
-        Self { engine, owner }
+        Self { engine, owner, clinging: Arc::default() }
     }
 
     /// The engine beneath.
@@ -165,7 +171,9 @@ impl Runtime for MemoryRuntime {
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {
         let (owner, spec) = (self.owner.clone(), spec.clone());
-        let create = move |shared: &Arc<_>, state: &mut State| state.create(shared, &owner, spec);
+        let clinging = self.clinging.clone();
+        let create =
+            move |shared: &Arc<_>, state: &mut State| state.create(shared, &owner, spec, &locked(&clinging));
         self.engine.shared.call("create a container", create).await
     }
 
@@ -227,7 +235,16 @@ impl Runtime for MemoryRuntime {
 
     async fn retire(&self, run: AttemptId) -> Result<()> {
         let key = self.key(run);
-        self.engine.shared.call("retire a container", move |shared, state| state.retire(shared, key)).await
+        let clinging = self.clinging.clone();
+        let retire = move |shared: &Arc<_>, state: &mut State| {
+            if state.retire(shared, key)? {
+                locked(&clinging).remove(&key);
+            } else {
+                locked(&clinging).insert(key);
+            }
+            Ok(())
+        };
+        self.engine.shared.call("retire a container", retire).await
     }
 
     async fn remove(&self, run: AttemptId) -> Result<()> {
@@ -315,4 +332,9 @@ impl Runtime for MemoryRuntime {
         };
         self.engine.shared.call(OPERATION, open).await
     }
+}
+
+fn locked(clinging: &Mutex<BTreeSet<Key>>) -> MutexGuard<'_, BTreeSet<Key>> {
+    // Whole between any two statements.
+    clinging.lock().unwrap_or_else(PoisonError::into_inner)
 }

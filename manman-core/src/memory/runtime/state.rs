@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) violations: Vec<String>,
     pub(super) deeds: Vec<Deed>,
     pub(super) disk_full: bool,
+    /// What has ended is neither renamed nor removed.
+    pub(super) stuck: bool,
     made: u64,
 }
 
@@ -86,7 +88,14 @@ impl State {
         Ok(())
     }
 
-    pub(super) fn create(&mut self, shared: &Arc<Shared>, owner: &Owner, spec: ContainerSpec) -> Result<()> {
+    /// Makes a container, under another name if those that hold its own are all `clinging` to it.
+    pub(super) fn create(
+        &mut self,
+        shared: &Arc<Shared>,
+        owner: &Owner,
+        spec: ContainerSpec,
+        clinging: &BTreeSet<Key>,
+    ) -> Result<()> {
         const OPERATION: &str = "create a container";
         let key = key(owner, spec.run);
         if let Some(there) = self.containers.get(&key) {
@@ -96,8 +105,11 @@ impl State {
             let message = format!("{} exists already, made from another spec", spec.run);
             return fail(ErrorKind::Conflict, OPERATION, message);
         }
-        let rival = self.containers.values().find(|it| same_name(it, owner, spec.sgc) && !it.retired);
-        if let Some(rival) = rival {
+        let rival = self
+            .containers
+            .iter()
+            .find(|(key, it)| same_name(it, owner, spec.sgc) && !it.retired && !clinging.contains(key));
+        if let Some((_, rival)) = rival {
             let message = format!("the name of deployment {} is taken by {}", spec.sgc, rival.spec.run);
             return fail(ErrorKind::Conflict, OPERATION, message);
         }
@@ -214,23 +226,30 @@ impl State {
         self.happened(shared, key, Deeds::Ended(ending.code));
     }
 
-    pub(super) fn retire(&mut self, shared: &Arc<Shared>, key: Key) -> Result<()> {
+    /// `false` if it clings to its name.
+    pub(super) fn retire(&mut self, shared: &Arc<Shared>, key: Key) -> Result<bool> {
         match self.containers.get_mut(&key) {
             Some(container) if container.is_alive() => {
                 fail(ErrorKind::Conflict, "retire a container", format!("{} is alive", key.2))
             }
             Some(container) if !container.retired => {
+                if self.stuck {
+                    return Ok(false);
+                }
                 container.retired = true;
                 self.happened(shared, key, Deeds::Retired);
-                Ok(())
+                Ok(true)
             }
-            _ => Ok(()),
+            _ => Ok(true),
         }
     }
 
     pub(super) fn remove(&mut self, shared: &Arc<Shared>, key: Key) -> Result<()> {
         if self.containers.get(&key).is_some_and(Container::is_alive) {
             return fail(ErrorKind::Conflict, "remove a container", format!("{} is alive", key.2));
+        }
+        if self.stuck && self.containers.contains_key(&key) {
+            return fail(ErrorKind::Unexpected, "remove a container", "device or resource busy");
         }
         if let Some(container) = self.containers.remove(&key) {
             container.tape.close();

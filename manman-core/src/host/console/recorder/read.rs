@@ -1,15 +1,24 @@
 //! Reads back what was recorded, kept or not.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use super::{Recorder, locked, off, unkept::Unkept};
 use crate::{
-    console::{Channel, Resume},
+    console::{Channel, Position, Resume},
     error::Result,
     host::spool::{Entry, History, Kept},
 };
 
 impl Recorder {
+    /// Takes a gap of an attempt after all that was taken of it.
+    pub(in crate::host::console) async fn push_gap_here(self: &Arc<Self>, attempt: u32, reason: &str) {
+        let position = match self.resume(attempt).await {
+            Ok(Some(resume)) => resume.position,
+            _ => Position::START,
+        };
+        self.push_gap(attempt, position, reason);
+    }
+
     /// Where to go on reading an attempt: after all that was taken, kept or not.
     pub(in crate::host::console) async fn resume(&self, attempt: u32) -> Result<Option<Resume>> {
         let (kept, unkept) = {

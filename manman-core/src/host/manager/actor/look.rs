@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{super::watch, Actor};
 use crate::{
-    error::{Chain, Error, ErrorKind, Result},
+    error::{Error, ErrorKind, Result},
     host::{
         journal::Entry,
         plan::{Attempt, Stage},
@@ -26,7 +26,7 @@ use super::Host;
 const LIST_GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// A session's containers by attempt.
-type Seen = BTreeMap<u32, AttemptState>;
+pub(super) type Seen = BTreeMap<u32, AttemptState>;
 
 impl Actor {
     /// Takes over attempts that the engine has and the journal does not know.
@@ -94,25 +94,6 @@ impl Actor {
             self.host.engine.look.notify_one();
             if error.kind() == ErrorKind::Unavailable {
                 self.host.engine.gone();
-            }
-        }
-    }
-
-    /// Opens the consoles of what has something to show.
-    async fn listen(&mut self, entry: &Entry, seen: &Seen) {
-        for (&attempt, state) in seen {
-            let run = AttemptId::new(self.session, attempt);
-            let shows = matches!(state, AttemptState::Running { .. } | AttemptState::Exited(_));
-            let over = entry.memory.end.as_ref().is_some_and(|end| end.receipted);
-            if !shows || over || self.host.consoles.get(run).is_some() {
-                continue;
-            }
-            if let Err(error) = self.host.consoles.open(run, false).await
-                && !std::mem::replace(&mut self.warned, true)
-            {
-                let message =
-                    format!("the console of session {} cannot be kept: {}", self.session, Chain(&error));
-                self.host.warn("console", message);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! One actor for each session: looks, plans, does one thing, and plans again.
 
+mod listen;
 mod look;
 mod outcome;
 mod standing;
@@ -8,6 +9,7 @@ use std::{collections::BTreeMap, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::listen::{CONSOLE, Listening};
 use super::{
     acts::{self, Act, Effect, Trouble},
     doors::Door,
@@ -48,15 +50,15 @@ struct Actor {
     stuck_since: Option<Instant>,
     doing: Option<Doing>,
     killing: Option<(Step, Doing)>,
+    listening: Listening,
     said: Option<SessionReport>,
     /// It is on record as lost.
     lost: bool,
-    warned: bool,
 }
 
 /// Drives a session until nothing of it is left.
 pub(super) async fn run(host: Arc<Host>, session: SessionId, door: Arc<Door>) {
-    let backoff = host.backoff();
+    let (backoff, listening) = (host.backoff(), Listening::new(&host));
     let actor = Actor {
         host: host.clone(),
         session,
@@ -71,11 +73,12 @@ pub(super) async fn run(host: Arc<Host>, session: SessionId, door: Arc<Door>) {
         stuck_since: None,
         doing: None,
         killing: None,
+        listening,
         said: None,
         lost: false,
-        warned: false,
     };
     actor.live().await;
+    host.session_well(CONSOLE, session);
     host.doors.close(session);
     host.reports.forget(session);
 }
@@ -89,11 +92,12 @@ impl Actor {
                 // What is being done is let go of: it is somebody else's now.
                 self.doing = None;
                 self.killing = None;
+                self.listening.pause();
                 self.door.knocked().await;
                 continue;
             }
             let look_due = self.look_at.is_some_and(|at| Instant::now() >= at);
-            if self.door.take_look() || look_due {
+            if self.door.take_look() || look_due || self.listening.is_due() {
                 self.look().await;
                 continue;
             }
@@ -125,7 +129,7 @@ impl Actor {
 
     /// Waits for what is being done, a knock, or a time. `true` if it really waited.
     async fn rest(&mut self, wake_at: Option<Instant>) -> bool {
-        let wake_at = [wake_at, self.look_at].into_iter().flatten().min();
+        let wake_at = [wake_at, self.look_at, self.listening.again_at()].into_iter().flatten().min();
         let begun = Instant::now();
         let sleep = async {
             match wake_at {
@@ -145,6 +149,7 @@ impl Actor {
                     self.take(&step, done);
                 }
             }
+            opened = self.listening.opened() => self.listens(opened),
             () = self.door.knocked() => {}
             () = sleep => {}
         }
@@ -156,7 +161,7 @@ impl Actor {
         plan(&entry.desired, &actual, &entry.memory, self.host.now())
     }
 
-    /// Begins the first step of a plan. `true` if there was one.
+    /// Begins the first step of a plan. `true` if there was one to begin.
     fn follow(&mut self, plan: &Plan, entry: &Entry) -> bool {
         let Some(step) = plan.steps.first() else { return false };
         match step {
@@ -168,11 +173,12 @@ impl Actor {
                 self.door.look();
             }
             Step::Kill { .. } => {
-                // Whatever is being done goes on: it fails or succeeds by the kill.
-                if self.killing.is_none() {
-                    self.work.killed_at = Some(self.host.now());
-                    self.killing = Some((step.clone(), self.act(step, entry)));
+                if self.killing.is_some() {
+                    return false;
                 }
+                // Whatever is being done goes on: it fails or succeeds by the kill.
+                self.work.killed_at = Some(self.host.now());
+                self.killing = Some((step.clone(), self.act(step, entry)));
             }
             step => {
                 self.doing = Some(self.act(step, entry));

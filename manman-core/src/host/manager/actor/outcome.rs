@@ -21,11 +21,21 @@ impl Actor {
             Ok(effect) => {
                 self.backoff.reset();
                 self.work.held = None;
+                self.work.trouble = None;
                 self.stuck_since = None;
                 self.effect(effect);
             }
             Err(Trouble::Never(reason)) => self.work.failure = Some(reason),
-            Err(Trouble::Again(error)) => self.again(step, &error),
+            Err(Trouble::Again(error)) => self.again(step, part_of(step), &error),
+            Err(Trouble::Unwritten(error)) => {
+                let waits = matches!(step, Step::Begin { .. } | Step::Start { .. } | Step::Retire { .. });
+                let part = waits.then_some(StartPart::Begin);
+                self.again(step, part, &error);
+            }
+            Err(Trouble::NoSpec(error)) => {
+                self.work.spec_refused = true;
+                self.again(step, None, &error);
+            }
         }
         self.progress = None;
     }
@@ -43,10 +53,10 @@ impl Actor {
         match effect {
             Effect::Noted => {}
             Effect::Begun => {
-                self.work = Work { begun: true, ..Work::default() };
+                let retired = std::mem::take(&mut self.work.retired);
+                self.work = Work { begun: true, retired, ..Work::default() };
                 self.image = None;
             }
-            Effect::SpecRefused => self.work.spec_refused = true,
             Effect::Image(image) => {
                 self.work.image = true;
                 self.image = image.map(Arc::new);
@@ -58,6 +68,7 @@ impl Actor {
                 see(attempt, Some(AttemptState::Running { started_at, pid: None, paused: false }));
             }
             Effect::Exited(attempt, exit) => see(attempt, Some(AttemptState::Exited(exit))),
+            Effect::Retired(attempt) => drop(self.work.retired.insert(attempt)),
             Effect::Removed(attempt) => see(attempt, None),
             Effect::NetworkGone => self.work.network_gone = true,
             Effect::Look => self.door.look(),
@@ -65,7 +76,7 @@ impl Actor {
     }
 
     /// A step failed in a way that may pass.
-    fn again(&mut self, step: &Step, error: &Error) {
+    fn again(&mut self, step: &Step, part: Option<StartPart>, error: &Error) {
         let wait = self.backoff.delay();
         let first = self.work.held.is_none();
         self.work.held = Some((step.clone(), self.host.now().plus(wait)));
@@ -81,25 +92,31 @@ impl Actor {
                 "session {}: could not {}, will retry in {wait:?}", self.session, step.name());
         }
         let since = *self.stuck_since.get_or_insert_with(Instant::now);
-        let part = match step {
-            Step::Pull => StartPart::Pull,
-            Step::Prepare => StartPart::Prepare,
-            Step::Create { .. } => StartPart::Create,
-            Step::Start { .. } => StartPart::Start,
-            _ => {
-                if since.elapsed() >= STUCK {
-                    let message = format!("session {} is stuck: {}", self.session, Chain(error));
-                    self.host.warn_once("stuck", message);
-                }
-                return;
+        let Some(part) = part else {
+            if since.elapsed() >= STUCK {
+                let message = format!("session {} is stuck: {}", self.session, Chain(error));
+                self.host.warn_once("stuck", message);
             }
+            return;
         };
+        self.work.trouble = Some(plan::start_failure(part, error));
         if part == StartPart::Create && error.kind() == ErrorKind::NotFound {
             // The image was here, and is not any more.
             self.work.image = false;
         }
         if since.elapsed() >= self.host.config.start_patience() {
-            self.work.failure = Some(plan::start_failure(part, error));
+            self.work.failure = self.work.trouble.clone();
         }
+    }
+}
+
+/// Which part of a start a step is, if it is one.
+fn part_of(step: &Step) -> Option<StartPart> {
+    match step {
+        Step::Pull => Some(StartPart::Pull),
+        Step::Prepare => Some(StartPart::Prepare),
+        Step::Create { .. } => Some(StartPart::Create),
+        Step::Start { .. } => Some(StartPart::Start),
+        _ => None,
     }
 }

@@ -22,12 +22,12 @@ use crate::{
 pub(super) enum Effect {
     Noted,
     Begun,
-    SpecRefused,
     Image(Option<ImageInfo>),
     Prepared,
     Created(u32),
     Started(u32),
     Exited(u32, Exit),
+    Retired(u32),
     Removed(u32),
     NetworkGone,
     /// It is for a look to tell.
@@ -39,6 +39,10 @@ pub(super) enum Effect {
 pub(super) enum Trouble {
     /// It may be later.
     Again(Error),
+    /// The journal did not take what has to be written down before it; it may later.
+    Unwritten(Error),
+    /// The control plane does not say what it runs; it may later.
+    NoSpec(Error),
     /// It never will.
     Never(Reason),
 }
@@ -132,6 +136,12 @@ impl Act {
 
     /// Changes what is remembered of an attempt, before anything is done that hangs on it.
     async fn note(&self, attempt: u32, change: impl FnOnce(&mut Attempt)) -> Result<(), Trouble> {
-        self.change(attempt, change).await.map_err(Trouble::Again)
+        self.host.noted(self.change(attempt, change)).await.map_err(Trouble::Unwritten)
+    }
+
+    /// As [`Act::note`], for what is done all the same when the disk refuses or hangs: then it is
+    /// remembered as long as we live, and beats say what is wrong.
+    async fn note_if_possible(&self, attempt: u32, change: impl FnOnce(&mut Attempt)) {
+        let _ = self.host.noted(self.change(attempt, change)).await;
     }
 }

@@ -34,7 +34,7 @@ impl Act {
                 host.snapshot.notify_one();
                 match self.entry.memory.highest {
                     0 => Err(Trouble::Again(error)),
-                    _ => Ok(Effect::SpecRefused),
+                    _ => Err(Trouble::NoSpec(error)),
                 }
             }
             Err(error) => Err(Trouble::Again(error)),
@@ -52,23 +52,21 @@ impl Act {
             entry.memory.attempts.insert(attempt, Attempt::begun(restarts, first));
             entry.memory.highest = attempt;
         });
-        match written.await {
-            Ok(()) => Ok(Effect::Begun),
-            Err(error) => {
-                // Not begun, then: a number that is not on the disk may be given twice.
-                drop(self.host.journal.change(self.session, |entry| {
-                    entry.memory.attempts.remove(&attempt);
-                    entry.memory.highest = self.entry.memory.highest;
-                }));
-                Err(match error.kind() {
-                    ErrorKind::Busy => {
-                        let text = format!("the journal cannot be written: {}", Chain(&error));
-                        Trouble::Never(Reason::new(ReasonCode::DiskFull, text))
-                    }
-                    _ => Trouble::Again(error),
-                })
+        let Err(error) = self.host.noted(written).await else { return Ok(Effect::Begun) };
+        // Not begun, then: a number that is not on the disk may be given twice.
+        drop(self.host.journal.change(self.session, |entry| {
+            entry.memory.attempts.remove(&attempt);
+            entry.memory.highest = self.entry.memory.highest;
+        }));
+        Err(match error.kind() {
+            // A disk that is full, or may only be read, stays so until somebody does something.
+            ErrorKind::Busy | ErrorKind::Denied => {
+                let reason = plan::start_failure(StartPart::Begin, &error);
+                let text = format!("the journal cannot be written: {}", reason.text);
+                Trouble::Never(Reason::new(reason.code, text))
             }
-        }
+            _ => Trouble::Unwritten(error),
+        })
     }
 
     pub(super) async fn pull(&self) -> Done {
@@ -153,8 +151,12 @@ impl Act {
         // may have run is never created a second time.
         let (noted, opened) = tokio::join!(
             self.note(attempt, |known| known.stage = Stage::Starting),
-            host.consoles.open(run, true),
+            host.call("open a console", host.consoles.open(run, true)),
         );
+        if opened.is_err() {
+            // Nothing half open is taken for open by the next try.
+            host.consoles.close(run);
+        }
         noted?;
         if let Err(error) = opened {
             let best_effort = self.spec().is_ok_and(|spec| spec.console == ConsolePolicy::BestEffort);
