@@ -76,11 +76,17 @@ async fn what_a_game_leaves_behind_ends_with_it() {
     let ground = Ground::new();
     let runtime = ground.runtime();
     // In a session of its own, its parent gone: nobody's, but for the supervisor.
-    let text = "(setsid sh -c 'echo $$; exec sleep 3600' &) ; sleep 0.2; exit 3";
-    let spec = spec(1, 1, script(text));
+    let go = ground.dir.path().join("go");
+    let text = format!(
+        "(setsid sh -c 'echo $$; exec sleep 3600' &) ; until [ -e {} ]; do sleep 0.02; done; exit 3",
+        go.display()
+    );
+    let spec = spec(1, 1, script(&text));
     started(&runtime, &spec).await;
-    assert_eq!(ended(&runtime, spec.run).await.code, 3);
     let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until(|screen| !screen.lines(Channel::Stdout).is_empty()).await;
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(ended(&runtime, spec.run).await.code, 3);
     screen.to_end().await;
     let left: i32 = screen.lines(Channel::Stdout)[0].parse().unwrap();
     assert!(!lives(left));
