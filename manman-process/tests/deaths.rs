@@ -203,6 +203,29 @@ async fn halves_are_cleared_away() {
     runtime.remove(spec.run).await.unwrap();
 }
 
+/// An environment gives names and no more: who is given another one has the same games.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_is_ours_by_whatever_environment_we_go() {
+    let ground = Ground::new();
+    let before = ground.runtime();
+    let spec =
+        spec(1, 1, script("echo kept > kept; trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done"));
+    started(&before, &spec).await;
+    let mut screen = Screen::open(&before, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    drop(before);
+    let environment = "staging".parse().unwrap();
+    let after = ground.runtime_of(manman_core::runtime::Owner { environment, ..ground.owner.clone() });
+    let inventory = after.list().await.unwrap();
+    assert_eq!((inventory.found.len(), inventory.foreign.len()), (1, 0), "{inventory:?}");
+    assert!(matches!(inventory.found[0].state, AttemptState::Running { .. }), "{inventory:?}");
+    let exit = after.stop(spec.run, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(exit.code, 4);
+    after.remove(spec.run).await.unwrap();
+    assert!(ground.left().is_empty());
+    assert!(ground.dir.path().join("gsc-test-1/kept").exists(), "where it was begun");
+}
+
 /// What stands beside a game is never replaced while it lives.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_game_does_not_feel_an_upgrade() {
