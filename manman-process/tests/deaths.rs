@@ -152,6 +152,39 @@ async fn a_process_of_another_boot_is_never_signalled() {
     stranger.wait().unwrap();
 }
 
+/// What somebody has left open to the manager, a lock among it, is neither the game's nor its
+/// supervisor's: the lock would be held for as long as the game lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_left_open_to_the_manager_go_no_further() {
+    use rustix::{fs::FlockOperation, io::FdFlags};
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let path = ground.dir.path().join("m.lock");
+    let file = std::fs::File::create(&path).unwrap();
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    rustix::io::fcntl_setfd(&file, FdFlags::empty()).unwrap();
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    started(&runtime, &spec).await;
+    drop(file);
+    let (game, supervisor) = (ground.game(spec.run), ground.supervisor(spec.run));
+    for pid in [game, supervisor] {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let targets: Vec<_> = open.map(|entry| std::fs::read_link(entry.path()).unwrap()).collect();
+        assert!(!targets.contains(&path), "{pid}: {targets:?}");
+    }
+    assert!(std::fs::read_dir(format!("/proc/{game}/fd")).unwrap().count() == 3);
+    // Supervisors of other tests may have it for the moment in which they begin.
+    until("the lock is free", async || {
+        let file = std::fs::File::open(&path).unwrap();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
+    .await;
+    assert!(lives(game) && lives(supervisor));
+    runtime.kill(spec.run).await.unwrap();
+    ended(&runtime, spec.run).await;
+    runtime.remove(spec.run).await.unwrap();
+}
+
 /// Neither Ctrl-C at manman's terminal nor its end reaches a game.
 #[tokio::test(flavor = "multi_thread")]
 async fn games_and_supervisors_are_in_sessions_of_their_own() {
