@@ -93,8 +93,14 @@ async fn show_demo(config: UpConfig, kind: RuntimeKind) {
 }
 
 fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Failure> {
-    let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
-    let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
+    let config = read(&UpGiven {
+        config: path(args.config.as_deref()),
+        data_dir: path(common.data_dir.as_deref()),
+        database: args.database.clone(),
+        broker: args.broker.clone(),
+        docker_socket: args.docker_socket.clone(),
+        ..UpGiven::default()
+    })?;
     telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
@@ -107,6 +113,8 @@ fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Fai
             DownError::Up(error) => up_failed(error),
             DownError::Left { .. } => Failure::failed(error.to_string())
                 .remedy("`manman down --kill` ends them at once, `--timeout` gives them longer"),
+            DownError::NoDatabase { .. } => Failure::new(Exit::Config, "down", error.to_string())
+                .remedy("say what `manman up` was told: --database, DATABASE_URL or --config"),
             error => Failure::failed(Chain(&error).to_string()),
         })?;
         let row = |ended: &Ended| {

@@ -12,6 +12,7 @@ mod support;
 mod cycles;
 mod day;
 mod disk;
+mod elsewhere;
 mod ends;
 mod killed;
 mod machine;

@@ -13,9 +13,12 @@ use super::{
     step::{Item, Step, quoted},
     sudo,
 };
-use crate::cli::{
-    look::{Entry, Look, blocking, tree_size},
-    output::size,
+use crate::{
+    cli::{
+        look::{Entry, Look, blocking, tree_size},
+        output::size,
+    },
+    config::DatabaseUrl,
 };
 
 /// What begins the name of a deployment's directory.
@@ -67,12 +70,26 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         .map(|name| Item::new(path(name).display().to_string(), "not manman's: left alone"))
         .collect();
     let sized = |paths: Vec<PathBuf>| async move { join_all(paths.into_iter().map(item)).await };
-    let (state, consoles, worlds, database) = tokio::join!(
+    let mut database = known(&database);
+    let mut server = None;
+    match look.database() {
+        // With what stands beside it while it is open.
+        Ok(DatabaseUrl::Sqlite(path)) if !path.starts_with(&dir) => {
+            let beside = ["", "-wal", "-shm"].map(|end| PathBuf::from(format!("{}{end}", path.display())));
+            database.extend(beside.into_iter().filter(|path| path.exists()));
+        }
+        Ok(url @ DatabaseUrl::Postgres(_)) => {
+            server = Some(Item::new(url.to_string(), "on a server: drop it there"))
+        }
+        _ => {}
+    }
+    let (state, consoles, worlds, mut database) = tokio::join!(
         sized(known(&state)),
         sized(known(&["spool", "blobs"])),
         sized(worlds),
-        sized(known(&database)),
+        sized(database),
     );
+    database.extend(server);
     let mut steps = vec![
         Step { title: "runtime state and configuration", items: state },
         Step { title: "consoles", items: consoles },
