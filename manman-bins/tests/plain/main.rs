@@ -15,6 +15,7 @@ mod disk;
 mod elsewhere;
 mod ends;
 mod killed;
+mod leaving;
 mod machine;
 mod orphans;
 mod races;
