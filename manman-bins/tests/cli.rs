@@ -9,6 +9,8 @@ mod commands;
 mod exits;
 #[path = "cli/house.rs"]
 mod house;
+#[path = "cli/leaving.rs"]
+mod leaving;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/mistakes.rs"]

@@ -185,6 +185,9 @@ impl Runtime for ProcessRuntime {
             if let Err(why) = cgroup::delegated(runs.config.cgroup.as_deref()) {
                 info.warnings.push(format!("limits of memory, processor and processes do not hold: {why}"));
             }
+            if let Some(why) = runs.unbounded() {
+                info.warnings.push(format!("what games print is kept as a whole until they end: {why}"));
+            }
             Ok(info)
         })
         .await

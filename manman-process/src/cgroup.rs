@@ -18,6 +18,9 @@ const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 /// The period of a processor limit in microseconds: the kernel's default.
 const PERIOD: u64 = 100_000;
 
+/// The limit of swap, which not every kernel has (`CONFIG_SWAP`, `swapaccount=0`).
+const SWAP: &str = "memory.swap.max";
+
 /// A cgroup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cgroup(PathBuf);
@@ -79,6 +82,10 @@ impl Cgroup {
             Err(error) => return Err(error),
         }
         for (file, value) in values(limits) {
+            // A kernel that does not account for swap has no file for it, and makes none.
+            if file == SWAP && !child.0.join(file).exists() {
+                continue;
+            }
             if let Err(error) = fs::write(child.0.join(file), value) {
                 let _ = child.remove();
                 return Err(error);
@@ -117,7 +124,7 @@ fn values(limits: &Limits) -> Vec<(&'static str, String)> {
     let mut values = Vec::new();
     if let Some(bytes) = limits.memory_bytes {
         values.push(("memory.max", bytes.to_string()));
-        values.push(("memory.swap.max", "0".to_owned()));
+        values.push((SWAP, "0".to_owned()));
     }
     if let Some(millis) = limits.cpu_millis {
         values.push(("cpu.max", format!("{} {PERIOD}", u64::from(millis) * PERIOD / 1000)));
@@ -145,6 +152,8 @@ mod tests {
         let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
         assert_eq!(read("cgroup.subtree_control"), "+cpu +memory +pids");
         let limits = Limits { memory_bytes: Some(1 << 30), cpu_millis: Some(1500), pids: Some(64) };
+        fs::create_dir(dir.path().join("game")).unwrap();
+        fs::write(dir.path().join("game/memory.swap.max"), "max\n").unwrap();
         let game = ours.make("game", &limits).unwrap();
         assert_eq!(read("game/memory.max"), "1073741824");
         assert_eq!(read("game/memory.swap.max"), "0");
@@ -153,6 +162,16 @@ mod tests {
         assert!(!game.has_killed());
         fs::write(dir.path().join("game/memory.events"), "low 0\noom 3\noom_kill 2\n").unwrap();
         assert!(game.has_killed());
+    }
+
+    #[test]
+    fn a_kernel_without_swap_accounting_is_asked_for_none() {
+        let dir = hierarchy("cpu memory pids\n");
+        let ours = delegated(Some(dir.path())).unwrap();
+        let limits = Limits { memory_bytes: Some(1 << 30), ..Limits::default() };
+        let game = ours.make("game", &limits).unwrap();
+        assert_eq!(fs::read_to_string(game.path().join("memory.max")).unwrap(), "1073741824");
+        assert!(!game.path().join(SWAP).exists(), "that is refused where the kernel has none");
     }
 
     #[test]

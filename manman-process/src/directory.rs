@@ -145,16 +145,21 @@ fn aside(path: &Path) -> PathBuf {
     aside.into()
 }
 
-/// Writes a number that [`read_number`] reads. On a full disk it overwrites what is there,
-/// which then has room for it: all of them are written alike.
+/// Writes a number that [`read_number`] reads. Where nothing new fits it overwrites what is
+/// there, which then has room for it: all of them are written alike.
 pub fn write_number(path: &Path, number: u64) -> io::Result<()> {
     let text = format!("{number:020}");
     match write_whole(path, text.as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+        Err(error) if is_full(&error) => {
             OpenOptions::new().write(true).open(path)?.write_all_at(text.as_bytes(), 0)
         }
         written => written,
     }
+}
+
+/// Whether there is no more room: on the disk, or for this user on it.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Writes a small file so that it is there whole or not at all.
@@ -261,6 +266,14 @@ mod tests {
         assert_eq!(read_record::<manman_core::runtime::Exit>(&path).unwrap(), None, "not there yet");
         write_kept(&path, &exit).unwrap();
         assert_eq!(read_record(&path).unwrap(), Some(exit));
+    }
+
+    #[test]
+    fn a_quota_is_as_full_as_a_disk() {
+        use rustix::io::Errno;
+        for (errno, full) in [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::ROFS, false)] {
+            assert_eq!(is_full(&errno.into()), full, "{errno}");
+        }
     }
 
     #[test]

@@ -3,11 +3,16 @@
 
 use std::{fs, io};
 
-use manman_core::{error::Result, id::ClusterId, runtime::AttemptState};
+use manman_core::{
+    error::Result,
+    id::{ClusterId, SessionId},
+    runtime::AttemptState,
+};
 
 use crate::{
     cgroup,
     config::ProcessConfig,
+    holes::unbounded,
     lifecycle::root_of,
     machine,
     observe::{Look, look_at_any},
@@ -21,6 +26,8 @@ pub struct Examination {
     pub system: String,
     /// Why limits of memory, processor and processes do not hold, if they do not.
     pub unlimited: Option<String>,
+    /// Why the output of games is not bounded, if it is known not to be.
+    pub unbounded: Option<String>,
     /// What is in the directory of all attempts.
     pub attempts: Vec<Attempt>,
 }
@@ -32,6 +39,8 @@ pub struct Attempt {
     pub name: String,
     /// Whose it is, if it can be read.
     pub cluster: Option<ClusterId>,
+    /// The session that it is of, if it can be read.
+    pub session: Option<SessionId>,
     /// Whether its game lives.
     pub alive: bool,
 }
@@ -60,13 +69,16 @@ pub fn examine(config: &ProcessConfig) -> Result<Examination> {
             Look::Ours(seen) => attempts.push(Attempt {
                 name,
                 cluster: Some(seen.plan.owner.cluster),
+                session: Some(seen.plan.run.session),
                 alive: matches!(seen.state, AttemptState::Running { .. }),
             }),
-            Look::Foreign(_) => attempts.push(Attempt { name, cluster: None, alive: false }),
+            Look::Foreign(_) => attempts.push(Attempt { name, cluster: None, session: None, alive: false }),
             Look::Nothing => {}
         }
     }
     attempts.sort_by(|one, other| one.name.cmp(&other.name));
     let unlimited = cgroup::find(config.cgroup.as_deref()).err();
-    Ok(Examination { system: machine::system(), unlimited, attempts })
+    let unbounded =
+        [&root, &config.data_dir].into_iter().find(|dir| dir.exists()).and_then(|dir| unbounded(dir));
+    Ok(Examination { system: machine::system(), unlimited, unbounded, attempts })
 }

@@ -44,7 +44,8 @@
 //! directory for each attempt with its plan, its process, its exit, and its output, whose
 //! positions are places in the files. What the manager has taken is punched out of them,
 //! save for the newest 16 MiB, and so is what exceeds the bound of the engine's log (100 MB
-//! unless the config says otherwise), which a reader that was too late sees as a gap.
+//! unless the config says otherwise), which a reader that was too late sees as a gap. On a
+//! file system that cannot punch holes output is kept as a whole, and `engine` says so.
 //!
 //! # What a process is not
 //!
@@ -66,6 +67,7 @@ mod config;
 mod console;
 mod directory;
 mod examine;
+mod holes;
 mod lifecycle;
 mod machine;
 mod map;

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -23,6 +24,7 @@ use crate::{
     cgroup::{self, Cgroup},
     config::ProcessConfig,
     directory::{self, RunDir, private, write_record},
+    holes::unbounded_beside,
     machine, map,
     observe::{Look, Seen, look},
     process,
@@ -46,13 +48,15 @@ pub struct Runs {
     pub config: ProcessConfig,
     data: DataDir,
     supervisors: Supervisors,
+    /// Why output is not bounded; found out once.
+    unbounded: OnceLock<Option<String>>,
 }
 
 impl Runs {
     pub fn new(owner: Owner, config: ProcessConfig) -> Self {
         let data = DataDir::new(&config.data_dir, &owner, config.min_free_bytes);
         let supervisors = Supervisors::new(config.supervisor.clone());
-        Self { owner, config, data, supervisors }
+        Self { owner, config, data, supervisors, unbounded: OnceLock::new() }
     }
 
     /// Where the directories of all attempts are.
@@ -77,6 +81,13 @@ impl Runs {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(&root)
         };
         make().map_err(|error| of_file(operation, "make", &root, error))
+    }
+
+    /// Why the output of games is not bounded, if it is not.
+    pub fn unbounded(&self) -> Option<String> {
+        // Without a place for attempts there is nothing to be told of it.
+        self.make_root().ok()?;
+        self.unbounded.get_or_init(|| unbounded_beside(&self.root())).clone()
     }
 
     pub fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {

@@ -52,7 +52,9 @@ pub enum Look {
     Nothing,
 }
 
-/// Looks at the directory of an attempt of `owner`; `boot` is the machine's present run.
+/// Looks at the directory of an attempt of `owner`; `boot` is the machine's present run. Whose
+/// it is, installation and server say: an environment only gives names, and may be changed
+/// while games run.
 pub fn look(owner: &Owner, boot: &str, path: &Path) -> Result<Look> {
     let seen = match look_at_any(boot, path)? {
         Look::Ours(seen) => seen,
@@ -61,8 +63,8 @@ pub fn look(owner: &Owner, boot: &str, path: &Path) -> Result<Look> {
     let theirs = &seen.plan.owner;
     let why = if theirs.cluster != owner.cluster {
         format!("it belongs to the installation {}", theirs.cluster)
-    } else if theirs != owner {
-        format!("it belongs to server {}, environment {}", theirs.server, theirs.environment)
+    } else if theirs.server != owner.server {
+        format!("it belongs to server {} of this installation", theirs.server)
     } else if seen.dir.name() != crate::directory::name(owner, seen.plan.run) {
         "it is not called what its plan says".to_owned()
     } else {

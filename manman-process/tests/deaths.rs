@@ -76,11 +76,17 @@ async fn what_a_game_leaves_behind_ends_with_it() {
     let ground = Ground::new();
     let runtime = ground.runtime();
     // In a session of its own, its parent gone: nobody's, but for the supervisor.
-    let text = "(setsid sh -c 'echo $$; exec sleep 3600' &) ; sleep 0.2; exit 3";
-    let spec = spec(1, 1, script(text));
+    let go = ground.dir.path().join("go");
+    let text = format!(
+        "(setsid sh -c 'echo $$; exec sleep 3600' &) ; until [ -e {} ]; do sleep 0.02; done; exit 3",
+        go.display()
+    );
+    let spec = spec(1, 1, script(&text));
     started(&runtime, &spec).await;
-    assert_eq!(ended(&runtime, spec.run).await.code, 3);
     let mut screen = Screen::open(&runtime, spec.run).await;
+    screen.until(|screen| !screen.lines(Channel::Stdout).is_empty()).await;
+    std::fs::write(&go, "").unwrap();
+    assert_eq!(ended(&runtime, spec.run).await.code, 3);
     screen.to_end().await;
     let left: i32 = screen.lines(Channel::Stdout)[0].parse().unwrap();
     assert!(!lives(left));
@@ -146,6 +152,39 @@ async fn a_process_of_another_boot_is_never_signalled() {
     stranger.wait().unwrap();
 }
 
+/// What somebody has left open to the manager, a lock among it, is neither the game's nor its
+/// supervisor's: the lock would be held for as long as the game lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_were_left_open_to_the_manager_go_no_further() {
+    use rustix::{fs::FlockOperation, io::FdFlags};
+    let ground = Ground::new();
+    let runtime = ground.runtime();
+    let path = ground.dir.path().join("m.lock");
+    let file = std::fs::File::create(&path).unwrap();
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).unwrap();
+    rustix::io::fcntl_setfd(&file, FdFlags::empty()).unwrap();
+    let spec = spec(1, 1, game(&Game::Sleeper));
+    started(&runtime, &spec).await;
+    drop(file);
+    let (game, supervisor) = (ground.game(spec.run), ground.supervisor(spec.run));
+    for pid in [game, supervisor] {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let targets: Vec<_> = open.map(|entry| std::fs::read_link(entry.path()).unwrap()).collect();
+        assert!(!targets.contains(&path), "{pid}: {targets:?}");
+    }
+    assert!(std::fs::read_dir(format!("/proc/{game}/fd")).unwrap().count() == 3);
+    // Supervisors of other tests may have it for the moment in which they begin.
+    until("the lock is free", async || {
+        let file = std::fs::File::open(&path).unwrap();
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    })
+    .await;
+    assert!(lives(game) && lives(supervisor));
+    runtime.kill(spec.run).await.unwrap();
+    ended(&runtime, spec.run).await;
+    runtime.remove(spec.run).await.unwrap();
+}
+
 /// Neither Ctrl-C at manman's terminal nor its end reaches a game.
 #[tokio::test(flavor = "multi_thread")]
 async fn games_and_supervisors_are_in_sessions_of_their_own() {
@@ -195,6 +234,29 @@ async fn halves_are_cleared_away() {
     created(&runtime, &spec).await;
     assert_eq!(ground.left().len(), 1, "{:?}", ground.left());
     runtime.remove(spec.run).await.unwrap();
+}
+
+/// An environment gives names and no more: who is given another one has the same games.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_game_is_ours_by_whatever_environment_we_go() {
+    let ground = Ground::new();
+    let before = ground.runtime();
+    let spec =
+        spec(1, 1, script("echo kept > kept; trap 'exit 4' TERM; echo ready; while :; do sleep 0.05; done"));
+    started(&before, &spec).await;
+    let mut screen = Screen::open(&before, spec.run).await;
+    screen.until_line(Channel::Stdout, "ready").await;
+    drop(before);
+    let environment = "staging".parse().unwrap();
+    let after = ground.runtime_of(manman_core::runtime::Owner { environment, ..ground.owner.clone() });
+    let inventory = after.list().await.unwrap();
+    assert_eq!((inventory.found.len(), inventory.foreign.len()), (1, 0), "{inventory:?}");
+    assert!(matches!(inventory.found[0].state, AttemptState::Running { .. }), "{inventory:?}");
+    let exit = after.stop(spec.run, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(exit.code, 4);
+    after.remove(spec.run).await.unwrap();
+    assert!(ground.left().is_empty());
+    assert!(ground.dir.path().join("gsc-test-1/kept").exists(), "where it was begun");
 }
 
 /// What stands beside a game is never replaced while it lives.

@@ -96,6 +96,10 @@ fn unreached(command: &Command, failure: Failure) -> Failure {
 }
 
 fn run(cli: Cli, screen: &mut Screen) -> Result<(), Failure> {
+    // These two go on for as long as somebody reads; everything else has an end of its own.
+    if !matches!(cli.command, Command::Logs(_) | Command::Console(_)) {
+        screen.unread_too();
+    }
     match &cli.command {
         Command::Explain { code } => return verbs::explain(screen, code.as_deref()),
         Command::Completions { shell } => return verbs::completions(screen, *shell),

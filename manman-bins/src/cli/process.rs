@@ -4,7 +4,7 @@ use std::{future::Future, io::Write as _, path::Path, pin::pin, sync::Arc, time:
 
 use futures::future::Either;
 
-use manman_core::error::Chain;
+use manman_core::{error::Chain, runtime::Runtime};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -66,7 +66,9 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         let chosen = compose::choose(&config.machine).await;
         let kind = chosen.kind;
         let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
-        let demo = args.demo.then(|| tokio::spawn(show_demo(config, kind)));
+        // It cannot be asked for where others run the games.
+        let games = running.runtime().filter(|_| args.demo);
+        let demo = games.map(|games| tokio::spawn(show_demo(config, kind, games)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
             demo.abort();
@@ -76,7 +78,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 }
 
 /// What else is served goes on being served if the demo does not come up.
-async fn show_demo(config: UpConfig, kind: RuntimeKind) {
+async fn show_demo(config: UpConfig, kind: RuntimeKind, games: Arc<dyn Runtime>) {
     let mut beside = Beside::new(demo::NAME);
     let show = |what| {
         for line in beside.lines(&what) {
@@ -85,7 +87,7 @@ async fn show_demo(config: UpConfig, kind: RuntimeKind) {
     };
     let shown = async {
         let placed = demo::place(&config, kind).await?;
-        demo::play(&config, &placed, show).await
+        demo::play(&config, &placed, games, show).await
     };
     if let Err(error) = shown.await {
         tracing::error!("the demo does not go on: {error:#}");
@@ -93,8 +95,14 @@ async fn show_demo(config: UpConfig, kind: RuntimeKind) {
 }
 
 fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Failure> {
-    let (config, data_dir) = (path(args.config.as_deref()), path(common.data_dir.as_deref()));
-    let config = read(&UpGiven { config, data_dir, ..UpGiven::default() })?;
+    let config = read(&UpGiven {
+        config: path(args.config.as_deref()),
+        data_dir: path(common.data_dir.as_deref()),
+        database: args.database.clone(),
+        broker: args.broker.clone(),
+        docker_socket: args.docker_socket.clone(),
+        ..UpGiven::default()
+    })?;
     telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
@@ -107,6 +115,8 @@ fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Fai
             DownError::Up(error) => up_failed(error),
             DownError::Left { .. } => Failure::failed(error.to_string())
                 .remedy("`manman down --kill` ends them at once, `--timeout` gives them longer"),
+            DownError::NoDatabase { .. } => Failure::new(Exit::Config, "down", error.to_string())
+                .remedy("say what `manman up` was told: --database, DATABASE_URL or --config"),
             error => Failure::failed(Chain(&error).to_string()),
         })?;
         let row = |ended: &Ended| {

@@ -1,7 +1,10 @@
 //! Ends an installation: all of its games, then the process that serves it. Where no
 //! process does, one is brought up for it.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use futures::future::join_all;
 use tokio::time::{Instant, timeout_at};
@@ -17,7 +20,7 @@ use crate::{
         v1::{self, man_man_api_client::ManManApiClient},
     },
     cli::harmless,
-    config::{Places, UpConfig},
+    config::{DatabaseUrl, Places, UpConfig},
 };
 
 /// How long the process may take to end once it was told to.
@@ -52,6 +55,14 @@ pub enum DownError {
     /// No process served it, and none could be brought up for it.
     #[error(transparent)]
     Up(#[from] UpError),
+    /// Games were run, and what they were is not where it is said to be.
+    #[error("whether a game runs is not known: the database {} of {} is not there", path.display(), dir.display())]
+    NoDatabase {
+        /// The database.
+        path: PathBuf,
+        /// The data directory.
+        dir: PathBuf,
+    },
     /// The process that serves it refused, or went away.
     #[error(transparent)]
     Api(#[from] Reported),
@@ -97,9 +108,13 @@ pub async fn down(
         until_free(&places.lock()).await?;
         return Ok(ended);
     }
-    if !places.database().exists() {
-        say(&format!("nothing was ever run for {}", data_dir.display()));
-        return Ok(Vec::new());
+    match past(&config) {
+        Past::Recorded => {}
+        Past::Missing(path) => return Err(DownError::NoDatabase { path, dir: data_dir.clone() }),
+        Past::None => {
+            say(&format!("nothing was ever run for {}", data_dir.display()));
+            return Ok(Vec::new());
+        }
     }
     let config = UpConfig { listen: ([127, 0, 0, 1], 0).into(), ..config };
     let running = up(config, drives, std::sync::Arc::new(|_| {})).await?;
@@ -112,6 +127,29 @@ pub async fn down(
     }
     running.end().await;
     ended
+}
+
+/// What is known of what was run, before anybody is asked.
+enum Past {
+    /// Nothing was.
+    None,
+    /// The database says what.
+    Recorded,
+    /// Something was, and the database that would say what is not there.
+    Missing(PathBuf),
+}
+
+fn past(config: &UpConfig) -> Past {
+    let places = Places(&config.machine.data_dir);
+    match &config.database {
+        DatabaseUrl::Sqlite(path) if path.exists() => Past::Recorded,
+        // Whoever has driven games here has left that behind.
+        DatabaseUrl::Sqlite(path) if places.journal().exists() => Past::Missing(path.clone()),
+        DatabaseUrl::Sqlite(_) => Past::None,
+        // One on a server is there for others too.
+        DatabaseUrl::Postgres(_) if places.lock().exists() => Past::Recorded,
+        DatabaseUrl::Postgres(_) => Past::None,
+    }
 }
 
 type Api = ManManApiClient<Channel>;

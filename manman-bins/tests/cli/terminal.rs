@@ -1,4 +1,5 @@
 //! A terminal that nobody sits at.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     fs::File,
@@ -66,13 +67,19 @@ impl Terminal {
 
     /// Waits until this is shown, after what was waited for before.
     pub async fn until(&mut self, text: &str) {
+        self.word(text).await;
+    }
+
+    /// The same, and what is shown between the two.
+    pub async fn word(&mut self, text: &str) -> String {
         let begun = Instant::now();
         let mut patience = manman_services::Patience::new(Duration::from_secs(30));
         loop {
             let shown = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
             if let Some(at) = shown[self.seen..].find(text) {
+                let word = shown[self.seen..self.seen + at].to_owned();
                 self.seen += at + text.len();
-                return;
+                return word;
             }
             assert!(!patience.is_spent(), "{text:?} is not shown in {:?}: {shown:?}", begun.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -18,10 +18,14 @@ struct Disk(tempfile::TempDir);
 
 impl Disk {
     fn mount() -> Self {
+        // More than has to be free before a game is prepared.
+        Self::of("tmpfs", "size=320m,mode=0755")
+    }
+
+    fn of(kind: &str, options: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut mount = Command::new("mount");
-        // More than has to be free before a game is prepared.
-        mount.args(["-t", "tmpfs", "-o", "size=320m,mode=0755", "manman-plain"]).arg(directory.path());
+        mount.args(["-t", kind, "-o", options, "manman-plain"]).arg(directory.path());
         let ran = Ran::of(&mut mount);
         assert_eq!(ran.code, 0, "{ran}");
         Self(directory)
@@ -157,4 +161,22 @@ fn a_game_that_ends_on_a_full_disk_is_told_as_it_ended() {
     let session = full.manman.await_state("printer", "crashed");
     assert_eq!(session["exit_code"], 7, "{session:#}");
     full.manman.await_nothing_left();
+}
+
+#[test]
+fn a_disk_that_gives_no_room_back_is_said() {
+    if !can_make("a file system without holes") {
+        return;
+    }
+    let disk = Disk::of("ramfs", "mode=0755");
+    let mut manman = Installation::beneath(disk.path());
+    manman.start();
+    let note = "what games print is kept as a whole until they end: ";
+    until("manman says it", Duration::from_secs(20), || manman.log().contains(note).then_some(()));
+    let page = manman.run(&["doctor"]).out;
+    assert!(page.contains("is kept as a whole: ") && page.contains("gives no room back"), "{page}");
+    assert!(manman.left().is_empty(), "{:?}", manman.left());
+
+    let sound = Installation::up();
+    assert!(!sound.log().contains(note) && !sound.run(&["doctor"]).out.contains("gives no room back"));
 }

@@ -8,12 +8,16 @@
 #[path = "../installation/mod.rs"]
 mod installation;
 mod support;
+#[path = "../cli/terminal.rs"]
+mod terminal;
 
 mod cycles;
 mod day;
 mod disk;
+mod elsewhere;
 mod ends;
 mod killed;
+mod leaving;
 mod machine;
 mod orphans;
 mod races;

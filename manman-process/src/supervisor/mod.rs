@@ -24,6 +24,8 @@ use crate::directory::RunDir;
 pub const ARGUMENT: &str = "manman-supervise";
 /// The second argument of a supervisor.
 pub const RUN: &str = "run";
+/// The last argument of a supervisor that has let go of what it inherited.
+pub const ALONE: &str = "alone";
 /// The second argument of a launcher.
 pub const LAUNCH: &str = "launch";
 
@@ -48,7 +50,13 @@ pub fn supervise() -> Option<ExitCode> {
     let role: OsString = arguments.next().unwrap_or_default();
     let dir = RunDir::new(arguments.next().unwrap_or_default().into());
     Some(match role.to_str() {
-        Some(RUN) => run::main(&dir, &arguments.next().unwrap_or_default().to_string_lossy()),
+        Some(RUN) => {
+            let boot = arguments.next().unwrap_or_default();
+            if arguments.next().is_none() {
+                run::let_go();
+            }
+            run::main(&dir, &boot.to_string_lossy())
+        }
         Some(LAUNCH) => launch::main(&dir),
         _ => ExitCode::from(2),
     })

@@ -10,12 +10,12 @@ use std::{
 };
 
 use manman_core::console::Channel;
-use rustix::{
-    fd::OwnedFd,
-    fs::{FallocateFlags, fallocate},
-};
+use rustix::fd::OwnedFd;
 
-use crate::directory::{RunDir, private, read_number, write_number};
+use crate::{
+    directory::{RunDir, private, read_number, write_number},
+    holes::punch,
+};
 
 /// What was taken stays for this long, so that another reader may begin a little earlier, and
 /// whatever the manager has not written to its disk yet is still there.
@@ -117,11 +117,6 @@ impl Keeper {
         }
         Ok(extents.map(|extent| extent.len))
     }
-}
-
-/// Gives back the room of what is before `to`.
-fn punch(file: &File, to: u64) -> io::Result<()> {
-    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 0, to)?)
 }
 
 /// Up to where each file is to be punched out.

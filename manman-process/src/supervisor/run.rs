@@ -21,7 +21,7 @@ use rustix::{
 };
 
 use super::{
-    ARGUMENT, LAUNCH,
+    ALONE, ARGUMENT, LAUNCH,
     descend::{await_game, bury_the_rest},
     launch::{GO, RUN_IT},
     output::Keeper,
@@ -51,6 +51,27 @@ pub fn main(dir: &RunDir, boot: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lets go of the files that whoever started the manager has left open to it: a lock among
+/// them would be held for as long as the game lives. What is open is closed by becoming this
+/// same program once more.
+pub fn let_go() {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let inherited = |name: &std::ffi::OsStr| name.to_str().and_then(|it| it.parse::<u32>().ok()) > Some(2);
+    // One is what is being read here.
+    if open.flatten().filter(|entry| inherited(&entry.file_name())).count() <= 1 {
+        return;
+    }
+    close_fds::set_fds_cloexec(3, &[]);
+    let mut command = Command::new("/proc/self/exe");
+    let mut arguments = std::env::args_os();
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).arg(ALONE).exec();
+    // Held here, but no longer by the game.
+    let _ = writeln!(io::stderr(), "what was inherited stays open: {error}");
 }
 
 /// Nobody's terminal, directory or signal is to end this process before its game does.

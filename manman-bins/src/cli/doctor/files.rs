@@ -5,9 +5,12 @@ use std::path::Path;
 use rustix::process::geteuid;
 
 use super::report::{Check, Section};
-use crate::cli::{
-    look::{Entry, Look, blocking, owner, tree_size},
-    output::size,
+use crate::{
+    cli::{
+        look::{Entry, Look, blocking, owner, tree_size},
+        output::size,
+    },
+    config::DatabaseUrl,
 };
 
 /// The data directory.
@@ -27,8 +30,13 @@ pub async fn section(look: &Look) -> Section {
             }
         }
     }
+    // One at a server is told beside its schema.
+    let database = match look.database() {
+        Ok(DatabaseUrl::Sqlite(path)) => Some(path),
+        Ok(DatabaseUrl::Postgres(_)) => None,
+        Err(_) => Some(places.database()),
+    };
     let asked = [
-        ("database", places.database(), true),
         ("journal", places.journal(), true),
         ("spool", places.spool(), true),
         ("blobs", places.blobs(), false),
@@ -36,6 +44,7 @@ pub async fn section(look: &Look) -> Section {
         ("socket", places.socket(), true),
         ("lock", places.lock(), true),
     ];
+    let asked = database.map(|path| ("database", path, true)).into_iter().chain(asked);
     let asked = asked.map(|(name, path, secret)| async move {
         blocking(move || Ok(file(name, &path, secret))).await.unwrap_or_else(|why| Check::unknown(name, why))
     });

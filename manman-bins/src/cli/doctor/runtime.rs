@@ -69,6 +69,11 @@ pub async fn process(look: &Look, cluster: Option<ClusterId>) -> Section {
                 None => Check::ok("limits", "hold: a cgroup is delegated"),
                 Some(why) => Check::note("limits", format!("do not hold for plain processes: {why}")),
             });
+            checks.push(match found.unbounded {
+                None => Check::ok("output", "is bounded, as far as that can be told"),
+                Some(why) => Check::note("output", format!("of plain processes is kept as a whole: {why}"))
+                    .remedy("keep the data directory on one that does: --data-dir"),
+            });
             let named = |attempt: &Attempt| {
                 let state = if attempt.alive { "alive" } else { "ended or never started" };
                 let whose = match (attempt.cluster, cluster) {

@@ -69,6 +69,15 @@ pub struct DownArgs {
     /// The configuration file (MANMAN_CONFIG; manman.toml in the data directory, if it is there)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// What keeps the store, if `manman up` was told with --database (DATABASE_URL)
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// What carries messages, if `manman up` was told with --broker (BROKER_URL)
+    #[arg(long, value_name = "URL")]
+    pub broker: Option<String>,
+    /// The engine's socket, if `manman up` was told with --docker-socket (DOCKER_SOCKET)
+    #[arg(long, value_name = "PATH")]
+    pub docker_socket: Option<String>,
     /// End games at once instead of as their configs say
     #[arg(long)]
     pub kill: bool,

@@ -4,6 +4,7 @@
 mod lock;
 mod mask;
 mod probe;
+mod record;
 mod tree;
 
 use std::{ffi::OsString, path::PathBuf};
@@ -11,6 +12,7 @@ use std::{ffi::OsString, path::PathBuf};
 pub use lock::holder;
 pub use mask::{masked, value};
 pub use probe::{LIMIT, blocking, within};
+pub use record::of_server;
 pub use tree::{Entry, owner, tree_size};
 
 use super::grammar::{Common, LookArgs};
@@ -36,6 +38,7 @@ impl Look {
         let text = |path: Option<&PathBuf>| path.map(|path| path.to_string_lossy().into_owned());
         let given = UpGiven {
             config: text(args.config.as_ref()),
+            database: args.database.clone(),
             data_dir: text(common.data_dir.as_ref()),
             plaintext: common.plaintext,
             ..UpGiven::default()

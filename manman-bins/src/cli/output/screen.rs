@@ -19,6 +19,8 @@ pub struct Screen {
     format: Format,
     /// Whether a line is shown on stderr that gives way to whatever is written.
     line: bool,
+    /// Whether what is done goes on where nobody reads any more.
+    unread: bool,
 }
 
 /// Erases the line and goes to its beginning (ECMA-48, EL).
@@ -45,7 +47,14 @@ impl Screen {
             looks,
             format,
             line: false,
+            unread: false,
         }
+    }
+
+    /// From here on nobody reading any more is no error: what is done is done to its end, and
+    /// its exit code is that of the deed.
+    pub fn unread_too(&mut self) {
+        self.unread = true;
     }
 
     /// Whether JSON was asked for.
@@ -108,31 +117,33 @@ impl Screen {
         // In the last column some terminals go to the next line at once.
         let text = make(self.err_columns().saturating_sub(1));
         self.line = true;
-        self.err.write_all(format!("{ERASE}{text}").as_bytes())?;
-        self.err.flush()
+        self.put_err(format!("{ERASE}{text}").as_bytes())
     }
 
     /// Takes that line away.
     pub fn wipe(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.line) {
-            self.err.write_all(ERASE.as_bytes())?;
-            self.err.flush()?;
+            self.put_err(ERASE.as_bytes())?;
         }
         Ok(())
+    }
+
+    fn put_err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.err.write_all(bytes).and_then(|()| self.err.flush());
+        read_or_not(written, self.unread)
     }
 
     /// Writes bytes to stdout and hands them on at once.
     pub fn write_out(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wipe()?;
-        self.out.write_all(bytes)?;
-        self.out.flush()
+        let written = self.out.write_all(bytes).and_then(|()| self.out.flush());
+        read_or_not(written, self.unread)
     }
 
     /// Writes bytes to stderr and hands them on at once.
     pub fn write_err(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.wipe()?;
-        self.err.write_all(bytes)?;
-        self.err.flush()
+        self.put_err(bytes)
     }
 
     /// Prints one line of text for people; nothing if JSON was asked for.
@@ -192,6 +203,14 @@ impl Screen {
     /// `text` in red, if stderr shows colours.
     pub fn red_err(&self, text: &str) -> String {
         if self.looks.colours && self.err_is_terminal { Colour::Red.paint(text) } else { text.to_owned() }
+    }
+}
+
+/// What was written, where nobody reading may be no error.
+fn read_or_not(written: io::Result<()>, unread: bool) -> io::Result<()> {
+    match written {
+        Err(error) if unread && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 
@@ -255,6 +274,7 @@ mod captured {
                 looks: Looks { colours: false, escapes: true },
                 format: Format::Table,
                 line: false,
+                unread: false,
             };
             (screen, kept)
         }

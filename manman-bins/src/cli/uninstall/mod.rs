@@ -5,9 +5,14 @@ mod engine;
 mod files;
 mod step;
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use manman_store::sqlite::{self, Holdings};
+use manman_core::error::Chain;
+use manman_process::{Attempt, ProcessConfig};
+use manman_store::sqlite::Holdings;
 use rustix::process::geteuid;
 
 use step::{Item, Step, quoted, render};
@@ -16,7 +21,7 @@ use super::{
     doctor::units,
     failure::Failure,
     grammar::{Common, LookArgs},
-    look::{Look, blocking, holder, within},
+    look::{Look, blocking, holder},
     output::Screen,
 };
 
@@ -36,23 +41,12 @@ pub fn uninstall(screen: &mut Screen, common: &Common, args: &LookArgs) -> Resul
 async fn examine(common: &Common, args: &LookArgs) -> (String, Vec<Step>) {
     let look = Look::at(common, args).await;
     let dir = look.data_dir.display().to_string();
-    let database = look.places().database();
-    let holds = match blocking({
-        let database = database.clone();
-        move || database.try_exists().map_err(|error| error.to_string())
-    })
-    .await
-    {
-        Ok(true) => match within(async { Ok(sqlite::examine(&database).await) }).await {
-            Ok(Ok(found)) => found.holds.ok_or_else(|| "its schema is not this build's".to_owned()),
-            Ok(Err(error)) => Err(manman_core::error::Chain(&error).to_string()),
-            Err(why) => Err(why),
-        },
-        Ok(false) => Ok(Holdings::default()),
-        Err(why) => Err(why),
-    };
+    let holds = look.holdings().await;
     let config = args.config.as_deref().map(|file| format!(" --config {}", quoted(file)));
-    let down = format!("manman down --data-dir {}{}", quoted(&look.data_dir), config.unwrap_or_default());
+    // It may have a password in it.
+    let database = if args.database.is_some() { " --database …" } else { "" };
+    let down =
+        format!("manman down --data-dir {}{}{database}", quoted(&look.data_dir), config.unwrap_or_default());
     let (engine, files) = tokio::join!(engine::steps(&look, &holds), files::steps(&look, &holds));
     let mut steps = vec![games(&holds, &look, &down).await, unit()];
     steps.extend(engine);
@@ -72,6 +66,7 @@ async fn games(holds: &Result<Holdings, String>, look: &Look, down: &str) -> Ste
         ),
         Err(why) => items.push(Item::new("games", format!("not known: {why}"))),
     }
+    items.extend(processes(holds, look).await);
     if let Some(pid) = held {
         items.push(Item::new("manman", format!("process {pid}")));
     }
@@ -82,19 +77,55 @@ async fn games(holds: &Result<Holdings, String>, look: &Look, down: &str) -> Ste
     Step { title: "games that run", items }
 }
 
+/// Plain processes that live and are not on record: whatever the database says, these are
+/// games.
+async fn processes(holds: &Result<Holdings, String>, look: &Look) -> Vec<Item> {
+    let config = ProcessConfig::new(&look.data_dir);
+    let asked = blocking(move || manman_process::examine(&config).map_err(|error| Chain(&error).to_string()));
+    let told = |attempt: &Attempt| {
+        let Ok(holds) = holds else { return false };
+        holds.cluster == attempt.cluster && holds.live.iter().any(|(id, _)| Some(*id) == attempt.session)
+    };
+    match asked.await {
+        Ok(found) => {
+            let alive = found.attempts.iter().filter(|attempt| attempt.alive && !told(attempt));
+            alive.map(|attempt| Item::new(&attempt.name, "a plain process that lives")).collect()
+        }
+        Err(why) => vec![Item::new("plain processes", format!("not known: {why}"))],
+    }
+}
+
 fn unit() -> Step {
     let item = |unit: &Path| {
         let user = unit.starts_with("/home") || unit.components().any(|part| part.as_os_str() == ".config");
         let (root, of) = (sudo(!user), if user { "systemctl --user" } else { "systemctl" });
         let mut item = Item::new(unit.display().to_string(), "unit of systemd");
-        item.commands = vec![
-            format!("{root}{of} disable --now manman.service"),
-            format!("{root}rm {}", quoted(unit)),
-            format!("{root}{of} daemon-reload"),
-        ];
+        item.commands = vec![format!("{root}{of} disable --now manman.service")];
+        item.commands.extend(with_unit(unit).iter().map(|path| format!("{root}rm {}", quoted(path))));
+        let more = unit.with_extension("service.d");
+        if more.is_dir() {
+            item.commands.push(format!("{root}rmdir {}", quoted(&more)));
+        }
+        item.commands.push(format!("{root}{of} daemon-reload"));
         item
     };
     Step { title: "unit of systemd", items: units().iter().map(|unit| item(unit)).collect() }
+}
+
+/// A unit, what adds to it, and the files of variables that these name.
+fn with_unit(unit: &Path) -> Vec<PathBuf> {
+    let more = fs::read_dir(unit.with_extension("service.d")).into_iter().flatten().flatten();
+    let mut all: Vec<_> = more.map(|entry| entry.path()).collect();
+    all.sort();
+    all.insert(0, unit.to_owned());
+    let named = all.iter().flat_map(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let files = text.lines().filter_map(|line| line.trim().strip_prefix("EnvironmentFile="));
+        files.map(|file| PathBuf::from(file.trim_start_matches('-'))).collect::<Vec<_>>()
+    });
+    let named: Vec<_> = named.filter(|file| file.is_absolute() && file.is_file()).collect();
+    all.extend(named);
+    all
 }
 
 /// What removes the program itself, last.

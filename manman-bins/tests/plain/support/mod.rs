@@ -92,6 +92,12 @@ impl Installation {
         Self::with(&std::env::temp_dir(), &[NO_DOCKER])
     }
 
+    /// Sets one up that is told this too, without starting it.
+    pub fn told(variables: &[(&'static str, &str)]) -> Self {
+        let all = [&[NO_DOCKER, ("MANMAN_RUNTIME", "process")], variables].concat();
+        Self::with(&std::env::temp_dir(), &all)
+    }
+
     fn with(parent: &Path, variables: &[(&'static str, &str)]) -> Self {
         let variables: Vec<_> = variables.iter().map(|&(name, value)| (name, OsStr::new(value))).collect();
         Self(installation::Installation::new(directory(parent), &variables))
