@@ -186,8 +186,9 @@ pub struct Queue {
     pub durable: bool,
     /// Whether one consumer at a time gets messages, in order; others stand by.
     pub single_consumer: bool,
-    /// The most messages that wait: a durable queue then refuses (`Busy` to the
-    /// publisher), another drops its oldest.
+    /// The most messages that wait. A durable queue then refuses: `Busy` to the publisher of
+    /// a command or a report, while an event goes to all other queues that take it and this
+    /// one misses it. A queue that is not durable drops its oldest.
     pub max_messages: usize,
     /// How often a message may be handed out before it goes to the dead letters.
     pub max_deliveries: u32,
@@ -337,7 +338,11 @@ pub trait Consumer: fmt::Debug + Send {
 ///   to the dead letters with reason, attempts and its id, and the next one flows.
 /// - **C6** The broker expires nothing by itself that a consumer should have seen.
 /// - **C7** Commands wait for a consumer that is away.
-/// - **C8** A full durable queue is `Busy` to the publisher, never a silent drop.
+/// - **C8** A full durable queue is `Busy` to the publisher of a `Command` or `Report`, never
+///   a silent drop. An `Event` goes to all other queues that take it and is `Ok`: one
+///   subscriber that is away for too long holds up no other. What the full one misses the
+///   backend counts, and warns of at the first, the second, the fourth, the eighth … of them.
+///   A broker that takes nothing at all is an error for each class.
 /// - **C9** A consumer that is cut off ends with an error within seconds.
 /// - **C10** Topology may be declared again; one that differs is a `Conflict`.
 /// - **C11** A body over [`MAX_BODY`] is refused with `Invalid`, here.

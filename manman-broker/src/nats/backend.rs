@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
-    api::{self, ConsumerConfig, Stored, StreamConfig},
+    api::{self, ConsumerConfig, Put, StreamConfig},
     config::NatsConfig,
     consumer::NatsConsumer,
     link::Link,
@@ -28,6 +28,7 @@ use super::{
     map::{self, Names, Spec, TAKE},
     settle::ACK_WAIT,
 };
+use crate::missed::Missed;
 
 /// How long a server knows a message again by its id, in nanoseconds.
 pub(super) const WINDOW: i64 = 120_000_000_000;
@@ -45,6 +46,7 @@ pub(super) struct Shared {
     live: Mutex<HashMap<String, Arc<Live>>>,
     counter: AtomicU64,
     dropped: AtomicU64,
+    missed: Missed,
 }
 
 impl NatsBroker {
@@ -63,6 +65,7 @@ impl NatsBroker {
             live: Mutex::default(),
             counter: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            missed: Missed::default(),
         })))
     }
 
@@ -70,6 +73,11 @@ impl NatsBroker {
     pub fn dropped(&self) -> u64 {
         let waiting: u64 = self.0.live().values().map(|queue| queue.dropped()).sum();
         self.0.dropped.load(Ordering::Relaxed) + waiting + self.0.link.unsent()
+    }
+
+    /// How many events were `Ok` here and missed by queues that were full, each counted by itself.
+    pub fn missed(&self) -> u64 {
+        self.0.missed.count()
     }
 }
 
@@ -101,27 +109,18 @@ impl Shared {
         }
     }
 
-    /// Publishes to a stream and waits for its word; whether there is one for the subject.
+    /// Publishes to a stream and waits for its word.
     pub async fn store(
         &self,
         operation: &'static str,
         subject: &str,
         headers: HeaderMap,
         body: Bytes,
-    ) -> Result<bool> {
-        let Some(answer) = self.link.ask(operation, subject, Some(headers), body).await? else {
-            return Ok(false);
-        };
-        let stored: Stored =
-            api::read(operation, subject, &answer.payload).map_err(|error| match error.kind() {
-                ErrorKind::Busy => {
-                    Error::new(ErrorKind::Busy, operation, format!("{subject}: the queue is full"))
-                        .because(error)
-                }
-                _ => error,
-            })?;
-        tracing::trace!(message.stream = stored.stream, "stored");
-        Ok(true)
+    ) -> Result<Put> {
+        match self.link.ask(operation, subject, Some(headers), body).await? {
+            Some(answer) => api::read_put(operation, subject, &answer.payload),
+            None => Ok(Put::Nowhere),
+        }
     }
 
     async fn declare(&self, queue: &Queue) -> Result<()> {
@@ -211,18 +210,23 @@ impl Shared {
         }
         self.link.send_now(live, headers.clone(), message.body.clone());
         headers.insert(map::MESSAGE_ID, message.id.to_string());
-        let stored = queues.into_iter().map(|queue| {
+        let stored = queues.iter().map(|queue| {
             let (mut headers, subject) = (headers.clone(), self.names.stored(queue, message.exchange, key));
             headers.insert(map::EXPECTED_STREAM, self.names.stream(queue));
             let body = message.body.clone();
             async move { self.store(operation, &subject, headers, body).await }
         });
-        let mut routed = false;
-        for result in futures::future::join_all(stored).await {
-            // One that was deleted meanwhile does not count.
-            routed |= result?;
+        let put: Vec<Put> = futures::future::join_all(stored).await.into_iter().collect::<Result<_>>()?;
+        let mut full = queues.iter().zip(&put).filter(|(_, put)| **put == Put::Full).map(|(queue, _)| *queue);
+        if message.class == Class::Event {
+            full.for_each(|queue| self.missed.note(&format!("queue {queue}"), &message.key));
+            return Ok(());
         }
-        if routed || message.class == Class::Event { Ok(()) } else { Err(unrouted(key)) }
+        if let Some(queue) = full.next() {
+            return Err(full_queue(operation, queue));
+        }
+        // One that was deleted meanwhile does not count.
+        if put.contains(&Put::Stored) { Ok(()) } else { Err(unrouted(key)) }
     }
 
     /// To queues that are not durable: whoever listens tells so.
@@ -236,6 +240,10 @@ impl Shared {
             None => Err(unrouted(message.key.as_str())),
         }
     }
+}
+
+pub(super) fn full_queue(operation: &'static str, queue: &str) -> Error {
+    Error::new(ErrorKind::Busy, operation, format!("queue {queue} is full"))
 }
 
 fn unrouted(key: &str) -> Error {

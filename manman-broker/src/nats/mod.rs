@@ -26,7 +26,8 @@
 //! streams take `manman.q.*.i.status.host.7`. Each publish asks anew (a second round trip):
 //! what was declared before it began is found, whoever declared it (C1). A stream that is
 //! full refuses (C8); where another copy was stored by then, the repeated message is known
-//! there by its id for two minutes.
+//! there by its id for two minutes. An event is not repeated for that: the full one misses it,
+//! which is counted ([`NatsBroker::missed`]).
 //!
 //! # Consumers
 //!

@@ -35,6 +35,9 @@
 //!
 //! - A command or a report is `Ok` when the quorum queue has confirmed it. Unrouted, it comes
 //!   back (`mandatory`), and is `NotFound`; not taken, `Busy`. Any number may be on their way.
+//! - An event that is not taken has been missed by a queue that is full; RabbitMQ tells so at
+//!   once and not which. That is counted ([`RabbitBroker::missed`]) and no error. A node that
+//!   dies in that very moment may cost the others an event that was on its way to their disk.
 //! - RabbitMQ that is short of memory or disk reads no publishes: they are `Busy` at once, and
 //!   a connection of its own lets consumers go on.
 //! - From a quorum queue nothing is handed out ahead: it would count as tried when its

@@ -32,7 +32,7 @@ pub(super) enum Turn {
 pub(super) enum Room {
     Free,
     InsteadOfOldest,
-    /// No, and its publisher is told.
+    /// No, and its publisher is told; of an event it misses this one.
     Busy,
     /// No, and nobody is told.
     None,

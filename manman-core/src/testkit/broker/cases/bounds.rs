@@ -2,14 +2,14 @@
 
 use super::super::{
     BrokerFixture,
-    tools::{PATIENCE, beat, command, number, report, take},
+    tools::{PATIENCE, QUIET, beat, command, message, nothing, number, report, take},
 };
 use crate::{
-    broker::{Exchange, MAX_BODY, Pattern, Queue},
+    broker::{Class, Exchange, MAX_BODY, Pattern, Queue},
     error::ErrorKind,
 };
 
-/// C8: a full durable queue is `Busy` to the publisher, never a silent drop.
+/// C8: a full durable queue is `Busy` to the publisher of a command, never a silent drop.
 pub async fn a_full_queue_is_busy(fixture: &impl BrokerFixture) {
     let broker = fixture.client().await;
     let queue = Queue { max_messages: 20, ..fixture.commands() };
@@ -30,6 +30,55 @@ pub async fn a_full_queue_is_busy(fixture: &impl BrokerFixture) {
         assert_eq!(number(&take(&mut *consumer).await), index);
     }
     broker.publish(command(fixture.server(), stored)).await.unwrap();
+}
+
+/// C8: an event goes to all queues that take it but the full one, once each, and is `Ok`.
+/// With room again, that one gets what comes then.
+pub async fn a_full_subscriber_holds_up_no_other(fixture: &impl BrokerFixture) {
+    const COUNT: usize = 40;
+    let (broker, server) = (fixture.client().await, fixture.server());
+    let queue = |name: &str, max_messages| Queue {
+        name: format!("{name}-{server}"),
+        bindings: vec![(Exchange::External, Pattern::new(format!("manman.case-{server}.#")))],
+        max_messages,
+        ..fixture.commands()
+    };
+    let (full, live) = (queue("full", 5), queue("live", 1_000));
+    for queue in [&full, &live] {
+        broker.declare(queue).await.unwrap();
+    }
+    let event = |number: usize| {
+        let key = format!("manman.case-{server}.online").parse().unwrap();
+        message(Class::Event, key, number.to_string())
+    };
+    for index in 0..COUNT {
+        broker.publish(event(index)).await.unwrap();
+    }
+    let mut served = broker.consume(&live.name).await.unwrap();
+    for index in 0..COUNT {
+        assert_eq!(number(&take(&mut *served).await), index);
+    }
+    nothing(&mut *served).await;
+    // It has what came first: some brokers take a few more than they were told.
+    let mut late = broker.consume(&full.name).await.unwrap();
+    for index in 0..full.max_messages {
+        assert_eq!(number(&take(&mut *late).await), index);
+    }
+    let again = async {
+        for index in COUNT.. {
+            broker.publish(event(index)).await.unwrap();
+            let wait = tokio::time::timeout(QUIET, late.next());
+            let Ok(delivery) = wait.await else { continue };
+            let delivery = delivery.unwrap();
+            let number = number(&delivery.message);
+            delivery.handle.ack().await.unwrap();
+            assert!(number + 1 != COUNT, "nothing was missed");
+            if number >= COUNT {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it gets nothing any more");
 }
 
 /// C11: a body over `MAX_BODY` is refused with `Invalid`, here; one of just that passes.
