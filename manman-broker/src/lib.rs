@@ -10,6 +10,8 @@ pub mod nats;
 pub mod rabbitmq;
 
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod bury;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod missed;
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod secret;

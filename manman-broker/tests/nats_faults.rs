@@ -264,6 +264,34 @@ async fn a_bound_of_the_server_is_named(version: NatsVersion) {
     flows(&broker, &queue).await;
 }
 
+/// A server that takes larger messages than ours may be: of one that dies its size is kept,
+/// and the next one flows.
+async fn a_body_that_is_far_too_large_is_not_kept(version: NatsVersion) {
+    let server = NatsServer::with(version, |_| "max_payload: 8MB".to_owned());
+    let url = format!("nats://127.0.0.1:{}", server.port());
+    let broker = open(&url).await;
+    let queue = reports(ServerId(7));
+    insist_on_queue(&broker, &queue).await;
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let host = async_nats::connect(&url).await.unwrap();
+    let (id, size) = (uuid::Uuid::now_v7(), 2 * 1024 * 1024);
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Manman-Id", id.to_string());
+    headers.insert("Manman-Class", "report");
+    let subject = format!("manman.q.{}.i.status.session.7.1", queue.name);
+    let request = async_nats::Request::new().headers(headers).payload(vec![b'x'; size].into());
+    host.send_request(subject, request).await.unwrap();
+    let large = timeout(PATIENCE, consumer.next()).await.unwrap().unwrap();
+    assert_eq!((large.message.id, large.message.body.len()), (id, size));
+    large.handle.dead("malformed").await.unwrap();
+    let letters = broker.dead_letters(10).await.unwrap();
+    let [dead] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((dead.message.id, dead.message.body.len()), (id, 0));
+    assert!(dead.reason.starts_with(&format!("too_large: its {size} bytes")), "{}", dead.reason);
+    drop(consumer);
+    flows(&broker, &queue).await;
+}
+
 /// Two installations on one server have nothing to do with each other.
 async fn prefixes_keep_installations_apart(version: NatsVersion) {
     let server = NatsServer::start(version);
@@ -319,5 +347,6 @@ on_each_server! {
     a_consumer_that_an_administrator_deleted_heals,
     a_stream_of_another_make_conflicts,
     a_bound_of_the_server_is_named,
+    a_body_that_is_far_too_large_is_not_kept,
     prefixes_keep_installations_apart,
 }

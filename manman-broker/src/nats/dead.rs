@@ -13,6 +13,7 @@ use super::{
     backend::{Shared, WINDOW, full_queue},
     map,
 };
+use crate::bury::kept;
 
 /// How many are kept; the oldest go first.
 const KEPT: i64 = 10_000;
@@ -62,13 +63,14 @@ impl Shared {
         attempts: u32,
         reason: &str,
     ) -> Result<()> {
+        let (body, reason) = kept(message, reason);
         let mut headers = map::headers(message);
         headers.insert(map::MESSAGE_ID, format!("{queue}/{mark}"));
-        headers.insert(map::REASON, map::reason(reason).as_str());
+        headers.insert(map::REASON, map::reason(&reason).as_str());
         headers.insert(map::ATTEMPTS, attempts.to_string());
         headers.insert(map::SUBJECT, self.names.stored(queue, message.exchange, message.key.as_str()));
         let subject = self.names.dead(queue, &message.id.to_string());
-        let what = match self.store("dead letter", &subject, headers, message.body.clone()).await? {
+        let what = match self.store("dead letter", &subject, headers, body).await? {
             Put::Stored => return Ok(()),
             Put::Full => format!("stream {} does not drop its oldest", self.names.dead_stream()),
             Put::Nowhere => {

@@ -56,8 +56,9 @@ pub(super) fn dead_of(key: &str) -> (&str, &str) {
     key.rsplit_once(LIMIT).unwrap_or((key, ""))
 }
 
-/// A dead letter, put there by us or by RabbitMQ itself.
-pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
+/// A dead letter, put there by us or by RabbitMQ itself. Its body is taken out.
+pub(super) fn dead_letter(delivery: &mut Delivery) -> DeadLetter {
+    let message = message(delivery);
     let headers = delivery.properties.headers().as_ref();
     let kept = |name: &str| headers.and_then(|headers| headers.inner().get(name));
     let key = delivery.routing_key.as_str();
@@ -76,7 +77,7 @@ pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
         }
     };
     DeadLetter {
-        message: message(delivery),
+        message,
         queue: queue.to_owned(),
         reason,
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),

@@ -81,8 +81,10 @@ fn origin(message: &Message) -> FieldTable {
 }
 
 /// The message of a delivery. One that is not ours is made into one: whoever takes it says
-/// that it cannot be read, and so it ends among the dead letters instead of in the way.
-pub(super) fn message(delivery: &Delivery) -> Message {
+/// that it cannot be read, and so it ends among the dead letters instead of in the way. The
+/// body is taken out: it may be large, and one of it is enough.
+pub(super) fn message(delivery: &mut Delivery) -> Message {
+    let body = std::mem::take(&mut delivery.data).into();
     let headers = delivery.properties.headers().as_ref();
     let kept = |name: &str| headers.and_then(|headers| string(headers.inner().get(name)?));
     let death = headers.and_then(Death::read);
@@ -114,7 +116,7 @@ pub(super) fn message(delivery: &Delivery) -> Message {
         exchange: if external { Exchange::External } else { Exchange::Internal },
         key: key.and_then(|key| key.parse().ok()).unwrap_or_else(unreadable_key),
         class: delivery.properties.kind().as_ref().map_or(Class::Report, |name| class(name.as_str())),
-        body: delivery.data.clone().into(),
+        body,
     }
 }
 

@@ -46,8 +46,8 @@
 //!   consumer waits for it, another takes the next one meanwhile. What is handed out
 //!   `max_deliveries` times goes to the dead letters; whoever dies of it without a word does
 //!   so twice as often and ten times more before RabbitMQ itself gives the message up.
-//! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Reading them takes them out
-//!   for a moment, so one reads at a time, and a reading that has begun comes to its end. They
+//! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Of a body over `MAX_BODY`, which
+//!   RabbitMQ takes up to 128 MiB, only the size is kept. Reading them takes them out for a moment, so one reads at a time, and a reading that has begun comes to its end. They
 //!   are listed by when they died, by the clock of whoever put them there.
 //! - A binding that a queue had when it was first declared stays: RabbitMQ does not tell what
 //!   is bound, so a `Conflict` is seen in all but the bindings.

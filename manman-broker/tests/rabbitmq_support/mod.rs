@@ -4,6 +4,7 @@
 
 mod accounts;
 mod forging;
+mod oversize;
 mod plane;
 mod wire;
 
