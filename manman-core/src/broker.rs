@@ -16,6 +16,12 @@ use crate::{
 /// Larger things go through the uplink or the blob store.
 pub const MAX_BODY: usize = 256 * 1024;
 
+/// How long a command waits for its host in a queue, far longer than any command counts for
+/// (a start for a minute): commands are hints, the snapshot that a host asks for is the truth,
+/// and the control plane expires them by its own clock. So what a host that never comes back
+/// was told is not kept for ever.
+const COMMANDS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// What a publisher is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -192,6 +198,11 @@ pub struct Queue {
     pub max_messages: usize,
     /// How often a message may be handed out before it goes to the dead letters.
     pub max_deliveries: u32,
+    /// How long a message waits in a durable queue before the broker gives it up without
+    /// telling its publisher: it is gone, or, where the broker can do no other, a dead letter
+    /// whose reason begins with `expired`. It clears up; what counts for how long is said in
+    /// messages. `None`: for ever, as what has to be seen does.
+    pub max_age: Option<Duration>,
 }
 
 impl Queue {
@@ -204,6 +215,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 10_000,
             max_deliveries: 20,
+            max_age: Some(COMMANDS_KEPT),
         }
     }
 
@@ -216,6 +228,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 1_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -231,6 +244,7 @@ impl Queue {
             single_consumer: false,
             max_messages: 100_000,
             max_deliveries: 20,
+            max_age: None,
         }
     }
 
@@ -243,6 +257,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 100,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -256,6 +271,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 1_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -268,6 +284,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 10_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 }
@@ -336,8 +353,9 @@ pub trait Consumer: fmt::Debug + Send {
 ///   consumer, while nothing is redelivered.
 /// - **C5** `nack` hands out again after its delay; after `max_deliveries` a message goes
 ///   to the dead letters with reason, attempts and its id, and the next one flows.
-/// - **C6** The broker expires nothing by itself that a consumer should have seen.
-/// - **C7** Commands wait for a consumer that is away.
+/// - **C6** The broker expires nothing by itself that a consumer should have seen: what has
+///   waited for the `max_age` of its queue, and nothing else.
+/// - **C7** Commands wait for a consumer that is away, for that long.
 /// - **C8** A full durable queue is `Busy` to the publisher of a `Command` or `Report`, never
 ///   a silent drop. An `Event` goes to all other queues that take it and is `Ok`: one
 ///   subscriber that is away for too long holds up no other. What the full one misses the

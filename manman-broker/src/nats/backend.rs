@@ -138,6 +138,7 @@ impl Shared {
                 }
             }
         }
+        let max_age = queue.max_age.map_or(0, |it| i64::try_from(it.as_nanos()).unwrap_or(i64::MAX).max(1));
         let max_msgs = i64::try_from(queue.max_messages).unwrap_or(i64::MAX);
         let stream = StreamConfig {
             name: self.names.stream(&queue.name),
@@ -149,9 +150,10 @@ impl Shared {
             max_msgs,
             max_msgs_per_subject: -1,
             max_bytes: -1,
-            max_age: 0,
+            max_age,
             num_replicas: self.replicas,
-            duplicate_window: WINDOW,
+            // A server knows no message for longer than it keeps it.
+            duplicate_window: if max_age == 0 { WINDOW } else { WINDOW.min(max_age) },
             allow_direct: false,
         };
         self.link.stream_create(operation, &stream).await?;

@@ -29,6 +29,9 @@
 //! there by its id for two minutes. An event is not repeated for that: the full one misses it,
 //! which is counted ([`NatsBroker::missed`]).
 //!
+//! What waits for longer than the `max_age` of its queue goes without a word; a server keeps
+//! nothing for less than 100 ms.
+//!
 //! # Consumers
 //!
 //! One durable pull consumer a queue, `take`, with a single filter. Messages are asked for

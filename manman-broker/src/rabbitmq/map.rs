@@ -1,5 +1,7 @@
 //! Messages and queues as RabbitMQ has them, and back.
 
+use std::time::Duration;
+
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -41,6 +43,8 @@ const UNUSED_MS: i64 = 60_000;
 const DEAD_KEPT: i64 = 10_000;
 const DEAD_BYTES: i64 = 64 * 1024 * 1024;
 const DEAD_TTL_MS: i64 = 14 * 24 * 60 * 60 * 1000;
+/// The longest time that RabbitMQ counts: some 49 days.
+pub(super) const LONGEST_TTL_MS: i64 = 0xffff_ffff;
 
 /// Where a message is published.
 pub(super) fn exchange(exchange: Exchange, class: Class) -> &'static str {
@@ -150,6 +154,9 @@ pub(super) fn arguments(queue: &Queue) -> FieldTable {
         table.insert("x-dead-letter-exchange".into(), text(DEAD));
         table.insert("x-dead-letter-routing-key".into(), text(&format!("{}{LIMIT}{limit}", queue.name)));
         table.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        if let Some(max_age) = queue.max_age {
+            table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl_ms(max_age)));
+        }
     } else {
         table.insert("x-overflow".into(), text("drop-head"));
         table.insert("x-expires".into(), AMQPValue::LongLongInt(UNUSED_MS));
@@ -178,6 +185,11 @@ pub(super) fn arguments_dead() -> FieldTable {
     // Reading them hands them out; RabbitMQ 4 drops what is handed out twenty times.
     table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(i32::MAX)));
     table
+}
+
+/// How long messages wait; none at all would be for who waits already.
+pub(super) fn ttl_ms(max_age: Duration) -> i64 {
+    i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
 /// When RabbitMQ itself gives a message up, for those who die of it: it also counts what

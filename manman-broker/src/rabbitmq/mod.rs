@@ -49,6 +49,8 @@
 //! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Of a body over `MAX_BODY`, which
 //!   RabbitMQ takes up to 128 MiB, only the size is kept. Reading them takes them out for a moment, so one reads at a time, and a reading that has begun comes to its end. They
 //!   are listed by when they died, by the clock of whoever put them there.
+//! - What waits for longer than the `max_age` of its queue is a dead letter, `expired`: whatever a
+//!   quorum queue gives up goes where what it was handed out too often does.
 //! - A binding that a queue had when it was first declared stays: RabbitMQ does not tell what
 //!   is bound, so a `Conflict` is seen in all but the bindings.
 //!

@@ -67,6 +67,10 @@ impl Declaring<'_> {
     /// What is stored goes into the queue; telemetry, where it is for several consumers, into
     /// one beside it, so that it takes neither room nor time of the other.
     async fn durable(&self, queue: &Queue) -> Result<()> {
+        if let Some(max_age) = queue.max_age.filter(|it| map::ttl_ms(*it) > map::LONGEST_TTL_MS) {
+            let message = format!("RabbitMQ keeps no message for {max_age:?}: 49 days at most, or for ever");
+            return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+        }
         self.queue(&queue.name, DURABLE, map::arguments(queue)).await?;
         let beside = (!queue.single_consumer).then(|| map::telemetry_of(&queue.name));
         if let Some(beside) = &beside {

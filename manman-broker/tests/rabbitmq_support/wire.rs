@@ -191,3 +191,37 @@ async fn what_kills_its_consumers_can_be_put_back() {
     assert_eq!(again.message, sent);
     again.handle.ack().await.unwrap();
 }
+
+/// What nobody took for too long is a dead letter that says so, and goes back by the key that
+/// it came by.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_too_long_can_be_put_back() {
+    let ground = Ground::new();
+    let broker = ground.broker();
+    let queue = Queue { max_age: Some(Duration::from_secs(1)), ..Queue::of_host(SERVER) };
+    broker.declare(&queue).await.unwrap();
+    let sent = command(1);
+    broker.publish(sent.clone()).await.unwrap();
+    let given_up = async {
+        loop {
+            if let Some(letter) = broker.dead_letters(10).await.unwrap().pop() {
+                return letter;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let letter = timeout(Duration::from_secs(30), given_up).await.expect("it is never given up");
+    assert_eq!((&letter.message, letter.queue.as_str()), (&sent, queue.name.as_str()));
+    assert_eq!((letter.reason.as_str(), letter.attempts), ("expired: nobody took it in time", 0));
+    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let next = timeout(Duration::from_secs(30), consumer.next());
+    let (again, back) = tokio::join!(next, broker.dead_letter_requeue(sent.id));
+    back.unwrap();
+    let again = again.unwrap().unwrap();
+    assert_eq!(again.message, sent);
+    again.handle.ack().await.unwrap();
+    // And what RabbitMQ cannot count is refused.
+    let long = Queue { max_age: Some(Duration::from_secs(50 * 24 * 60 * 60)), ..Queue::of_host(ServerId(8)) };
+    let error = broker.declare(&long).await.unwrap_err();
+    assert_eq!(error.kind(), manman_core::error::ErrorKind::Invalid, "{error:?}");
+}

@@ -54,7 +54,10 @@ impl MemoryBroker {
     /// How many messages are in a queue, those handed out and not settled included; `None`
     /// if there is no such queue.
     pub fn depth(&self, queue: &str) -> Option<usize> {
-        self.0.state().queues.get(queue).map(Waits::depth)
+        let mut state = self.0.state();
+        let queue = state.queues.get_mut(queue)?;
+        queue.expire(Instant::now());
+        Some(queue.depth())
     }
 
     /// How much telemetry was dropped for lack of room, or because it was not dealt with.
@@ -133,6 +136,10 @@ impl State {
                     Err(Error::new(ErrorKind::NotFound, "publish", format!("no queue takes {}", message.key)))
                 }
             };
+        }
+        let now = Instant::now();
+        for name in &bound {
+            self.queues.get_mut(name).into_iter().for_each(|queue| queue.expire(now));
         }
         if matches!(message.class, Class::Command | Class::Report)
             && let Some(full) = bound.iter().find(|name| self.queues[*name].room(message.class) == Room::Busy)
@@ -228,6 +235,7 @@ impl Broker for MemoryBroker {
         let Some(queue) = state.queues.get_mut(&letter.queue) else {
             return missing(format!("its queue {} is gone", letter.queue));
         };
+        queue.expire(Instant::now());
         if queue.room(letter.message.class) != Room::Free {
             let full = format!("queue {} is full", letter.queue);
             return Err(Error::new(ErrorKind::Busy, "requeue a dead letter", full));

@@ -61,6 +61,7 @@ pub trait BrokerFixture: Send + Sync {
             name: format!("reports-{}", self.server()),
             bindings: vec![(Exchange::Internal, pattern)],
             single_consumer: false,
+            max_age: None,
             ..self.commands()
         }
     }
@@ -73,6 +74,7 @@ pub trait BrokerFixture: Send + Sync {
             bindings: vec![(Exchange::Internal, pattern)],
             durable: false,
             max_messages: 10,
+            max_age: None,
             ..self.commands()
         }
     }

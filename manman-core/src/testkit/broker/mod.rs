@@ -65,6 +65,7 @@ macro_rules! broker_conformance {
         $crate::broker_conformance!(@module $test $fresh, bounds:
             a_full_queue_is_busy,
             a_full_subscriber_holds_up_no_other,
+            what_waits_for_too_long_goes,
             a_body_over_the_bound_is_refused,
             telemetry_drops_its_oldest,
             telemetry_leaves_room_for_reports,

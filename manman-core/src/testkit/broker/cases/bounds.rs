@@ -1,5 +1,7 @@
 //! What happens at each bound.
 
+use std::time::Duration;
+
 use super::super::{
     BrokerFixture,
     tools::{PATIENCE, QUIET, beat, command, message, nothing, number, report, take},
@@ -81,6 +83,32 @@ pub async fn a_full_subscriber_holds_up_no_other(fixture: &impl BrokerFixture) {
     tokio::time::timeout(PATIENCE, again).await.expect("it gets nothing any more");
 }
 
+/// C6: what nobody takes within the `max_age` of its queue goes by itself, and takes no room;
+/// what comes then is handed out.
+pub async fn what_waits_for_too_long_goes(fixture: &impl BrokerFixture) {
+    let (broker, server) = (fixture.client().await, fixture.server());
+    let queue = Queue { max_age: Some(Duration::from_secs(1)), ..fixture.commands() };
+    broker.declare(&queue).await.unwrap();
+    let gone = async {
+        for round in 0.. {
+            let (old, new) = (command(server, 2 * round), command(server, 2 * round + 1));
+            broker.publish(old).await.unwrap();
+            // Some brokers look every second.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let mut consumer = broker.consume(&queue.name).await.unwrap();
+            // Whoever waits is handed it out at once.
+            let (first, published) = tokio::join!(take(&mut *consumer), broker.publish(new.clone()));
+            published.unwrap();
+            if first == new {
+                return;
+            }
+            // A busy one may be late.
+            assert_eq!(take(&mut *consumer).await, new);
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it never goes");
+}
+
 /// C11: a body over `MAX_BODY` is refused with `Invalid`, here; one of just that passes.
 pub async fn a_body_over_the_bound_is_refused(fixture: &impl BrokerFixture) {
     let (broker, queue) = (fixture.client().await, fixture.commands());
@@ -144,7 +172,7 @@ pub async fn a_queue_of_telemetry_goes_with_its_consumer(fixture: &impl BrokerFi
     drop(broker.consume(&queue.name).await.unwrap());
     let gone = async {
         while broker.consume(&queue.name).await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.expect("it is still there");
