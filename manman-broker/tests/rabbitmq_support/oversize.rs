@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Ground,
     accounts::{message, permit_host},
-    node,
+    full, node,
 };
 
 const SERVER: ServerId = ServerId(7);
@@ -30,9 +30,8 @@ async fn letter(broker: &dyn Broker, id: Uuid) -> Option<DeadLetter> {
 /// still there, and the next report flows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_far_too_large_pushes_no_letter_out() {
-    let full = std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full");
     // RabbitMQ keeps 64 MiB of dead letters.
-    let size = if full { 80 } else { 2 } * 1024 * 1024;
+    let size = if full() { 80 } else { 2 } * 1024 * 1024;
     let ground = Ground::new();
     let (broker, queue) = (ground.broker(), Queue::of_processor());
     broker.declare(&queue).await.unwrap();

@@ -99,27 +99,6 @@ async fn all_arrives_over_a_slow_link_that_breaks() {
     everything_arrives(&plane, &*ground.broker(), &ground.proxy).await;
 }
 
-/// What nobody settles in time does not come again by itself, and what was on its way when
-/// the way was slow comes.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_network_loses_nothing() {
-    let ground = Ground::new();
-    let broker = ground.broker();
-    let queue = Queue::of_host(SERVER);
-    broker.declare(&queue).await.unwrap();
-    ground.proxy.delay(Duration::from_millis(100));
-    for number in 0..5 {
-        broker.publish(command(number)).await.unwrap();
-    }
-    let mut consumer = broker.consume(&queue.name).await.unwrap();
-    for number in 0..5 {
-        let delivery = timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap();
-        assert_eq!(delivery.message.body, number.to_string());
-        assert_eq!(delivery.attempt, 1);
-        delivery.handle.ack().await.unwrap();
-    }
-}
-
 /// Whoever reads dead letters and goes away midway leaves nothing locked and nothing out: the
 /// next one, over another connection, reads them all at once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

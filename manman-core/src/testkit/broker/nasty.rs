@@ -90,6 +90,8 @@ struct Link {
     number: u64,
     up: bool,
     frozen: bool,
+    /// Each way.
+    delay: Duration,
 }
 
 /// How many messages may be replayed.
@@ -101,7 +103,7 @@ impl Nasty {
         let random = fastrand::Rng::with_seed(seed);
         let state =
             State { random, nastiness, history: VecDeque::new(), limbo: Vec::new(), late: VecDeque::new() };
-        let link = Watched::new(Link { number: 0, up: true, frozen: false });
+        let link = Watched::new(Link { number: 0, up: true, frozen: false, delay: Duration::ZERO });
         Self(Arc::new(Inner { broker, state: Mutex::new(state), link }))
     }
 
@@ -148,10 +150,13 @@ impl Nasty {
         })
     }
 
-    /// Waits while frozen; fails while down.
+    /// Waits while frozen, and as long as the way there and back takes; fails while down.
     async fn way(&self, operation: &'static str) -> Result<Link> {
-        let mut link = self.0.link.watch();
-        let link = *link.until(|link| !link.frozen).await.map_err(|_| gone(operation))?;
+        let mut watch = self.0.link.watch();
+        let link = *watch.until(|link| !link.frozen).await.map_err(|_| gone(operation))?;
+        if !link.delay.is_zero() {
+            tokio::time::sleep(2 * link.delay).await;
+        }
         if link.up { Ok(link) } else { Err(gone(operation)) }
     }
 
@@ -270,6 +275,11 @@ impl BrokerFaults for Nasty {
         self.0.link.modify(|link| (link.number, link.up) = (link.number + 1, false));
     }
 
+    async fn kill(&self) {
+        self.crash().await;
+        self.stop().await;
+    }
+
     async fn start(&self) {
         self.0.link.modify(|link| link.up = true);
     }
@@ -280,6 +290,10 @@ impl BrokerFaults for Nasty {
 
     async fn thaw(&self) {
         self.0.link.modify(|link| link.frozen = false);
+    }
+
+    async fn delay(&self, each_way: Duration) {
+        self.0.link.modify(|link| link.delay = each_way);
     }
 }
 
