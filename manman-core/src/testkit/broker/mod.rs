@@ -12,6 +12,7 @@
 //! virtual writes `broker_conformance!(paused fresh)`.
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stdout, reason = "a test run shows how long things took")]
 
 mod cases;
 mod fixture;
