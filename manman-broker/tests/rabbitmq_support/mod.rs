@@ -7,6 +7,7 @@ mod alone;
 mod forging;
 mod oversize;
 mod plane;
+mod topology;
 mod wire;
 
 use std::{
