@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{
     api::{Put, StreamConfig, StreamInfo},
-    backend::{Shared, WINDOW, full_queue},
+    backend::{Shared, WINDOW},
     map,
+    publish::full_queue,
 };
 use crate::bury::kept;
 

@@ -69,6 +69,7 @@ mod link;
 mod live;
 mod map;
 mod permissions;
+mod publish;
 mod ring;
 mod settle;
 mod tls;
