@@ -37,6 +37,14 @@ impl BrokerFixture for Fixture {
         Duration::from_secs(60 * 60)
     }
 
+    fn through_cuts(&self) -> (usize, usize) {
+        if std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full") {
+            (10_000, 1_000)
+        } else {
+            (200, 10)
+        }
+    }
+
     async fn finish(&self) {
         let (published, refused) = self.broker.published();
         assert!(refused <= published);

@@ -10,6 +10,10 @@ pub mod nats;
 pub mod rabbitmq;
 
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod bury;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
+mod missed;
+#[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod secret;
 #[cfg(any(feature = "nats", feature = "rabbitmq"))]
 mod tls;

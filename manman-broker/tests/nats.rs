@@ -2,7 +2,7 @@
 //! packages and on the newest.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use manman_broker::nats::NatsBroker;
@@ -12,6 +12,10 @@ use manman_core::{
     testkit::broker::{BrokerFaults, BrokerFixture},
 };
 use manman_services::{NatsServer, NatsVersion, Proxy};
+
+fn full() -> bool {
+    std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full")
+}
 
 /// A server of its own behind a network that can be cut.
 struct Fixture {
@@ -41,6 +45,15 @@ impl BrokerFixture for Fixture {
     fn server(&self) -> ServerId {
         ServerId(7)
     }
+
+    /// Longer than a question to the server holds, in the long run.
+    fn idle(&self) -> Duration {
+        Duration::from_secs(if full() { 40 } else { 2 })
+    }
+
+    fn through_cuts(&self) -> (usize, usize) {
+        if full() { (10_000, 1_000) } else { (200, 10) }
+    }
 }
 
 #[async_trait]
@@ -50,6 +63,10 @@ impl BrokerFaults for Fixture {
     }
 
     async fn stop(&self) {
+        self.server.stop();
+    }
+
+    async fn kill(&self) {
         self.server.kill();
     }
 
@@ -63,6 +80,10 @@ impl BrokerFaults for Fixture {
 
     async fn thaw(&self) {
         self.server.thaw();
+    }
+
+    async fn delay(&self, each_way: Duration) {
+        self.proxy.delay(each_way);
     }
 }
 

@@ -4,10 +4,14 @@
 mod rabbitmq_support;
 mod slow_link;
 
-use rabbitmq_support::Ground;
+use rabbitmq_support::{Alone, Ground};
 
 async fn fresh() -> Ground {
     Ground::new()
 }
 
-manman_core::broker_conformance!(fresh);
+async fn alone() -> Alone {
+    Alone::new().await
+}
+
+manman_core::broker_conformance!(fresh, outages: alone);

@@ -177,9 +177,9 @@ async fn a_node_that_is_frozen_promises_nothing_and_comes_back() {
     node.freeze();
     let messages: Vec<_> = (0..20).map(report).collect();
     let wanted: HashSet<Uuid> = messages.iter().map(|message| message.id).collect();
-    let ended = timeout(Duration::from_secs(10), idle.next()).await;
+    let ended = timeout(Duration::from_secs(40), idle.next()).await;
     for message in &messages {
-        let error = timeout(Duration::from_secs(10), broker.publish(message.clone())).await;
+        let error = timeout(Duration::from_secs(40), broker.publish(message.clone())).await;
         assert!(error.expect("publish hangs").unwrap_err().is_temporary());
     }
     if full() {

@@ -16,6 +16,12 @@ use crate::{
 /// Larger things go through the uplink or the blob store.
 pub const MAX_BODY: usize = 256 * 1024;
 
+/// How long a command waits for its host in a queue, far longer than any command counts for
+/// (a start for a minute): commands are hints, the snapshot that a host asks for is the truth,
+/// and the control plane expires them by its own clock. So what a host that never comes back
+/// was told is not kept for ever.
+const COMMANDS_KEPT: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// What a publisher is promised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -186,11 +192,17 @@ pub struct Queue {
     pub durable: bool,
     /// Whether one consumer at a time gets messages, in order; others stand by.
     pub single_consumer: bool,
-    /// The most messages that wait: a durable queue then refuses (`Busy` to the
-    /// publisher), another drops its oldest.
+    /// The most messages that wait. A durable queue then refuses: `Busy` to the publisher of
+    /// a command or a report, while an event goes to all other queues that take it and this
+    /// one misses it. A queue that is not durable drops its oldest.
     pub max_messages: usize,
     /// How often a message may be handed out before it goes to the dead letters.
     pub max_deliveries: u32,
+    /// How long a message waits in a durable queue before the broker gives it up without
+    /// telling its publisher: it is gone, or, where the broker can do no other, a dead letter
+    /// whose reason begins with `expired`. It clears up; what counts for how long is said in
+    /// messages. `None`: for ever, as what has to be seen does.
+    pub max_age: Option<Duration>,
 }
 
 impl Queue {
@@ -203,6 +215,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 10_000,
             max_deliveries: 20,
+            max_age: Some(COMMANDS_KEPT),
         }
     }
 
@@ -215,6 +228,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 1_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -230,6 +244,7 @@ impl Queue {
             single_consumer: false,
             max_messages: 100_000,
             max_deliveries: 20,
+            max_age: None,
         }
     }
 
@@ -242,6 +257,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 100,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -255,6 +271,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 1_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 
@@ -267,6 +284,7 @@ impl Queue {
             single_consumer: true,
             max_messages: 10_000,
             max_deliveries: 1,
+            max_age: None,
         }
     }
 }
@@ -335,9 +353,14 @@ pub trait Consumer: fmt::Debug + Send {
 ///   consumer, while nothing is redelivered.
 /// - **C5** `nack` hands out again after its delay; after `max_deliveries` a message goes
 ///   to the dead letters with reason, attempts and its id, and the next one flows.
-/// - **C6** The broker expires nothing by itself that a consumer should have seen.
-/// - **C7** Commands wait for a consumer that is away.
-/// - **C8** A full durable queue is `Busy` to the publisher, never a silent drop.
+/// - **C6** The broker expires nothing by itself that a consumer should have seen: what has
+///   waited for the `max_age` of its queue, and nothing else.
+/// - **C7** Commands wait for a consumer that is away, for that long.
+/// - **C8** A full durable queue is `Busy` to the publisher of a `Command` or `Report`, never
+///   a silent drop. An `Event` goes to all other queues that take it and is `Ok`: one
+///   subscriber that is away for too long holds up no other. What the full one misses the
+///   backend counts, and warns of at the first, the second, the fourth, the eighth … of them.
+///   A broker that takes nothing at all is an error for each class.
 /// - **C9** A consumer that is cut off ends with an error within seconds.
 /// - **C10** Topology may be declared again; one that differs is a `Conflict`.
 /// - **C11** A body over [`MAX_BODY`] is refused with `Invalid`, here.

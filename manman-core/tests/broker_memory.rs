@@ -30,6 +30,14 @@ impl BrokerFixture for Fixture {
     fn idle(&self) -> Duration {
         Duration::from_secs(60 * 60)
     }
+
+    fn through_cuts(&self) -> (usize, usize) {
+        if std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full") {
+            (10_000, 1_000)
+        } else {
+            (200, 10)
+        }
+    }
 }
 
 async fn fresh() -> Fixture {

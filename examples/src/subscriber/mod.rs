@@ -58,6 +58,7 @@ pub fn queue(sink: &dyn Sink) -> Queue {
         single_consumer: true,
         max_messages: 100_000,
         max_deliveries: 1_000,
+        max_age: None,
     }
 }
 

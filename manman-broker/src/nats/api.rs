@@ -71,10 +71,20 @@ pub(super) struct ConsumerInfo {
     pub config: ConsumerConfig,
 }
 
-/// What a stream says of a message that was published to it.
+/// What became of a message that was published to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    Stored,
+    /// The stream is full.
+    Full,
+    /// There is no stream for its subject.
+    Nowhere,
+}
+
+/// What a stream says of a message that it has stored.
 #[derive(Debug, Deserialize)]
-pub(super) struct Stored {
-    pub stream: String,
+struct Stored {
+    stream: String,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +142,18 @@ impl Link {
         let names: Names = self.api(operation, "STREAM.NAMES", &request).await?;
         Ok(names.streams.unwrap_or_default())
     }
+}
+
+/// Reads what a stream says of a message.
+pub(super) fn read_put(operation: &'static str, subject: &str, answer: &Bytes) -> Result<Put> {
+    if let Ok(refused) = serde_json::from_slice::<Refused>(answer)
+        && translate::is_full(&refused.error)
+    {
+        return Ok(Put::Full);
+    }
+    let stored: Stored = read(operation, subject, answer)?;
+    tracing::trace!(message.stream = stored.stream, "stored");
+    Ok(Put::Stored)
 }
 
 /// Reads an answer of JetStream.

@@ -9,9 +9,7 @@ use std::{
     },
 };
 
-use async_nats::HeaderMap;
 use async_trait::async_trait;
-use bytes::Bytes;
 use manman_core::{
     broker::{Broker, Class, Consumer, DeadLetter, MAX_BODY, Message, Queue},
     error::{Error, ErrorKind, Result},
@@ -20,7 +18,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{
-    api::{self, ConsumerConfig, Stored, StreamConfig},
+    api::{ConsumerConfig, StreamConfig},
     config::NatsConfig,
     consumer::NatsConsumer,
     link::Link,
@@ -28,6 +26,7 @@ use super::{
     map::{self, Names, Spec, TAKE},
     settle::ACK_WAIT,
 };
+use crate::missed::Missed;
 
 /// How long a server knows a message again by its id, in nanoseconds.
 pub(super) const WINDOW: i64 = 120_000_000_000;
@@ -45,6 +44,7 @@ pub(super) struct Shared {
     live: Mutex<HashMap<String, Arc<Live>>>,
     counter: AtomicU64,
     dropped: AtomicU64,
+    pub missed: Missed,
 }
 
 impl NatsBroker {
@@ -63,6 +63,7 @@ impl NatsBroker {
             live: Mutex::default(),
             counter: AtomicU64::new(0),
             dropped: AtomicU64::new(0),
+            missed: Missed::default(),
         })))
     }
 
@@ -70,6 +71,11 @@ impl NatsBroker {
     pub fn dropped(&self) -> u64 {
         let waiting: u64 = self.0.live().values().map(|queue| queue.dropped()).sum();
         self.0.dropped.load(Ordering::Relaxed) + waiting + self.0.link.unsent()
+    }
+
+    /// How many events were `Ok` here and missed by queues that were full, each counted by itself.
+    pub fn missed(&self) -> u64 {
+        self.0.missed.count()
     }
 }
 
@@ -101,29 +107,6 @@ impl Shared {
         }
     }
 
-    /// Publishes to a stream and waits for its word; whether there is one for the subject.
-    pub async fn store(
-        &self,
-        operation: &'static str,
-        subject: &str,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<bool> {
-        let Some(answer) = self.link.ask(operation, subject, Some(headers), body).await? else {
-            return Ok(false);
-        };
-        let stored: Stored =
-            api::read(operation, subject, &answer.payload).map_err(|error| match error.kind() {
-                ErrorKind::Busy => {
-                    Error::new(ErrorKind::Busy, operation, format!("{subject}: the queue is full"))
-                        .because(error)
-                }
-                _ => error,
-            })?;
-        tracing::trace!(message.stream = stored.stream, "stored");
-        Ok(true)
-    }
-
     async fn declare(&self, queue: &Queue) -> Result<()> {
         let operation = "declare queue";
         map::check_name(operation, &queue.name)?;
@@ -139,6 +122,7 @@ impl Shared {
                 }
             }
         }
+        let max_age = queue.max_age.map_or(0, |it| i64::try_from(it.as_nanos()).unwrap_or(i64::MAX).max(1));
         let max_msgs = i64::try_from(queue.max_messages).unwrap_or(i64::MAX);
         let stream = StreamConfig {
             name: self.names.stream(&queue.name),
@@ -150,9 +134,10 @@ impl Shared {
             max_msgs,
             max_msgs_per_subject: -1,
             max_bytes: -1,
-            max_age: 0,
+            max_age,
             num_replicas: self.replicas,
-            duplicate_window: WINDOW,
+            // A server knows no message for longer than it keeps it.
+            duplicate_window: if max_age == 0 { WINDOW } else { WINDOW.min(max_age) },
             allow_direct: false,
         };
         self.link.stream_create(operation, &stream).await?;
@@ -196,50 +181,6 @@ impl Shared {
             }
         }
     }
-
-    /// To every durable queue that is bound, and to those that listen now.
-    async fn publish(&self, message: Message) -> Result<()> {
-        let operation = "publish";
-        let key = message.key.as_str();
-        let mut headers = map::headers(&message);
-        let live = self.names.live(message.exchange, key);
-        let bound = self.names.stored("*", message.exchange, key);
-        let streams = self.link.streams_of(operation, &bound).await?;
-        let queues: Vec<&str> = streams.iter().filter_map(|stream| self.names.queue(stream)).collect();
-        if queues.is_empty() {
-            return self.publish_live(&message, &live, headers).await;
-        }
-        self.link.send_now(live, headers.clone(), message.body.clone());
-        headers.insert(map::MESSAGE_ID, message.id.to_string());
-        let stored = queues.into_iter().map(|queue| {
-            let (mut headers, subject) = (headers.clone(), self.names.stored(queue, message.exchange, key));
-            headers.insert(map::EXPECTED_STREAM, self.names.stream(queue));
-            let body = message.body.clone();
-            async move { self.store(operation, &subject, headers, body).await }
-        });
-        let mut routed = false;
-        for result in futures::future::join_all(stored).await {
-            // One that was deleted meanwhile does not count.
-            routed |= result?;
-        }
-        if routed || message.class == Class::Event { Ok(()) } else { Err(unrouted(key)) }
-    }
-
-    /// To queues that are not durable: whoever listens tells so.
-    async fn publish_live(&self, message: &Message, subject: &str, headers: HeaderMap) -> Result<()> {
-        if message.class == Class::Event {
-            self.link.send_now(subject.to_owned(), headers, message.body.clone());
-            return Ok(());
-        }
-        match self.link.ask("publish", subject, Some(headers), message.body.clone()).await? {
-            Some(_) => Ok(()),
-            None => Err(unrouted(message.key.as_str())),
-        }
-    }
-}
-
-fn unrouted(key: &str) -> Error {
-    Error::new(ErrorKind::NotFound, "publish", format!("no queue takes {key}"))
 }
 
 #[async_trait]

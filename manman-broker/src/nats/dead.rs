@@ -9,10 +9,12 @@ use manman_core::{
 use uuid::Uuid;
 
 use super::{
-    api::{StreamConfig, StreamInfo},
+    api::{Put, StreamConfig, StreamInfo},
     backend::{Shared, WINDOW},
     map,
+    publish::full_queue,
 };
+use crate::bury::kept;
 
 /// How many are kept; the oldest go first.
 const KEPT: i64 = 10_000;
@@ -62,16 +64,20 @@ impl Shared {
         attempts: u32,
         reason: &str,
     ) -> Result<()> {
+        let (body, reason) = kept(message, reason);
         let mut headers = map::headers(message);
         headers.insert(map::MESSAGE_ID, format!("{queue}/{mark}"));
-        headers.insert(map::REASON, map::reason(reason).as_str());
+        headers.insert(map::REASON, map::reason(&reason).as_str());
         headers.insert(map::ATTEMPTS, attempts.to_string());
         headers.insert(map::SUBJECT, self.names.stored(queue, message.exchange, message.key.as_str()));
         let subject = self.names.dead(queue, &message.id.to_string());
-        if self.store("dead letter", &subject, headers, message.body.clone()).await? {
-            return Ok(());
-        }
-        let what = format!("there is no stream {}: declare the queue again", self.names.dead_stream());
+        let what = match self.store("dead letter", &subject, headers, body).await? {
+            Put::Stored => return Ok(()),
+            Put::Full => format!("stream {} does not drop its oldest", self.names.dead_stream()),
+            Put::Nowhere => {
+                format!("there is no stream {}: declare the queue again", self.names.dead_stream())
+            }
+        };
         Err(Error::new(ErrorKind::Unavailable, "dead letter", what))
     }
 
@@ -140,8 +146,10 @@ impl Shared {
         headers.insert(map::MESSAGE_ID, format!("requeued/{message}/{sequence}"));
         let (exchange, key) = (letter.message.exchange, letter.message.key.as_str());
         let subject = self.names.stored(&letter.queue, exchange, key);
-        if !self.store(operation, &subject, headers, letter.message.body).await? {
-            return Err(missing(format!("its queue {} is gone", letter.queue)));
+        match self.store(operation, &subject, headers, letter.message.body).await? {
+            Put::Stored => {}
+            Put::Full => return Err(full_queue(operation, &letter.queue)),
+            Put::Nowhere => return Err(missing(format!("its queue {} is gone", letter.queue))),
         }
         let call = format!("STREAM.MSG.DELETE.{}", self.names.dead_stream());
         let request = serde_json::json!({ "seq": sequence, "no_erase": true });

@@ -26,7 +26,11 @@
 //! streams take `manman.q.*.i.status.host.7`. Each publish asks anew (a second round trip):
 //! what was declared before it began is found, whoever declared it (C1). A stream that is
 //! full refuses (C8); where another copy was stored by then, the repeated message is known
-//! there by its id for two minutes.
+//! there by its id for two minutes. An event is not repeated for that: the full one misses it,
+//! which is counted ([`NatsBroker::missed`]).
+//!
+//! What waits for longer than the `max_age` of its queue goes without a word; a server keeps
+//! nothing for less than 100 ms.
 //!
 //! # Consumers
 //!
@@ -65,6 +69,7 @@ mod link;
 mod live;
 mod map;
 mod permissions;
+mod publish;
 mod ring;
 mod settle;
 mod tls;

@@ -35,6 +35,12 @@ pub(super) fn api(operation: &'static str, about: &str, error: &ApiError) -> Err
     Error::new(kind, operation, message)
 }
 
+/// Whether a stream refuses a message for being full, and for nothing else: by the same code a
+/// server says that its disk is.
+pub(super) fn is_full(error: &ApiError) -> bool {
+    error.err_code == 10077 && error.description.starts_with("maximum messages")
+}
+
 /// Why there is no connection.
 pub(super) fn away(operation: &'static str, trouble: Option<&str>) -> Error {
     let Some(trouble) = trouble else {
@@ -131,6 +137,16 @@ mod tests {
             let error = ApiError { code, err_code, description: "words".to_owned() };
             assert_eq!(api("test", "it", &error).kind(), kind, "{err_code}");
         }
+    }
+
+    #[test]
+    fn a_stream_is_full_and_a_server_is_something_else() {
+        let full = |err_code, description: &str| {
+            is_full(&ApiError { code: 503, err_code, description: description.to_owned() })
+        };
+        assert!(full(10077, "maximum messages exceeded"));
+        assert!(!full(10077, "write /data/1.blk: no space left on device"));
+        assert!(!full(10023, "insufficient resources"));
     }
 
     #[test]

@@ -114,6 +114,11 @@ impl RabbitBroker {
     pub fn dropped(&self) -> u64 {
         self.0.publisher.dropped()
     }
+
+    /// How many events were `Ok` here and missed by a queue that was full.
+    pub fn missed(&self) -> u64 {
+        self.0.publisher.missed()
+    }
 }
 
 impl Inner {

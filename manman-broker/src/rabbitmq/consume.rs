@@ -182,10 +182,10 @@ impl Consumer for RabbitConsumer {
                 () = link.ended() => return Err(lost(OPERATION)),
                 () = changed => continue,
             };
-            let (road, delivery) = taken?;
+            let (road, mut delivery) = taken?;
             let road = if matches!(self.kind, Kind::Passing { .. }) { Road::Passing } else { road };
             shared.busy.store(true, Ordering::Release);
-            let message = map::message(&delivery);
+            let message = map::message(&mut delivery);
             let attempt = map::attempt(&delivery);
             let again = match (road, self.kind) {
                 (Road::Stored, _) => attempt < self.max_deliveries,

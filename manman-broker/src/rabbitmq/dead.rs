@@ -249,9 +249,9 @@ impl<'a> Reading<'a> {
                 }
             };
             let delivery = next.ok_or_else(|| lost(self.desk.operation))?;
-            let delivery = delivery.map_err(|error| lost(self.desk.operation).because(error))?;
+            let mut delivery = delivery.map_err(|error| lost(self.desk.operation).because(error))?;
             let (tag, died) = (delivery.delivery_tag, death::died(&delivery));
-            self.letters.push(Taken { tag, died, letter: death::dead_letter(&delivery) });
+            self.letters.push(Taken { tag, died, letter: death::dead_letter(&mut delivery) });
         }
         self.letters.sort_by_key(|taken| taken.died);
         let cancel = self.channel.basic_cancel(all.tag(), Default::default());

@@ -56,8 +56,9 @@ pub(super) fn dead_of(key: &str) -> (&str, &str) {
     key.rsplit_once(LIMIT).unwrap_or((key, ""))
 }
 
-/// A dead letter, put there by us or by RabbitMQ itself.
-pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
+/// A dead letter, put there by us or by RabbitMQ itself. Its body is taken out.
+pub(super) fn dead_letter(delivery: &mut Delivery) -> DeadLetter {
+    let message = message(delivery);
     let headers = delivery.properties.headers().as_ref();
     let kept = |name: &str| headers.and_then(|headers| headers.inner().get(name));
     let key = delivery.routing_key.as_str();
@@ -65,18 +66,20 @@ pub(super) fn dead_letter(delivery: &Delivery) -> DeadLetter {
         Some(reason) => (key, reason, kept(ATTEMPTS).and_then(number).unwrap_or(1)),
         None => {
             let (queue, limit) = dead_of(key);
-            // A limit of n lets it be handed out n + 1 times.
-            let attempts = limit.parse().unwrap_or(0) + 1;
-            let death = headers.and_then(Death::read);
-            let reason = death.map_or("unknown".to_owned(), |death| match &*death.reason {
-                "delivery_limit" => format!("max_deliveries: handed out {attempts} times"),
-                other => other.to_owned(),
-            });
-            (queue, reason, attempts)
+            let counted = kept("x-delivery-count").and_then(number).unwrap_or(0);
+            match headers.and_then(Death::read).map(|death| death.reason).as_deref() {
+                Some("delivery_limit") => {
+                    // A limit of n lets it be handed out n + 1 times.
+                    let attempts = limit.parse().unwrap_or(0) + 1;
+                    (queue, format!("max_deliveries: handed out {attempts} times"), attempts)
+                }
+                Some("expired") => (queue, "expired: nobody took it in time".to_owned(), counted),
+                other => (queue, other.unwrap_or("unknown").to_owned(), counted),
+            }
         }
     };
     DeadLetter {
-        message: message(delivery),
+        message,
         queue: queue.to_owned(),
         reason,
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),

@@ -31,7 +31,7 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long the exchanges are taken to be there once they were made: long against a fleet that
 /// comes at once, of which each host would make them again; short against waiting for one that
-/// somebody deleted.
+/// somebody deleted and that no queue is bound to.
 const EXCHANGES_STAY: Duration = Duration::from_secs(10);
 
 /// A connection. It has ended as soon as [`Link::ended`] says so, and never comes back.
@@ -126,9 +126,9 @@ impl Link {
         self.exchanges().is_some_and(|made| made.elapsed() < EXCHANGES_STAY)
     }
 
-    /// Notes that they were made, or that they may be gone.
-    pub fn note_exchanges(&self, there: bool) {
-        *self.exchanges() = there.then(Instant::now);
+    /// Notes that they were made.
+    pub fn note_exchanges(&self) {
+        *self.exchanges() = Some(Instant::now());
     }
 
     fn exchanges(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {

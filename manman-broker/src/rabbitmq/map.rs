@@ -1,5 +1,7 @@
 //! Messages and queues as RabbitMQ has them, and back.
 
+use std::time::Duration;
+
 use lapin::{
     BasicProperties,
     message::Delivery,
@@ -41,6 +43,8 @@ const UNUSED_MS: i64 = 60_000;
 const DEAD_KEPT: i64 = 10_000;
 const DEAD_BYTES: i64 = 64 * 1024 * 1024;
 const DEAD_TTL_MS: i64 = 14 * 24 * 60 * 60 * 1000;
+/// The longest time that RabbitMQ counts: some 49 days.
+pub(super) const LONGEST_TTL_MS: i64 = 0xffff_ffff;
 
 /// Where a message is published.
 pub(super) fn exchange(exchange: Exchange, class: Class) -> &'static str {
@@ -81,8 +85,10 @@ fn origin(message: &Message) -> FieldTable {
 }
 
 /// The message of a delivery. One that is not ours is made into one: whoever takes it says
-/// that it cannot be read, and so it ends among the dead letters instead of in the way.
-pub(super) fn message(delivery: &Delivery) -> Message {
+/// that it cannot be read, and so it ends among the dead letters instead of in the way. The
+/// body is taken out: it may be large, and one of it is enough.
+pub(super) fn message(delivery: &mut Delivery) -> Message {
+    let body = std::mem::take(&mut delivery.data).into();
     let headers = delivery.properties.headers().as_ref();
     let kept = |name: &str| headers.and_then(|headers| string(headers.inner().get(name)?));
     let death = headers.and_then(Death::read);
@@ -114,7 +120,7 @@ pub(super) fn message(delivery: &Delivery) -> Message {
         exchange: if external { Exchange::External } else { Exchange::Internal },
         key: key.and_then(|key| key.parse().ok()).unwrap_or_else(unreadable_key),
         class: delivery.properties.kind().as_ref().map_or(Class::Report, |name| class(name.as_str())),
-        body: delivery.data.clone().into(),
+        body,
     }
 }
 
@@ -148,6 +154,9 @@ pub(super) fn arguments(queue: &Queue) -> FieldTable {
         table.insert("x-dead-letter-exchange".into(), text(DEAD));
         table.insert("x-dead-letter-routing-key".into(), text(&format!("{}{LIMIT}{limit}", queue.name)));
         table.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+        if let Some(max_age) = queue.max_age {
+            table.insert("x-message-ttl".into(), AMQPValue::LongLongInt(ttl_ms(max_age)));
+        }
     } else {
         table.insert("x-overflow".into(), text("drop-head"));
         table.insert("x-expires".into(), AMQPValue::LongLongInt(UNUSED_MS));
@@ -176,6 +185,11 @@ pub(super) fn arguments_dead() -> FieldTable {
     // Reading them hands them out; RabbitMQ 4 drops what is handed out twenty times.
     table.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(i64::from(i32::MAX)));
     table
+}
+
+/// How long messages wait; none at all would be for who waits already.
+pub(super) fn ttl_ms(max_age: Duration) -> i64 {
+    i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX).max(1)
 }
 
 /// When RabbitMQ itself gives a message up, for those who die of it: it also counts what

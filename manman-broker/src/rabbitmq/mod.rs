@@ -35,6 +35,9 @@
 //!
 //! - A command or a report is `Ok` when the quorum queue has confirmed it. Unrouted, it comes
 //!   back (`mandatory`), and is `NotFound`; not taken, `Busy`. Any number may be on their way.
+//! - An event that is not taken has been missed by a queue that is full; RabbitMQ tells so at
+//!   once and not which. That is counted ([`RabbitBroker::missed`]) and no error. A node that
+//!   dies in that very moment may cost the others an event that was on its way to their disk.
 //! - RabbitMQ that is short of memory or disk reads no publishes: they are `Busy` at once, and
 //!   a connection of its own lets consumers go on.
 //! - From a quorum queue nothing is handed out ahead: it would count as tried when its
@@ -43,9 +46,11 @@
 //!   consumer waits for it, another takes the next one meanwhile. What is handed out
 //!   `max_deliveries` times goes to the dead letters; whoever dies of it without a word does
 //!   so twice as often and ten times more before RabbitMQ itself gives the message up.
-//! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Reading them takes them out
-//!   for a moment, so one reads at a time, and a reading that has begun comes to its end. They
+//! - Dead letters: the newest 10,000 of 14 days, 64 MiB in all. Of a body over `MAX_BODY`, which
+//!   RabbitMQ takes up to 128 MiB, only the size is kept. Reading them takes them out for a moment, so one reads at a time, and a reading that has begun comes to its end. They
 //!   are listed by when they died, by the clock of whoever put them there.
+//! - What waits for longer than the `max_age` of its queue is a dead letter, `expired`: whatever a
+//!   quorum queue gives up goes where what it was handed out too often does.
 //! - A binding that a queue had when it was first declared stays: RabbitMQ does not tell what
 //!   is bound, so a `Conflict` is seen in all but the bindings.
 //!

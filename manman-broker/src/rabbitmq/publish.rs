@@ -25,6 +25,7 @@ use super::{
     map,
     translate::{is_about, translate},
 };
+use crate::missed::Missed;
 
 /// How much telemetry waits to leave: so many messages, so many bytes.
 const WAITING: usize = 4_096;
@@ -38,7 +39,7 @@ pub(super) struct Letter {
     pub key: String,
     pub properties: BasicProperties,
     pub message: Message,
-    /// Whether it has to reach a queue.
+    /// Whether it has to reach a queue, and each that takes it.
     pub mandatory: bool,
 }
 
@@ -51,6 +52,7 @@ pub(super) struct Publisher {
     telemetry: mpsc::Sender<(Letter, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     dropped: Arc<AtomicU64>,
+    missed: Arc<Missed>,
 }
 
 impl Publisher {
@@ -60,7 +62,7 @@ impl Publisher {
         let dropped = Arc::new(AtomicU64::new(0));
         tokio::spawn(send_telemetry(keeper.clone(), config.clone(), waiting, dropped.clone()));
         let room = Arc::new(Semaphore::new(WAITING_BYTES));
-        Self { keeper, config, telemetry, room, dropped }
+        Self { keeper, config, telemetry, room, dropped, missed: Arc::default() }
     }
 
     /// The connection.
@@ -71,6 +73,11 @@ impl Publisher {
     /// How much telemetry was dropped here.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// How many events were missed by a queue that was full.
+    pub fn missed(&self) -> u64 {
+        self.missed.count()
     }
 
     /// Sends without a word back, if there is room.
@@ -96,7 +103,7 @@ impl Publisher {
         let left = deadline.saturating_duration_since(Instant::now());
         let channel = link.confirmed(operation, left).await?;
         // Whoever asked may go away; lapin keeps for ever what nobody waits for.
-        let sent = tokio::spawn(send(operation, link, channel, letter, deadline));
+        let sent = tokio::spawn(send(operation, link, channel, letter, deadline, self.missed.clone()));
         sent.await.map_err(|_| Error::new(ErrorKind::Unavailable, operation, "the runtime is ending"))?
     }
 }
@@ -107,6 +114,7 @@ async fn send(
     channel: Channel,
     letter: Letter,
     deadline: Instant,
+    missed: Arc<Missed>,
 ) -> Result<()> {
     let options = BasicPublishOptions { mandatory: letter.mandatory, immediate: false };
     let unknown = |what: String| Error::new(ErrorKind::Timeout, operation, what);
@@ -144,6 +152,12 @@ async fn send(
             Err(Error::new(ErrorKind::NotFound, operation, format!("no queue takes {key}")))
         }
         Confirmation::Ack(None) => Ok(()),
+        // Of several queues one is full, and the others have it: it is not said which. The word
+        // comes at once, so that theirs may still be on its way to the disk.
+        Confirmation::Nack(_) if !letter.mandatory => {
+            missed.note("a queue", &letter.message.key);
+            Ok(())
+        }
         Confirmation::Nack(_) => {
             Err(Error::new(ErrorKind::Busy, operation, format!("a queue that takes {key} is full")))
         }

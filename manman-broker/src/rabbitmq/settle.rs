@@ -25,6 +25,7 @@ use super::{
     map,
     publish::Letter,
 };
+use crate::bury::kept;
 
 /// How long a message rests that could not be put among the dead letters.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -99,11 +100,12 @@ impl At {
     /// Puts it among the dead letters.
     async fn bury(&self, reason: &str) -> Result<()> {
         let Held { queue, message, attempt, .. } = &self.held;
+        let (body, reason) = kept(message, reason);
         let letter = Letter {
             exchange: map::DEAD,
             key: queue.clone(),
-            properties: map::properties_dead(message, reason, *attempt),
-            message: message.clone(),
+            properties: map::properties_dead(message, &reason, *attempt),
+            message: Message { body, ..message.clone() },
             mandatory: true,
         };
         // Stored there before it is gone here: who dies in between leaves it in both.

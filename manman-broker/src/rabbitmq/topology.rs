@@ -20,12 +20,19 @@ const OPERATION: &str = "declare queue";
 pub(super) async fn declare(link: &Link, queue: &Queue, within: Duration) -> Result<()> {
     let mut declaring = Declaring { link, within, channel: link.channel(OPERATION, within).await? };
     if queue.durable {
-        if !link.has_exchanges() {
+        let noted = link.has_exchanges();
+        if !noted {
             declaring.exchanges().await?;
-            link.note_exchanges(true);
         }
-        let made = declaring.durable(queue).await;
-        made.inspect_err(|_| link.note_exchanges(false))?;
+        match declaring.durable(queue).await {
+            // Somebody has deleted one of them since.
+            Err(error) if noted && error.kind() == ErrorKind::NotFound => {
+                declaring.channel = link.channel(OPERATION, within).await?;
+                declaring.exchanges().await?;
+                declaring.durable(queue).await?;
+            }
+            done => done?,
+        }
     } else {
         match declaring.passing(queue).await {
             // Where nothing durable was ever declared; a host may not do that, and waits.
@@ -61,12 +68,18 @@ impl Declaring<'_> {
             self.call(declare).await?;
         }
         self.queue(map::DEAD, DURABLE, map::arguments_dead()).await?;
-        self.bind(map::DEAD, map::DEAD, "#").await
+        self.bind(map::DEAD, map::DEAD, "#").await?;
+        self.link.note_exchanges();
+        Ok(())
     }
 
     /// What is stored goes into the queue; telemetry, where it is for several consumers, into
     /// one beside it, so that it takes neither room nor time of the other.
     async fn durable(&self, queue: &Queue) -> Result<()> {
+        if let Some(max_age) = queue.max_age.filter(|it| map::ttl_ms(*it) > map::LONGEST_TTL_MS) {
+            let message = format!("RabbitMQ keeps no message for {max_age:?}: 49 days at most, or for ever");
+            return Err(Error::new(ErrorKind::Invalid, OPERATION, message));
+        }
         self.queue(&queue.name, DURABLE, map::arguments(queue)).await?;
         let beside = (!queue.single_consumer).then(|| map::telemetry_of(&queue.name));
         if let Some(beside) = &beside {

@@ -148,7 +148,7 @@ async fn credentials_that_are_taken_away_and_given_back() {
     let mut consumer = broker.consume(&queue.name).await.unwrap();
     node().remove_user(&user);
     ground.proxy.cut();
-    timeout(Duration::from_secs(5), consumer.next()).await.expect("it goes on").unwrap_err();
+    timeout(Duration::from_secs(20), consumer.next()).await.expect("it goes on").unwrap_err();
     let refused = async {
         loop {
             let command = message(Class::Command, RoutingKey::command(ServerId(7)));

@@ -3,11 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod accounts;
+mod alone;
 mod forging;
+mod oversize;
 mod plane;
+mod topology;
 mod wire;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
@@ -17,6 +23,12 @@ use manman_core::{
     testkit::broker::{BrokerFaults, BrokerFixture},
 };
 use manman_services::{Proxy, Rabbit};
+
+pub use alone::Alone;
+
+pub fn full() -> bool {
+    std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full")
+}
 
 /// The node of this program. It ends with it.
 pub fn node() -> &'static Rabbit {
@@ -77,6 +89,14 @@ impl BrokerFixture for Ground {
     fn server(&self) -> ServerId {
         ServerId(7)
     }
+
+    fn idle(&self) -> Duration {
+        Duration::from_secs(if full() { 40 } else { 2 })
+    }
+
+    fn through_cuts(&self) -> (usize, usize) {
+        if full() { (10_000, 1_000) } else { (200, 10) }
+    }
 }
 
 #[async_trait]
@@ -85,7 +105,12 @@ impl BrokerFaults for Ground {
         self.proxy.cut();
     }
 
+    // Others are on this node: to be without it is to be without a way there.
     async fn stop(&self) {
+        self.proxy.refuse();
+    }
+
+    async fn kill(&self) {
         self.proxy.refuse();
     }
 
@@ -99,5 +124,9 @@ impl BrokerFaults for Ground {
 
     async fn thaw(&self) {
         self.proxy.pass();
+    }
+
+    async fn delay(&self, each_way: Duration) {
+        self.proxy.delay(each_way);
     }
 }

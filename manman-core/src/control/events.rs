@@ -96,6 +96,7 @@ async fn subscribe(broker: &dyn Broker) -> Result<Box<dyn Consumer>> {
         single_consumer: true,
         max_messages: WAITING,
         max_deliveries: 1,
+        max_age: None,
     };
     broker.declare(&queue).await?;
     broker.consume(&queue.name).await

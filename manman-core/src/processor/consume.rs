@@ -21,8 +21,9 @@ use crate::{
 /// Takes reports from the queue `processor` and applies them through the store's deeds.
 ///
 /// Who sent a report is read from its routing key, which the broker vouches for; a body
-/// that says otherwise is a dead letter. So is whatever cannot be read. What the store
-/// refuses for good is counted and done with; while the store is away nothing is taken.
+/// that says otherwise is a dead letter. So is whatever cannot be read, but for telemetry:
+/// hosts of a newer version would push all other letters out. What the store refuses for
+/// good is counted and done with; while the store is away nothing is taken.
 #[derive(Debug)]
 pub struct Consume {
     store: Arc<dyn Store>,
@@ -92,6 +93,13 @@ impl Consume {
         let Delivery { message, attempt, handle } = delivery;
         match self.judge(&message).await {
             Verdict::Done => handle.ack().await,
+            Verdict::Dead(reason) if is_telemetry(&message) => {
+                let unread = self.stats.telemetry_unread(1);
+                if unread.is_power_of_two() {
+                    warn!(message.key = %message.key, "telemetry that cannot be read is dropped, {unread} so far: {reason}");
+                }
+                handle.ack().await
+            }
             Verdict::Dead(reason) => {
                 warn!(message.id = %message.id, message.key = %message.key, "a dead letter: {reason}");
                 self.stats.dead(1);
@@ -226,10 +234,16 @@ impl Consume {
             Applied::Fenced => self.stats.fenced(1),
             Applied::Illegal(why) => {
                 debug!(server.id = %source.server, "a report cannot be: {why}");
-                self.stats.illegal(1);
+                self.stats.illegal(1)
             }
-        }
+        };
     }
+}
+
+/// Whether it may be dropped. Its sender says so; under the key of a report, which the broker
+/// vouches for, nothing is dropped whatever it says.
+fn is_telemetry(message: &Message) -> bool {
+    message.class == Class::Telemetry && !message.key.as_str().starts_with("status.")
 }
 
 /// Waits, but not beyond `shutdown`.

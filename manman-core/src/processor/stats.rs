@@ -30,8 +30,9 @@ macro_rules! counters {
             }
 
             $(
-                pub(super) fn $name(&self, by: usize) {
-                    self.0.$name.fetch_add(by as u64, Ordering::Relaxed);
+                /// Counts; how many there are now.
+                pub(super) fn $name(&self, by: usize) -> u64 {
+                    self.0.$name.fetch_add(by as u64, Ordering::Relaxed) + by as u64
                 }
             )*
         }
@@ -57,6 +58,8 @@ counters! {
     given_back,
     /// Beats that the store refused; they are not kept.
     beats_refused,
+    /// Telemetry that cannot be read: of another version, say. It is not kept.
+    telemetry_unread,
     /// Messages that have left.
     sent,
     /// Tries to send that failed.

@@ -115,6 +115,33 @@ async fn beats_of_an_unknown_host_are_no_dead_letters() {
     assert_eq!(world.memory.dead_letters(10).await.unwrap(), []);
 }
 
+/// A fleet of another version beats every two seconds: of that nothing is kept, and of what
+/// comes by the key of a report everything is, whatever its sender calls it.
+#[tokio::test(start_paused = true)]
+async fn telemetry_that_cannot_be_read_is_no_dead_letter() {
+    let world = World::begin().await;
+    let host = world.host("box").await;
+    let server = host.me.server;
+    let beat = Report::Beat(Beat::default());
+    let beat = letter(server, host.me.epoch, 1, RoutingKey::health(server), Class::Telemetry, beat);
+    let newer = String::from_utf8(beat.body.to_vec()).unwrap().replace("\"version\":1", "\"version\":99");
+    for number in 0..100 {
+        let body = if number % 2 == 0 { newer.clone() } else { "not json".to_owned() };
+        world
+            .broker
+            .publish(Message { class: Class::Telemetry, ..raw(beat.key.clone(), body) })
+            .await
+            .unwrap();
+    }
+    world.when(async || world.stats.counters().telemetry_unread == 100).await;
+    assert_eq!((world.memory.dead_letters(10).await.unwrap(), world.stats.counters().dead), (vec![], 0));
+    let report = raw(RoutingKey::session_status(server, SessionId(1)), newer);
+    let disguised = Message { class: Class::Telemetry, ..report };
+    world.broker.publish(disguised.clone()).await.unwrap();
+    assert!(dead(&world, disguised.id).await.reason.starts_with("unsupported_version: 99"));
+    assert_eq!(world.stats.counters().telemetry_unread, 100);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_now_and_then_uses_nothing_up() {
     let world = World::begin().await;

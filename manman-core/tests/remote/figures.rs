@@ -37,6 +37,7 @@ impl Tap {
             single_consumer: true,
             max_messages: 100_000,
             max_deliveries: 1,
+            max_age: None,
         };
         world.queues.declare(&queue).await.unwrap();
         let mut consumer = world.queues.consume(&queue.name).await.unwrap();

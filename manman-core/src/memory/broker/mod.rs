@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use tokio::time::Instant;
+use tracing::warn;
 use uuid::Uuid;
 
 use self::{
@@ -41,6 +42,7 @@ struct State {
     /// Gives queues, consumers and messages their numbers.
     counter: u64,
     dropped: u64,
+    missed: u64,
 }
 
 impl MemoryBroker {
@@ -52,12 +54,20 @@ impl MemoryBroker {
     /// How many messages are in a queue, those handed out and not settled included; `None`
     /// if there is no such queue.
     pub fn depth(&self, queue: &str) -> Option<usize> {
-        self.0.state().queues.get(queue).map(Waits::depth)
+        let mut state = self.0.state();
+        let queue = state.queues.get_mut(queue)?;
+        queue.expire(Instant::now());
+        Some(queue.depth())
     }
 
     /// How much telemetry was dropped for lack of room, or because it was not dealt with.
     pub fn dropped(&self) -> u64 {
         self.0.state().dropped
+    }
+
+    /// How many events full queues have missed, each counted by itself.
+    pub fn missed(&self) -> u64 {
+        self.0.state().missed
     }
 }
 
@@ -119,7 +129,6 @@ impl State {
             .filter(|(_, queue)| queue.takes(message))
             .map(|(name, _)| name.clone())
             .collect();
-        let telemetry = message.class == Class::Telemetry;
         if bound.is_empty() {
             return match message.class {
                 Class::Event | Class::Telemetry => Ok(()),
@@ -128,7 +137,11 @@ impl State {
                 }
             };
         }
-        if !telemetry
+        let now = Instant::now();
+        for name in &bound {
+            self.queues.get_mut(name).into_iter().for_each(|queue| queue.expire(now));
+        }
+        if matches!(message.class, Class::Command | Class::Report)
             && let Some(full) = bound.iter().find(|name| self.queues[*name].room(message.class) == Room::Busy)
         {
             return Err(Error::new(ErrorKind::Busy, "publish", format!("queue {full} is full")));
@@ -143,10 +156,19 @@ impl State {
                     queue.push(sequence, message.clone());
                     self.dropped += 1;
                 }
-                Room::Busy | Room::None => self.dropped += 1,
+                Room::Busy => self.miss(&name, message),
+                Room::None => self.dropped += 1,
             }
         }
         Ok(())
+    }
+
+    fn miss(&mut self, queue: &str, message: &Message) {
+        self.missed += 1;
+        if self.missed.is_power_of_two() {
+            let (key, missed) = (&message.key, self.missed);
+            warn!(message.key = %key, "queue {queue} is full and misses an event, {missed} were missed so far");
+        }
     }
 }
 
@@ -213,6 +235,7 @@ impl Broker for MemoryBroker {
         let Some(queue) = state.queues.get_mut(&letter.queue) else {
             return missing(format!("its queue {} is gone", letter.queue));
         };
+        queue.expire(Instant::now());
         if queue.room(letter.message.class) != Room::Free {
             let full = format!("queue {} is full", letter.queue);
             return Err(Error::new(ErrorKind::Busy, "requeue a dead letter", full));

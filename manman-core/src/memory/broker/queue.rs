@@ -16,6 +16,7 @@ pub(super) struct Waiting {
     pub message: Message,
     /// How often it was handed out.
     pub attempt: u32,
+    since: Instant,
     not_before: Option<Instant>,
 }
 
@@ -32,7 +33,7 @@ pub(super) enum Turn {
 pub(super) enum Room {
     Free,
     InsteadOfOldest,
-    /// No, and its publisher is told.
+    /// No, and its publisher is told; of an event it misses this one.
     Busy,
     /// No, and nobody is told.
     None,
@@ -93,8 +94,20 @@ impl Waits {
         }
     }
 
+    /// Lets go what has waited for too long.
+    pub fn expire(&mut self, now: Instant) {
+        let Some(max_age) = self.spec.max_age.filter(|_| self.spec.durable) else { return };
+        let too_old = |waiting: &Waiting| now.duration_since(waiting.since) >= max_age;
+        // In the order in which they came.
+        while let Some(first) = self.ready.first_entry().filter(|first| too_old(first.get())) {
+            first.remove();
+        }
+        self.later.retain(|_, waiting| !too_old(waiting));
+    }
+
     pub fn push(&mut self, sequence: u64, message: Message) {
-        self.ready.insert(sequence, Waiting { sequence, message, attempt: 0, not_before: None });
+        let waiting = Waiting { sequence, message, attempt: 0, since: Instant::now(), not_before: None };
+        self.ready.insert(sequence, waiting);
         self.changed.notify_waiters();
     }
 
@@ -109,6 +122,7 @@ impl Waits {
         {
             return Turn::Wait(None);
         }
+        self.expire(now);
         while let Some(entry) = self.later.first_entry() {
             if entry.key().0 > now {
                 break;

@@ -16,10 +16,13 @@ pub trait BrokerFaults: Send + Sync {
     /// Ends all connections to it once; it may be reached again at once.
     async fn cut(&self);
 
-    /// Ends it. What is durable stays.
+    /// Asks it to end, and waits until it has. What is durable stays.
     async fn stop(&self);
 
-    /// Begins it again.
+    /// Kills it (SIGKILL): it says and writes nothing more. What was told to be stored stays.
+    async fn kill(&self);
+
+    /// Begins it again after either.
     async fn start(&self);
 
     /// Lets it hang: connections stay and nothing answers.
@@ -27,6 +30,9 @@ pub trait BrokerFaults: Send + Sync {
 
     /// Lets it go on.
     async fn thaw(&self);
+
+    /// Makes the way there slow: whatever is said arrives that much later, each way.
+    async fn delay(&self, each_way: Duration);
 }
 
 /// A broker under test. Each case has one of its own, or names of its own on a shared one.
@@ -46,6 +52,12 @@ pub trait BrokerFixture: Send + Sync {
         Duration::from_secs(2)
     }
 
+    /// How many messages are published through cuts, and how many of these there are about.
+    /// More show more: 10,000 and 1,000, where minutes do not matter.
+    fn through_cuts(&self) -> (usize, usize) {
+        (200, 10)
+    }
+
     /// Clears up.
     async fn finish(&self) {}
 
@@ -61,6 +73,7 @@ pub trait BrokerFixture: Send + Sync {
             name: format!("reports-{}", self.server()),
             bindings: vec![(Exchange::Internal, pattern)],
             single_consumer: false,
+            max_age: None,
             ..self.commands()
         }
     }
@@ -73,6 +86,7 @@ pub trait BrokerFixture: Send + Sync {
             bindings: vec![(Exchange::Internal, pattern)],
             durable: false,
             max_messages: 10,
+            max_age: None,
             ..self.commands()
         }
     }

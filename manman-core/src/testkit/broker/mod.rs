@@ -12,13 +12,14 @@
 //! virtual writes `broker_conformance!(paused fresh)`.
 
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
+#![allow(clippy::print_stdout, reason = "a test run shows how long things took")]
 
 mod cases;
 mod fixture;
 mod nasty;
 mod tools;
 
-pub use cases::{bounds, listening, queues, routing, trouble};
+pub use cases::{bounds, listening, outages, queues, routing, trouble};
 pub use fixture::{BrokerFaults, BrokerFixture};
 pub use nasty::{Nastiness, Nasty};
 
@@ -26,15 +27,23 @@ pub use nasty::{Nastiness, Nasty};
 ///
 /// `broker_conformance!(fresh)` takes an `async fn fresh() -> impl BrokerFixture`;
 /// `broker_conformance!(paused fresh)` runs under tokio's paused time.
+///
+/// Where a server is shared by all cases, those that stop, kill and freeze it need another:
+/// `broker_conformance!(fresh, outages: alone)` has their fixtures made by `alone`.
 #[macro_export]
 macro_rules! broker_conformance {
     (paused $fresh:ident) => {
-        $crate::broker_conformance!(@cases [tokio::test(start_paused = true)] $fresh);
+        $crate::broker_conformance!(@cases [tokio::test(start_paused = true)] $fresh, $fresh);
     };
     ($fresh:ident) => {
-        $crate::broker_conformance!(@cases [tokio::test(flavor = "multi_thread", worker_threads = 2)] $fresh);
+        $crate::broker_conformance!($fresh, outages: $fresh);
     };
-    (@cases $test:tt $fresh:ident) => {
+    ($fresh:ident, outages: $alone:ident) => {
+        $crate::broker_conformance!(
+            @cases [tokio::test(flavor = "multi_thread", worker_threads = 2)] $fresh, $alone
+        );
+    };
+    (@cases $test:tt $fresh:ident, $alone:ident) => {
         $crate::broker_conformance!(@module $test $fresh, routing:
             a_command_arrives_as_it_was_sent,
             an_unrouted_command_or_report_is_not_found,
@@ -64,6 +73,8 @@ macro_rules! broker_conformance {
         );
         $crate::broker_conformance!(@module $test $fresh, bounds:
             a_full_queue_is_busy,
+            a_full_subscriber_holds_up_no_other,
+            what_waits_for_too_long_goes,
             a_body_over_the_bound_is_refused,
             telemetry_drops_its_oldest,
             telemetry_leaves_room_for_reports,
@@ -77,11 +88,14 @@ macro_rules! broker_conformance {
         $crate::broker_conformance!(@module $test $fresh, trouble:
             a_consumer_of_a_deleted_queue_ends,
             a_consumer_that_is_cut_off_ends,
-            what_was_stored_survives_an_outage,
-            publishing_to_a_broker_that_is_away_fails_for_now,
-            publishing_to_a_frozen_broker_promises_nothing,
+            a_slow_way_loses_nothing,
             every_ok_is_delivered_through_cuts,
             an_unknown_publish_may_be_repeated,
+        );
+        $crate::broker_conformance!(@module $test $alone, outages:
+            what_was_stored_survives_a_kill,
+            publishing_to_a_broker_that_is_away_fails_for_now,
+            publishing_to_a_frozen_broker_promises_nothing,
         );
     };
     (@module $test:tt $fresh:ident, $module:ident: $($case:ident,)*) => {

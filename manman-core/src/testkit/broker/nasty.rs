@@ -92,6 +92,8 @@ struct Link {
     number: u64,
     up: bool,
     frozen: bool,
+    /// Each way.
+    delay: Duration,
 }
 
 /// How many messages may be replayed.
@@ -109,7 +111,7 @@ impl Nasty {
             late: VecDeque::new(),
             silent: None,
         };
-        let link = Watched::new(Link { number: 0, up: true, frozen: false });
+        let link = Watched::new(Link { number: 0, up: true, frozen: false, delay: Duration::ZERO });
         Self(Arc::new(Inner { broker, state: Mutex::new(state), link }))
     }
 
@@ -161,10 +163,13 @@ impl Nasty {
         })
     }
 
-    /// Waits while frozen; fails while down.
+    /// Waits while frozen, and as long as the way there and back takes; fails while down.
     async fn way(&self, operation: &'static str) -> Result<Link> {
-        let mut link = self.0.link.watch();
-        let link = *link.until(|link| !link.frozen).await.map_err(|_| gone(operation))?;
+        let mut watch = self.0.link.watch();
+        let link = *watch.until(|link| !link.frozen).await.map_err(|_| gone(operation))?;
+        if !link.delay.is_zero() {
+            tokio::time::sleep(2 * link.delay).await;
+        }
         if link.up { Ok(link) } else { Err(gone(operation)) }
     }
 
@@ -286,6 +291,11 @@ impl BrokerFaults for Nasty {
         self.0.link.modify(|link| (link.number, link.up) = (link.number + 1, false));
     }
 
+    async fn kill(&self) {
+        self.crash().await;
+        self.stop().await;
+    }
+
     async fn start(&self) {
         self.0.link.modify(|link| link.up = true);
     }
@@ -296,6 +306,10 @@ impl BrokerFaults for Nasty {
 
     async fn thaw(&self) {
         self.0.link.modify(|link| link.frozen = false);
+    }
+
+    async fn delay(&self, each_way: Duration) {
+        self.0.link.modify(|link| link.delay = each_way);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -86,14 +86,16 @@ pub async fn consumer(broker: &dyn Broker, queue: &str) -> Box<dyn Consumer> {
     timeout(PATIENCE, again).await.expect("no consumer can be had")
 }
 
-/// The end of a consumer, which has to come within five seconds.
+/// The end of a consumer, which comes within seconds; on a machine with much else to do later.
 pub async fn end(mut consumer: Box<dyn Consumer>) {
-    let ended: Result<()> = timeout(Duration::from_secs(5), async {
+    let begun = Instant::now();
+    let ended: Result<()> = timeout(Duration::from_secs(20), async {
         loop {
             drop(consumer.next().await?);
         }
     })
     .await
     .expect("it goes on as if nothing had happened");
+    println!("it ended after {:?}", begun.elapsed());
     assert!(ended.is_err());
 }

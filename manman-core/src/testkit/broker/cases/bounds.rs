@@ -1,15 +1,17 @@
 //! What happens at each bound.
 
+use std::time::Duration;
+
 use super::super::{
     BrokerFixture,
-    tools::{PATIENCE, beat, command, number, report, take},
+    tools::{PATIENCE, QUIET, beat, command, message, nothing, number, report, take},
 };
 use crate::{
-    broker::{Exchange, MAX_BODY, Pattern, Queue},
+    broker::{Class, Exchange, MAX_BODY, Pattern, Queue},
     error::ErrorKind,
 };
 
-/// C8: a full durable queue is `Busy` to the publisher, never a silent drop.
+/// C8: a full durable queue is `Busy` to the publisher of a command, never a silent drop.
 pub async fn a_full_queue_is_busy(fixture: &impl BrokerFixture) {
     let broker = fixture.client().await;
     let queue = Queue { max_messages: 20, ..fixture.commands() };
@@ -30,6 +32,81 @@ pub async fn a_full_queue_is_busy(fixture: &impl BrokerFixture) {
         assert_eq!(number(&take(&mut *consumer).await), index);
     }
     broker.publish(command(fixture.server(), stored)).await.unwrap();
+}
+
+/// C8: an event goes to all queues that take it but the full one, once each, and is `Ok`.
+/// With room again, that one gets what comes then.
+pub async fn a_full_subscriber_holds_up_no_other(fixture: &impl BrokerFixture) {
+    const COUNT: usize = 40;
+    let (broker, server) = (fixture.client().await, fixture.server());
+    let queue = |name: &str, max_messages| Queue {
+        name: format!("{name}-{server}"),
+        bindings: vec![(Exchange::External, Pattern::new(format!("manman.case-{server}.#")))],
+        max_messages,
+        ..fixture.commands()
+    };
+    let (full, live) = (queue("full", 5), queue("live", 1_000));
+    for queue in [&full, &live] {
+        broker.declare(queue).await.unwrap();
+    }
+    let event = |number: usize| {
+        let key = format!("manman.case-{server}.online").parse().unwrap();
+        message(Class::Event, key, number.to_string())
+    };
+    for index in 0..COUNT {
+        broker.publish(event(index)).await.unwrap();
+    }
+    let mut served = broker.consume(&live.name).await.unwrap();
+    for index in 0..COUNT {
+        assert_eq!(number(&take(&mut *served).await), index);
+    }
+    nothing(&mut *served).await;
+    // It has what came first: some brokers take a few more than they were told.
+    let mut late = broker.consume(&full.name).await.unwrap();
+    for index in 0..full.max_messages {
+        assert_eq!(number(&take(&mut *late).await), index);
+    }
+    let again = async {
+        for index in COUNT.. {
+            broker.publish(event(index)).await.unwrap();
+            let wait = tokio::time::timeout(QUIET, late.next());
+            let Ok(delivery) = wait.await else { continue };
+            let delivery = delivery.unwrap();
+            let number = number(&delivery.message);
+            delivery.handle.ack().await.unwrap();
+            assert!(number + 1 != COUNT, "nothing was missed");
+            if number >= COUNT {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("it gets nothing any more");
+}
+
+/// C6: what nobody takes within the `max_age` of its queue goes by itself, and takes no room;
+/// what comes then is handed out.
+pub async fn what_waits_for_too_long_goes(fixture: &impl BrokerFixture) {
+    let (broker, server) = (fixture.client().await, fixture.server());
+    let queue = Queue { max_age: Some(Duration::from_secs(1)), ..fixture.commands() };
+    broker.declare(&queue).await.unwrap();
+    let gone = async {
+        for round in 0.. {
+            let (old, new) = (command(server, 2 * round), command(server, 2 * round + 1));
+            broker.publish(old).await.unwrap();
+            // Some brokers look every second.
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let mut consumer = broker.consume(&queue.name).await.unwrap();
+            // Whoever waits is handed it out at once.
+            let (first, published) = tokio::join!(take(&mut *consumer), broker.publish(new.clone()));
+            published.unwrap();
+            if first == new {
+                return;
+            }
+            // A busy one may be late.
+            assert_eq!(take(&mut *consumer).await, new);
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it never goes");
 }
 
 /// C11: a body over `MAX_BODY` is refused with `Invalid`, here; one of just that passes.
@@ -95,7 +172,7 @@ pub async fn a_queue_of_telemetry_goes_with_its_consumer(fixture: &impl BrokerFi
     drop(broker.consume(&queue.name).await.unwrap());
     let gone = async {
         while broker.consume(&queue.name).await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.expect("it is still there");

@@ -2,6 +2,7 @@
 
 pub mod bounds;
 pub mod listening;
+pub mod outages;
 pub mod queues;
 pub mod routing;
 pub mod trouble;

@@ -1,5 +1,7 @@
 //! What goes where.
 
+use std::time::Duration;
+
 use super::super::{
     BrokerFixture,
     tools::{beat, command, message, nothing, report, take},
@@ -84,9 +86,15 @@ pub async fn topology_may_be_declared_again(fixture: &impl BrokerFixture) {
 pub async fn another_topology_conflicts(fixture: &impl BrokerFixture) {
     let (broker, queue) = (fixture.client().await, fixture.commands());
     broker.declare(&queue).await.unwrap();
-    let shorter = Queue { max_messages: 7, ..queue.clone() };
-    let error = broker.declare(&shorter).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    for other in [
+        Queue { max_messages: 7, ..queue.clone() },
+        Queue { single_consumer: false, ..queue.clone() },
+        Queue { max_age: None, ..queue.clone() },
+        Queue { max_age: Some(Duration::from_secs(60)), ..queue.clone() },
+    ] {
+        let error = broker.declare(&other).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict, "{other:?}: {error:?}");
+    }
     broker.declare(&queue).await.unwrap();
 }
 
