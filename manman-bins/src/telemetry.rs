@@ -73,9 +73,7 @@ pub fn start(format: LogFormat, level: &str) -> Result<Writing, ConfigError> {
             let lines = fmt::layer().with_writer(to).with_ansi(colours).with_target(false);
             registry.with(lines).try_init()
         }
-        LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(to)).try_init()
-        }
+        LogFormat::Json => registry.with(fmt::layer().json().flatten_event(true).with_writer(to)).try_init(),
     };
     Ok(writing)
 }

@@ -111,7 +111,7 @@ where
                 return tokio::select! {
                     biased;
                     response = inner.call(request) => response.map(in_our_words),
-                    () = proof.is_over() => Ok(no_longer().into_http()),
+                    () = proof.over() => Ok(no_longer().into_http()),
                 };
             }
             match tokio::time::timeout(gate.deadline, inner.call(request)).await {

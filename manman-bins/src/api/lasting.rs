@@ -25,7 +25,7 @@ pub(super) struct Proof {
 
 impl Proof {
     /// When its caller is not let in any more. A look that fails takes nothing from anybody.
-    pub async fn is_over(self) {
+    pub async fn over(self) {
         loop {
             tokio::time::sleep(LOOK_AGAIN).await;
             let presented = Presented { peer: self.peer, authorization: self.authorization.as_deref() };
@@ -46,7 +46,7 @@ pub(super) fn as_long_as(proof: Proof, body: Body) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    let begun = (BodyStream::new(body), Box::pin(proof.is_over()));
+    let begun = (BodyStream::new(body), Box::pin(proof.over()));
     let frames = stream::unfold(Some(begun), |going| async {
         let (mut frames, mut over) = going?;
         tokio::select! {

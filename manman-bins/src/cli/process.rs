@@ -7,6 +7,7 @@ use futures::future::Either;
 use manman_core::{error::Chain, runtime::Runtime};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tracing_appender::non_blocking::NonBlocking;
 
 use crate::{
     compose::{self, Down, DownError, Ended, RuntimeKind, Say, Signals, UpError},
@@ -59,16 +60,18 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         log_format: args.log_format,
     };
     let config = read(&given)?;
-    telemetry::start(config.log_format, "info")?;
+    let _logging = telemetry::start(config.log_format, "info")?;
+    let (lines, _showing) = telemetry::beside(std::io::stdout());
+    let say = say(lines);
     block_on(async {
         let mut signals =
             Signals::listen().map_err(|error| Failure::failed(format!("no signals: {error}")))?;
         let chosen = compose::choose(&config.machine).await;
         let kind = chosen.kind;
-        let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
+        let running = compose::up(config.clone(), chosen, say.clone()).await.map_err(up_failed)?;
         // It cannot be asked for where others run the games.
         let games = running.runtime().filter(|_| args.demo);
-        let demo = games.map(|games| tokio::spawn(show_demo(config, kind, games)));
+        let demo = games.map(|games| tokio::spawn(show_demo(config, kind, games, say)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
             demo.abort();
@@ -78,11 +81,11 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 }
 
 /// What else is served goes on being served if the demo does not come up.
-async fn show_demo(config: UpConfig, kind: RuntimeKind, games: Arc<dyn Runtime>) {
+async fn show_demo(config: UpConfig, kind: RuntimeKind, games: Arc<dyn Runtime>, say: Say) {
     let mut beside = Beside::new(demo::NAME);
     let show = |what| {
         for line in beside.lines(&what) {
-            say()(&line);
+            say(&line);
         }
     };
     let shown = async {
@@ -103,7 +106,7 @@ fn down(screen: &mut Screen, common: &Common, args: &DownArgs) -> Result<(), Fai
         docker_socket: args.docker_socket.clone(),
         ..UpGiven::default()
     })?;
-    telemetry::start(config.log_format, "warn")?;
+    let _logging = telemetry::start(config.log_format, "warn")?;
     let how = Down { kill: args.kill, patience: args.timeout.unwrap_or(LONGEST_STOP) };
     block_on(async {
         let (to, mut said) = mpsc::unbounded_channel();
@@ -190,9 +193,9 @@ fn up_failed(error: UpError) -> Failure {
 }
 
 /// Sentences for the operator go to stdout. Nobody reading is no failure.
-fn say() -> Say {
-    Arc::new(|sentence| {
-        let _ = writeln!(std::io::stdout(), "{sentence}");
+fn say(lines: NonBlocking) -> Say {
+    Arc::new(move |sentence| {
+        let _ = lines.clone().write_all(format!("{sentence}\n").as_bytes());
     })
 }
 
