@@ -202,7 +202,11 @@ async fn halves_are_cleared_away() {
 async fn a_game_does_not_feel_an_upgrade() {
     let ground = Ground::new();
     let program = ground.dir.path().join("supervisor");
-    std::fs::copy(env!("CARGO_BIN_EXE_manman-supervisor"), &program).unwrap();
+    // By a process of its own: what this one has open for writing, its children have too for a
+    // moment, and then it cannot be run.
+    let supervisor = env!("CARGO_BIN_EXE_manman-supervisor");
+    let copied = std::process::Command::new("cp").arg(supervisor).arg(&program).output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
     let mut config = ground.config();
     config.supervisor = Some(program.clone());
     let before: std::sync::Arc<dyn manman_core::runtime::Runtime> =

@@ -47,7 +47,10 @@ static FOR_ALL: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = dir.path().join("manman");
-    fs::copy(env!("CARGO_BIN_EXE_manman"), &program).unwrap();
+    // By a process of its own: what this one has open for writing, its children have too for a
+    // moment, and then it cannot be run.
+    let copied = std::process::Command::new("cp").arg(env!("CARGO_BIN_EXE_manman")).arg(&program).output();
+    assert!(copied.as_ref().is_ok_and(|copied| copied.status.success()), "{copied:?}");
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     dir
 });

@@ -119,7 +119,10 @@ async fn a_manager_without_rights_says_what_to_do() {
     let program = tempfile::Builder::new().prefix("manman-test-").tempdir_in("/tmp").unwrap();
     std::fs::set_permissions(program.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let copy = program.path().join("test");
-    std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    // By a process of its own: what this one has open for writing, children of other tests have
+    // too for a moment, and then it cannot be run.
+    let copied = Command::new("cp").arg(std::env::current_exe().unwrap()).arg(&copy).output().unwrap();
+    assert!(copied.status.success(), "{copied:?}");
     let mut command = Command::new(copy);
     command.args(["--exact", me, "--nocapture"]).env(AS_OTHER, dir.path());
     let done = command.gid(4242).uid(4242).output().unwrap();
