@@ -206,13 +206,13 @@ async fn what_is_typed_is_answered_also_after_a_death_in_silence() {
 /// A game that does not read its stdin takes some 300 KB, then nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_game_that_does_not_read_its_stdin_is_not_waited_for() {
-    let game = Game::create("local", &[], false, "busybox", &["sleep", "60"]).await.start();
+    let game = Game::create("local", &[], false, "busybox", &["sleep", "600"]).await.start();
     let host = consoles();
     let mut console = host.open(&game.id, None).await.unwrap();
     let begun = Instant::now();
     let error = console.input.write(&vec![b'x'; 4 << 20]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }
 
 /// An attach that is not read stops the game and the engine's calls about it.

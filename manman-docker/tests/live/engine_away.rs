@@ -21,7 +21,7 @@ async fn second(options: Options) -> (SecondEngine, Ground, DockerRuntime) {
     let engine = SecondEngine::start(options).await.unwrap();
     engine.load(BUSYBOX).await.unwrap();
     let ground = Ground::at(engine.socket()).await;
-    let runtime = ground.runtime_with(|config| config.call_timeout_millis = 2_000);
+    let runtime = ground.runtime();
     (engine, ground, runtime)
 }
 
@@ -124,7 +124,8 @@ async fn games_end_with_an_engine_without_live_restore() {
 
 #[tokio::test]
 async fn a_frozen_engine_holds_nobody_up() {
-    let (engine, _ground, runtime) = second(Options { live_restore: true }).await;
+    let (engine, ground, runtime) = second(Options { live_restore: true }).await;
+    let hurried = ground.runtime_with(|config| config.call_timeout_millis = 2_000);
     let spec = shell(1, 1, SLEEPER);
     start(&runtime, &spec).await;
     let process = pid(&runtime, spec.run).await;
@@ -134,12 +135,12 @@ async fn a_frozen_engine_holds_nobody_up() {
     engine.freeze().unwrap();
     let began = Instant::now();
     let (engine_info, list, inspect, stop) =
-        tokio::join!(runtime.engine(), runtime.list(), runtime.inspect(spec.run), runtime.start(spec.run));
+        tokio::join!(hurried.engine(), hurried.list(), hurried.inspect(spec.run), hurried.start(spec.run));
     for error in [refused(engine_info), refused(list), refused(inspect), refused(stop)] {
         assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Timeout, true), "{error:?}");
     }
-    // Each call has a bound of two seconds here.
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    // Each call has a bound of two seconds here, and of a minute by the ground's.
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     assert!(std::path::Path::new(&format!("/proc/{process}")).exists(), "the game runs on");
 
     engine.thaw().unwrap();

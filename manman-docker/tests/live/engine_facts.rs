@@ -162,16 +162,18 @@ fn every_fact_has_a_test_or_a_reason() {
 const FLOOD: &str = "line=$(head -c 4000 /dev/zero | tr '\\0' x); i=0
     while :; do echo $line; i=$((i+1)); echo $i > /data/game/count; done";
 
-/// The number that a game counts up, once it has stayed the same for a second.
+/// The number that a game counts up, once it has stayed the same for a second of looks.
 async fn stalled(ground: &Ground) -> u64 {
     let path = ground.config.data_dir.join("gsc-test-1/count");
-    let mut last = (0, Instant::now());
+    let (mut last, mut looks) = (0, 0);
     loop {
         let count =
             std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        if count != last.0 {
-            last = (count, Instant::now());
-        } else if count > 0 && last.1.elapsed() > Duration::from_secs(1) {
+        if count != last {
+            (last, looks) = (count, 0);
+        }
+        looks += 1;
+        if count > 0 && looks > 50 {
             return count;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -181,7 +183,8 @@ async fn stalled(ground: &Ground) -> u64 {
 #[tokio::test]
 async fn an_attach_that_nobody_reads_stops_the_game() {
     let ground = Ground::new().await;
-    let runtime = ground.runtime_with(|config| {
+    let runtime = ground.runtime();
+    let hurried = ground.runtime_with(|config| {
         config.call_timeout_millis = 4_000;
         config.stop_margin_millis = 2_000;
     });
@@ -194,7 +197,7 @@ async fn an_attach_that_nobody_reads_stops_the_game() {
     assert!((100..2_000).contains(&count), "stopped after {count} lines of 4 KiB");
     // Nothing of the engine's holds us up: the stop ends at its deadline, and the others
     // can still be listed.
-    let error = refused(runtime.stop(spec.run, Duration::ZERO).await);
+    let error = refused(hurried.stop(spec.run, Duration::ZERO).await);
     assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Timeout, true), "{error:?}");
     assert_eq!(runtime.list().await.unwrap().found.len(), 1);
     // Letting go is the way out.
@@ -216,7 +219,8 @@ async fn stdin_that_nobody_reads_fills_up() {
         let mut taken = 0;
         loop {
             let write = attached.input.write(&[b'x'; 4096]);
-            match tokio::time::timeout(Duration::from_secs(1), write).await {
+            // Longer than an engine is busy with other things.
+            match tokio::time::timeout(Duration::from_secs(10), write).await {
                 Ok(written) => taken += written.unwrap(),
                 Err(_) => return taken,
             }
@@ -239,8 +243,8 @@ async fn codes_tell_how_and_not_by_whom() {
     let plain = shell(2, 1, "exec sleep 3600");
     start(&runtime, &plain).await;
     let began = Instant::now();
-    assert_eq!(runtime.stop(plain.run, Duration::from_secs(60)).await.unwrap().code, 143);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(runtime.stop(plain.run, Duration::from_secs(120)).await.unwrap().code, 143);
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
     // The signal that the spec names.
     let mut other = shell(
         3,

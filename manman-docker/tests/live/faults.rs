@@ -216,7 +216,11 @@ async fn the_port_that_the_engine_refuses_is_the_one_named() {
 /// word stands for it.
 #[tokio::test]
 async fn a_container_that_hangs_hides_no_other() {
-    let Bad { ground, proxy, runtime } = bad(Duration::from_secs(4)).await;
+    let Bad { ground, proxy, runtime } = bad(LONG).await;
+    let hurried = ground.runtime_with(|config| {
+        config.socket = proxy.socket();
+        config.call_timeout_millis = 4_000;
+    });
     let good = ground.runtime();
     let specs = [shell(1, 1, SLEEPER), shell(2, 1, "exit 7")];
     for spec in &specs {
@@ -231,7 +235,7 @@ async fn a_container_that_hangs_hides_no_other() {
     found.sort_by_key(|found| found.run);
     assert!(found[0].state.is_alive());
     assert!(matches!(&found[1].state, AttemptState::Exited(exit) if exit.code == 7), "{:?}", found[1].state);
-    assert_eq!(refused(runtime.inspect(specs[0].run).await).kind(), ErrorKind::Timeout);
+    assert_eq!(refused(hurried.inspect(specs[0].run).await).kind(), ErrorKind::Timeout);
     for spec in &specs {
         clear(&good, spec).await;
     }
@@ -273,7 +277,8 @@ async fn an_engine_that_does_not_answer_holds_nobody_up() {
     for error in errors {
         assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Timeout, true), "{error:?}");
     }
-    assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
+    // By the ground's own bound it would be a minute.
+    assert!(elapsed < Duration::from_secs(30), "{elapsed:?}");
 }
 
 /// The console's own calls are calls like the others.
@@ -286,7 +291,7 @@ async fn an_attach_that_hangs_ends_with_the_time_of_a_call() {
     let began = Instant::now();
     let error = refused(runtime.console(spec.run, None).await);
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     clear(&ground.runtime(), &spec).await;
 }
 
@@ -302,7 +307,7 @@ async fn an_import_ends_though_the_engine_does_not_answer() {
         || import_image::<Error>(&config, &image, async || Ok(bytes::Bytes::from_static(&[0; 1024])));
     for (method, path) in [("POST", "/images/create"), ("GET", "/images/")] {
         proxy.set(method, path, Fault::Hang);
-        let error = tokio::time::timeout(Duration::from_secs(20), import()).await.expect("it ends");
+        let error = tokio::time::timeout(Duration::from_secs(60), import()).await.expect("it ends");
         assert_eq!(refused(error).kind(), ErrorKind::Timeout, "{method} {path}");
     }
 }

@@ -302,7 +302,7 @@ async fn cycles_leave_nothing_behind() {
     for attempt in 1..=rounds {
         let spec = shell(1, attempt, SLEEPER);
         start(&runtime, &spec).await;
-        runtime.stop(spec.run, Duration::from_secs(10)).await.unwrap();
+        runtime.stop(spec.run, Duration::from_secs(60)).await.unwrap();
         clear(&runtime, &spec).await;
         // After the first round every connection that is kept has been made.
         before.get_or_insert_with(descriptors);

@@ -16,7 +16,7 @@ use manman_docker::{
 };
 
 /// How long a test waits for what is to come. Bounds a hang, measures nothing.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A shell and its tools.
 pub const BUSYBOX: &str = "manman-fixture/busybox:1";
@@ -48,6 +48,9 @@ impl Ground {
         let dir = tempfile::Builder::new().prefix("manman-test-").tempdir().unwrap();
         let mut config = DockerConfig::new(dir.path().join("data"));
         config.socket.clone_from(&socket);
+        // An engine among many others may take its time; tests about deadlines set their own.
+        config.call_timeout_millis = 60_000;
+        config.stop_margin_millis = 60_000;
         Self { _broom: Broom::new(socket, owner.cluster), owner, config, docker, dir }
     }
 
