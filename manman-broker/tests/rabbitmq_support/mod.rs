@@ -41,7 +41,11 @@ impl Ground {
     }
 
     pub fn config(&self) -> RabbitConfig {
-        self.url(Rabbit::USER, Rabbit::PASSWORD).parse().unwrap()
+        let mut config: RabbitConfig = self.url(Rabbit::USER, Rabbit::PASSWORD).parse().unwrap();
+        // A node beside many others may take its time; what is asserted are no deadlines.
+        (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) =
+            (30_000, 60_000, 60_000);
+        config
     }
 
     pub fn broker(&self) -> Arc<dyn Broker> {
