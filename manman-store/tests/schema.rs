@@ -128,12 +128,14 @@ async fn the_files_are_their_owners_alone() {
 #[tokio::test]
 async fn what_is_out_of_bounds_is_refused_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
-    for readers in [0, 65] {
+    for (readers, secs, name) in
+        [(0, 10, "readers: "), (65, 10, "readers: "), (4, 0, "acquire_timeout_secs: ")]
+    {
         let mut config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
-        config.readers = readers;
+        (config.readers, config.acquire_timeout_secs) = (readers, secs);
         let error = SqliteStore::open(&config, Arc::new(SystemClock)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        assert!(error.to_string().contains("readers: "), "{error}");
+        assert!(error.to_string().contains(name), "{error}");
     }
 }
 

@@ -9,7 +9,9 @@ use tempfile::TempDir;
 
 async fn fresh(clock: Arc<dyn Clock>) -> (Arc<dyn Store>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
+    let mut config = SqliteConfig::at(dir.path().join("manman.db")).migrated();
+    // A crowd waits for its turn on a machine that may stand still for a while.
+    config.acquire_timeout_secs = 60;
     let store = SqliteStore::open(&config, clock).await.unwrap();
     (Arc::new(store), dir)
 }

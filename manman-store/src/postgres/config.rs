@@ -32,10 +32,17 @@ pub struct PostgresConfig {
     /// The most connections of this process, 2 to 200. Default 16. A relay has one more.
     #[serde(default = "connections")]
     pub connections: u32,
+    /// How long a deed waits for one of them, in seconds, 1 to 600. Default 5.
+    #[serde(default = "acquire_timeout_secs")]
+    pub acquire_timeout_secs: u32,
 }
 
 fn connections() -> u32 {
     16
+}
+
+fn acquire_timeout_secs() -> u32 {
+    5
 }
 
 /// The longest that a statement runs.
@@ -48,7 +55,12 @@ const IDLE: &str = "15s";
 impl PostgresConfig {
     /// The database at `url` with every default.
     pub fn at(url: impl Into<String>) -> Self {
-        Self { url: url.into(), migrate: false, connections: connections() }
+        Self {
+            url: url.into(),
+            migrate: false,
+            connections: connections(),
+            acquire_timeout_secs: acquire_timeout_secs(),
+        }
     }
 
     /// The same, with the schema brought to what this build needs.
@@ -59,8 +71,13 @@ impl PostgresConfig {
     /// How a connection is made.
     pub(super) fn options(&self) -> Result<PgConnectOptions> {
         let refused = |why: String| Error::new(ErrorKind::Config, OPERATION, why);
-        if !(2..=200).contains(&self.connections) {
-            return Err(refused(format!("connections: {} is not within 2 to 200", self.connections)));
+        for (field, value, least, most) in [
+            ("connections", self.connections, 2, 200),
+            ("acquire_timeout_secs", self.acquire_timeout_secs, 1, 600),
+        ] {
+            if !(least..=most).contains(&value) {
+                return Err(refused(format!("{field}: {value} is not within {least} to {most}")));
+            }
         }
         let (scheme, rest) = self.url.split_once("://").ok_or_else(|| {
             refused("the URL of the database is not like postgres://user:password@host:5432/database".into())
@@ -96,6 +113,7 @@ impl fmt::Debug for PostgresConfig {
         f.debug_struct("PostgresConfig")
             .field("migrate", &self.migrate)
             .field("connections", &self.connections)
+            .field("acquire_timeout_secs", &self.acquire_timeout_secs)
             .finish_non_exhaustive()
     }
 }
@@ -110,7 +128,7 @@ pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
     connect(&options).await?.close().await.map_err(|error| translate(OPERATION, error))?;
     let pool = PgPoolOptions::new()
         .max_connections(config.connections)
-        .acquire_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(u64::from(config.acquire_timeout_secs)))
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3600));
     Ok(pool.connect_lazy_with(options))
@@ -174,6 +192,16 @@ mod tests {
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
         assert!(!format!("{:?}", PostgresConfig::at("postgres://me:hunter2@db/x")).contains("hunter2"));
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused_by_its_name() {
+        for (connections, secs, name) in [(1, 5, "connections: 1"), (16, 601, "acquire_timeout_secs: 601")] {
+            let mut config = PostgresConfig::at("postgres://me@db/x");
+            (config.connections, config.acquire_timeout_secs) = (connections, secs);
+            let error = config.options().unwrap_err();
+            assert!(error.kind() == ErrorKind::Config && error.message().contains(name), "{error}");
+        }
     }
 
     #[test]

@@ -32,6 +32,9 @@ pub struct SqliteConfig {
     /// How long to wait for another process that writes, in seconds, 1 to 60. Default 5.
     #[serde(default = "busy_timeout_secs")]
     pub busy_timeout_secs: u32,
+    /// How long a deed waits for its turn in this process, in seconds, 1 to 600. Default 10.
+    #[serde(default = "acquire_timeout_secs")]
+    pub acquire_timeout_secs: u32,
 }
 
 fn readers() -> u32 {
@@ -42,10 +45,20 @@ fn busy_timeout_secs() -> u32 {
     5
 }
 
+fn acquire_timeout_secs() -> u32 {
+    10
+}
+
 impl SqliteConfig {
     /// The file at `path` with every default.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), migrate: false, readers: readers(), busy_timeout_secs: busy_timeout_secs() }
+        Self {
+            path: path.into(),
+            migrate: false,
+            readers: readers(),
+            busy_timeout_secs: busy_timeout_secs(),
+            acquire_timeout_secs: acquire_timeout_secs(),
+        }
     }
 
     /// The same, with the schema brought to what this build needs.
@@ -54,9 +67,11 @@ impl SqliteConfig {
     }
 
     fn validate(&self) -> Result<()> {
-        for (field, value, least, most) in
-            [("readers", self.readers, 1, 64), ("busy_timeout_secs", self.busy_timeout_secs, 1, 60)]
-        {
+        for (field, value, least, most) in [
+            ("readers", self.readers, 1, 64),
+            ("busy_timeout_secs", self.busy_timeout_secs, 1, 60),
+            ("acquire_timeout_secs", self.acquire_timeout_secs, 1, 600),
+        ] {
             if !(least..=most).contains(&value) {
                 let message = format!("{field}: {value} is not within {least} to {most}");
                 return Err(Error::new(ErrorKind::Config, "open the database", message));
@@ -78,18 +93,18 @@ impl SqliteConfig {
 
     pub(super) async fn pool_of_readers(&self) -> Result<SqlitePool> {
         let options = self.options().pragma("query_only", "ON");
-        let pool = pool_options().max_connections(self.readers);
+        let pool = self.pool_options().max_connections(self.readers);
         pool.connect_with(options).await.map_err(|error| translate("open the database", error))
     }
-}
 
-fn pool_options() -> SqlitePoolOptions {
-    // A file does not go away: connections need no tests and no renewal.
-    SqlitePoolOptions::new()
-        .acquire_timeout(Duration::from_secs(10))
-        .max_lifetime(None)
-        .idle_timeout(None)
-        .test_before_acquire(false)
+    fn pool_options(&self) -> SqlitePoolOptions {
+        // A file does not go away: connections need no tests and no renewal.
+        SqlitePoolOptions::new()
+            .acquire_timeout(Duration::from_secs(u64::from(self.acquire_timeout_secs)))
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_before_acquire(false)
+    }
 }
 
 /// Opens the database for writing, with the one connection that writes. Makes the file if
@@ -101,7 +116,7 @@ fn pool_options() -> SqlitePoolOptions {
 pub async fn writer(config: &SqliteConfig) -> Result<SqlitePool> {
     config.validate()?;
     prepare(&config.path)?;
-    let pool = pool_options().max_connections(1).after_release(|connection, _| {
+    let pool = config.pool_options().max_connections(1).after_release(|connection, _| {
         Box::pin(async move {
             // What was asked of it before is done then, a rollback too.
             connection.ping().await?;
