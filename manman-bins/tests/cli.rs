@@ -44,7 +44,7 @@ async fn a_first_day() {
     assert!(again.err.contains("session 1") && again.err.contains("what to do:"), "{again}");
 
     assert_eq!(house.ok("send trains save").await.out, "written to session 1\n");
-    let spoken = house.talk("console trains --wait 500ms", "err oops\nsave\n").await;
+    let spoken = house.talk("console trains --wait 5s", "err oops\nsave\n").await;
     assert_eq!((spoken.code, spoken.out.as_str(), spoken.err.as_str()), (0, "saved\n", "oops\n"));
     let refused = house.run("game delete openttd").await;
     assert_eq!(refused.code, 1);
@@ -143,7 +143,7 @@ async fn a_reader_that_goes_away_is_no_failure() {
     let mut lines = BufReader::new(logs.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "out 1");
     drop(lines);
-    let ended = tokio::time::timeout(Duration::from_secs(30), logs.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), logs.wait()).await.unwrap().unwrap();
     let mut err = String::new();
     logs.stderr.take().unwrap().read_to_string(&mut err).await.unwrap();
     assert_eq!(ended.code(), Some(0), "{err}");
@@ -190,7 +190,7 @@ async fn somebody_sits_at_a_terminal() {
     house.ok("send trains err-free").await;
     terminal.until("err-free\r\n> unfinished").await;
     terminal.types("\u{1d}");
-    let ended = tokio::time::timeout(Duration::from_secs(30), console.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), console.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(0));
     terminal.until("session 1 goes on").await;
     assert_eq!(terminal.mode(), before, "the terminal is as it was");

@@ -242,7 +242,7 @@ async fn somebody_is_asked() {
         terminal.until("apply 3 changes? [y/N] ").await;
         terminal.types(answer);
         terminal.until(if code == 0 { "applied 3 changes" } else { "nothing was changed" }).await;
-        let ended = tokio::time::timeout(Duration::from_secs(30), ran.wait()).await.unwrap().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), ran.wait()).await.unwrap().unwrap();
         assert_eq!(ended.code(), Some(code));
     }
     assert!(house.ok("status").await.out.contains("never started"));
@@ -255,7 +255,7 @@ async fn somebody_is_asked() {
     house.ok("deployment delete hill").await;
     terminal.types("y\r");
     terminal.until("something was changed meanwhile").await;
-    let ended = tokio::time::timeout(Duration::from_secs(30), ran.wait()).await.unwrap().unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(60), ran.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(1));
     assert_eq!(house.json("config show openttd/hill").await["body"]["tty"], false);
 }

@@ -70,7 +70,7 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 42] = [
     ("session list", "session list --live", "session list --state nowhere", 2, "nowhere"),
     ("session show", "session show trains", "session show 99", 1, "99"),
     ("send", "send trains save", "send trains", 2, "<TEXT>"),
-    ("console", "console trains --wait 200ms", "console nobody", 1, "nobody"),
+    ("console", "console trains --wait 5s", "console nobody", 1, "nobody"),
     ("logs", "logs trains -n 5", "logs trains -n -1", 2, "-1"),
     ("restart", "restart trains", "restart trains --timeout soon", 2, "soon"),
     ("stop", "stop trains", "stop trains --no-wait --timeout 1s", 2, "cannot be used with"),

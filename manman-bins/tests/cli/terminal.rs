@@ -67,13 +67,14 @@ impl Terminal {
     /// Waits until this is shown, after what was waited for before.
     pub async fn until(&mut self, text: &str) {
         let begun = Instant::now();
+        let mut patience = manman_services::Patience::new(Duration::from_secs(30));
         loop {
             let shown = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
             if let Some(at) = shown[self.seen..].find(text) {
                 self.seen += at + text.len();
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(30), "{text:?} is never shown: {shown:?}");
+            assert!(!patience.is_spent(), "{text:?} is not shown in {:?}: {shown:?}", begun.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

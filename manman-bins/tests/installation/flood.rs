@@ -138,14 +138,15 @@ impl Flood<'_> {
             manman.spawn();
             if self.is_numbered && present.elapsed() + LONGEST_ROUND > away {
                 until("the console is at the present", Duration::from_secs(60), || {
-                    let shown = newest(&lines(manman, name))?;
+                    // What was printed first: it goes on while the console is asked for.
                     let printed = newest(&(self.printed)())?;
+                    let shown = newest(&lines(manman, name))?;
                     (shown as f64 + rate / 2.0 >= printed as f64).then_some(())
                 });
                 present = Instant::now();
             }
         }
-        until("the host manager is back", Duration::from_secs(30), || {
+        until("the host manager is back", Duration::from_secs(60), || {
             (manman.run(&["send", name, "count"]).code == 0).then_some(())
         });
         assert_eq!((self.pid)(), pid, "the game went on");

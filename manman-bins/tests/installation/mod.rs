@@ -17,9 +17,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use manman_services::Patience;
 pub use ran::Ran;
 use serde_json::Value;
 
@@ -36,12 +37,12 @@ pub fn scaled<T>(ci: T, full: T) -> T {
 /// Waits for a condition, and says which one never came.
 #[track_caller]
 pub fn until<T>(what: &str, at_most: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
+    let mut patience = Patience::new(at_most);
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < at_most, "{what}: not within {at_most:?}");
+        assert!(!patience.is_spent(), "{what}: not within {at_most:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -112,7 +113,7 @@ impl Installation {
     /// Starts the process and waits until its host manager is heard.
     pub fn start(&mut self) {
         self.spawn();
-        until("the server comes online", Duration::from_secs(30), || {
+        until("the server comes online", Duration::from_secs(60), || {
             let servers = self.run(&["server", "list", "-o", "json"]);
             let servers: Value = serde_json::from_str(&servers.out).ok()?;
             let online = list(&servers).iter().any(|server| server["status"] == "online");
@@ -138,7 +139,7 @@ impl Installation {
             .spawn()
             .expect("the built manman starts");
         self.process = Some(child);
-        until("the API answers", Duration::from_secs(30), || {
+        until("the API answers", Duration::from_secs(60), || {
             if let Some(status) = self.process.as_mut().and_then(|child| child.try_wait().unwrap()) {
                 panic!("manman up ended with {status}:\n{}", self.log());
             }
@@ -173,7 +174,7 @@ impl Installation {
     /// Waits until the process has ended by itself, and returns its exit code.
     pub fn await_end(&mut self) -> i32 {
         let mut child = self.process.take().unwrap();
-        until("manman up ends", Duration::from_secs(15), || child.try_wait().unwrap()).code().unwrap_or(-1)
+        until("manman up ends", Duration::from_secs(60), || child.try_wait().unwrap()).code().unwrap_or(-1)
     }
 
     /// Ends the process as Ctrl-C does, and returns its exit code.
@@ -213,7 +214,7 @@ impl Installation {
     /// What the console of a deployment shows of one line that is typed into it.
     #[track_caller]
     pub fn typed(&self, deployment: &str, line: &str) -> Ran {
-        let mut console = self.client(&["console", deployment, "--wait", "1s"]);
+        let mut console = self.client(&["console", deployment, "--wait", "5s"]);
         let mut console =
             console.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // Its end ends the console, too, once the game has been quiet.
@@ -244,14 +245,14 @@ impl Installation {
     /// Waits until the latest session of a deployment is in this state.
     #[track_caller]
     pub fn await_state(&self, deployment: &str, state: &str) -> Value {
-        let start = Instant::now();
+        let mut patience = Patience::new(Duration::from_secs(60));
         loop {
             let last = self.session(deployment);
             if last["state"] == state {
                 return last;
             }
             assert!(
-                start.elapsed() < Duration::from_secs(60),
+                !patience.is_spent(),
                 "{deployment} never was {state}: {last:#}\n--- manman up:\n{}",
                 self.log()
             );

@@ -57,7 +57,7 @@ pub fn kill_overtakes_stop(manman: &Installation, game: &[&str]) {
     manman.await_state("hurried", "stopping");
     let start = Instant::now();
     manman.ok(&["kill", "hurried"]);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
     assert_eq!(manman.session("hurried")["state"], "stopped");
 }
 
@@ -68,7 +68,7 @@ pub fn input_gets_a_receipt(manman: &Installation, game: &[&str]) {
     assert_eq!(early.code, 1, "{early}");
     manman.ok(&["start", "chatty"]);
     manman.ok(&["send", "chatty", "err to the other stream"]);
-    until("it is answered on stderr", Duration::from_secs(10), || {
+    until("it is answered on stderr", Duration::from_secs(60), || {
         manman.ok(&["logs", "chatty", "--raw"]).err.contains("ERR: to the other stream").then_some(())
     });
     manman.ok(&["stop", "chatty"]);

@@ -42,5 +42,5 @@ fn a_console_outlives_the_death_of_manman_with_what_is_typed() {
     assert!(tmux.shows_cursor());
     assert_eq!(manman.session("chatty")["state"], "running");
     manman.ok(&["down"]);
-    until("nothing is left", Duration::from_secs(30), || manman.containers().is_empty().then_some(()));
+    until("nothing is left", Duration::from_secs(60), || manman.containers().is_empty().then_some(()));
 }

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use crate::support::{Installation, docker, until};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An installation that shows the demo, once its game has greeted.
 fn up() -> Installation {

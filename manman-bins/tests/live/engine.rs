@@ -160,7 +160,7 @@ fn a_frozen_engine_changes_no_session() {
         // The control plane answers, and the host manager is heard.
         let asked = Instant::now();
         let server = pair.manman.json(&["server", "show", "box"]);
-        assert!(asked.elapsed() < Duration::from_secs(5));
+        assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
         assert!(server.to_string().contains("online"), "{server:#}");
         assert_unmoved(&before, &pair.manman.session("calm"));
         // Whatever becomes of an input, that is said in time.
@@ -179,7 +179,7 @@ fn a_frozen_engine_changes_no_session() {
 fn an_engine_that_is_not_there_is_waited_for() {
     let mut manman = Installation::new(Path::new("/nonexistent/docker.sock"));
     manman.spawn();
-    until("it is said", Duration::from_secs(20), || {
+    until("it is said", Duration::from_secs(60), || {
         let log = manman.log();
         log.contains("/nonexistent/docker.sock").then_some(())
     });

@@ -68,7 +68,7 @@ fn foreign_containers_are_never_touched_and_said() {
     manman.ok(&["stop", "ours"]);
     assert!(theirs.iter().all(Theirs::runs));
     let names = theirs.each_ref().map(Theirs::name);
-    until("each is said", Duration::from_secs(10), || {
+    until("each is said", Duration::from_secs(60), || {
         let log = manman.log();
         let said =
             |name: &String| log.lines().any(|line| line.contains("leaving alone") && line.contains(name));

@@ -75,7 +75,7 @@ fn a_third_partys_game_is_played_stopped_and_found_again() {
     until("it answers again", Duration::from_secs(60), || answers_its_protocol(port).then_some(()));
     assert_eq!(trains(&manman), Some(500), "a new world");
     manman.typed("hill", "load world");
-    until("the world of the last session is loaded", Duration::from_secs(30), || {
+    until("the world of the last session is loaded", Duration::from_secs(60), || {
         (trains(&manman) == Some(77)).then_some(())
     });
     manman.ok(&["kill", "hill"]);

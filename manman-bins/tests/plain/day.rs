@@ -41,7 +41,7 @@ fn a_first_day_from_nothing_to_the_second_session() {
     // The next session finds what the last one left.
     manman.ok(&["start", "village"]);
     manman.ok(&["send", "village", "tick 2"]);
-    until("it counts on", Duration::from_secs(10), || {
+    until("it counts on", Duration::from_secs(60), || {
         manman.ok(&["logs", "village", "--raw"]).out.contains("ticks=7\n").then_some(())
     });
     let second = manman.session("village");

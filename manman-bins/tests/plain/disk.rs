@@ -84,10 +84,10 @@ impl Full {
         manman.ok(&["start", "printer"]);
         let attempt = manman.attempt(sgc);
         let full = Self { manman, sgc, attempt, disk };
-        until("it prints", Duration::from_secs(20), || full.newest().filter(|&newest| newest > 1_000));
+        until("it prints", Duration::from_secs(60), || full.newest().filter(|&newest| newest > 1_000));
         // What becomes free meanwhile is filled again.
         let begun = Instant::now();
-        until("the disk was full for a while", Duration::from_secs(30), || {
+        until("the disk was full for a while", Duration::from_secs(60), || {
             full.disk.fill();
             assert!(lives(full.attempt.game), "the game goes on");
             (begun.elapsed() > Duration::from_secs(6)).then_some(())
@@ -151,8 +151,8 @@ fn a_game_that_ends_on_a_full_disk_is_told_as_it_ended() {
     }
     let full = Full::new();
     full.tell();
-    until("the game has ended", Duration::from_secs(20), || (!lives(full.attempt.game)).then_some(()));
-    until("its supervisor too", Duration::from_secs(20), || (!lives(full.attempt.supervisor)).then_some(()));
+    until("the game has ended", Duration::from_secs(60), || (!lives(full.attempt.game)).then_some(()));
+    until("its supervisor too", Duration::from_secs(60), || (!lives(full.attempt.supervisor)).then_some(()));
     full.disk.free();
     let session = full.manman.await_state("printer", "crashed");
     assert_eq!(session["exit_code"], 7, "{session:#}");

@@ -62,7 +62,7 @@ fn a_game_that_ended_meanwhile_is_told_as_it_ended() {
     manman.await_state("brief", "running");
     let attempt = manman.attempt(sgc);
     manman.kill_9();
-    until("the game has ended", Duration::from_secs(30), || record(&attempt.directory, "exit.json"));
+    until("the game has ended", Duration::from_secs(60), || record(&attempt.directory, "exit.json"));
     manman.start();
     let session = manman.await_state("brief", "crashed");
     assert_eq!(session["exit_code"], 7, "{session:#}");

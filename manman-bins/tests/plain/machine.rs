@@ -24,7 +24,7 @@ fn boot(manman: &mut Installation, id: &str) {
 /// Ends all of it at once, as a power cut does.
 fn cut_the_power(manman: &mut Installation) {
     manman.end();
-    until("nothing of it runs", Duration::from_secs(10), || {
+    until("nothing of it runs", Duration::from_secs(60), || {
         let mut left = manman.processes();
         // Supervisors first: none is to see the end of its game.
         left.sort_by_key(|found| found.mark.is_some());
@@ -48,7 +48,7 @@ fn a_restart_of_the_machine_is_told_and_the_console_is_whole() {
         let last = manman.ok(&["logs", "flood", "-n", "1", "--raw"]);
         (last.out.starts_with("out 00") || last.err.starts_with("err 00")).then_some(())
     };
-    until("it floods", Duration::from_secs(20), || floods(&manman));
+    until("it floods", Duration::from_secs(60), || floods(&manman));
 
     cut_the_power(&mut manman);
     let printed = |channel: &str| {
@@ -68,7 +68,7 @@ fn a_restart_of_the_machine_is_told_and_the_console_is_whole() {
     manman.await_nothing_left();
 
     manman.ok(&["start", "flood"]);
-    until("it floods again", Duration::from_secs(20), || floods(&manman));
+    until("it floods again", Duration::from_secs(60), || floods(&manman));
     manman.ok(&["stop", "flood"]);
     manman.await_nothing_left();
 }

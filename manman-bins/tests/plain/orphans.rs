@@ -27,10 +27,10 @@ fn played() -> (Installation, Attempt) {
 /// A line that is sent comes back on the console.
 #[track_caller]
 fn answers(manman: &Installation, line: &str) {
-    until("the console takes input", Duration::from_secs(30), || {
+    until("the console takes input", Duration::from_secs(60), || {
         (manman.run(&["send", "orphan", &format!("say {line}")]).code == 0).then_some(())
     });
-    until("the game answers", Duration::from_secs(10), || {
+    until("the game answers", Duration::from_secs(60), || {
         let answered = manman.ok(&["logs", "orphan", "--raw"]).out.contains(&format!("[Server] {line}\n"));
         answered.then_some(())
     });

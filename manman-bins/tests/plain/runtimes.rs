@@ -44,7 +44,7 @@ fn another_runtime_has_to_wait_for_the_end_of_the_games() {
     manman.await_nothing_left();
     manman.spawn_with(&["--runtime", "docker"]);
     let waits = "  engine   not reachable yet, retrying: /nonexistent/docker.sock: ";
-    until("it is said that it waits", Duration::from_secs(20), || manman.log().contains(waits).then_some(()));
+    until("it is said that it waits", Duration::from_secs(60), || manman.log().contains(waits).then_some(()));
     assert_eq!(said(&manman), "  runtime  docker (as asked)");
     assert_eq!(manman.interrupt(), 0);
 }

@@ -45,12 +45,12 @@ fn ctrl_c_leaves_games_running_and_their_lines_are_kept() {
     assert!(manman.log().contains("1 game"), "{}", manman.log());
     let printed = || std::fs::metadata(manman.attempt(sgc).directory.join("stdout")).unwrap().len();
     let before = printed();
-    until("it prints on", Duration::from_secs(10), || (printed() > before + 65_000).then_some(()));
+    until("it prints on", Duration::from_secs(60), || (printed() > before + 65_000).then_some(()));
     assert_eq!(manman.attempt(sgc).game, pid);
 
     manman.start();
     assert_eq!(manman.session("steady")["state"], "running");
-    until("its console takes input", Duration::from_secs(30), || {
+    until("its console takes input", Duration::from_secs(60), || {
         (manman.run(&["send", "steady", "count"]).code == 0).then_some(())
     });
     assert_eq!(manman.attempt(sgc).game, pid);
@@ -81,7 +81,7 @@ impl Bred {
         let sgc = manman.deploy_script("breeder", &BREEDER.replace('@', &mark), &["--stop-grace", "1s"]);
         manman.ok(&["start", "breeder"]);
         let bred = Self { manman, sgc, mark };
-        until("all of it runs", Duration::from_secs(20), || (bred.strays() == 5).then_some(()));
+        until("all of it runs", Duration::from_secs(60), || (bred.strays() == 5).then_some(()));
         bred
     }
 

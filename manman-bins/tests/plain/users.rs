@@ -39,7 +39,7 @@ fn an_ordinary_user_plays_the_demo() {
     until(line, Duration::from_secs(30), || manman.log().contains(line).then_some(()));
     assert_eq!(user(manman.attempt(1).game), ordinary);
     manman.ok(&["send", "demo", "say hello"]);
-    until("the village answers", Duration::from_secs(20), || {
+    until("the village answers", Duration::from_secs(60), || {
         manman.ok(&["logs", "demo", "--raw"]).out.contains("<server> hello\n").then_some(())
     });
     manman.ok(&["down"]);
@@ -60,11 +60,16 @@ fn root_runs_games_as_somebody_else() {
         manman.ok(&["start", name]);
         assert_eq!(user(manman.attempt(sgc).game), uid);
         let world = manman.game_directory(sgc).join("world");
-        until("its world", Duration::from_secs(10), || world.exists().then_some(()));
+        until("its world", Duration::from_secs(60), || world.exists().then_some(()));
         assert_eq!(fs::metadata(world).unwrap().uid(), uid);
-        let logs = manman.ok(&["logs", name, "--raw"]).out;
         let group = if uid == 4242 { 4243 } else { uid };
-        assert_eq!(logs, format!("{uid}\n{group}\n{group}\n"), "no further groups");
+        let (mut logs, whole) = (String::new(), format!("{uid}\n{group}\n{group}\n"));
+        // The world is there before the manager has read what was printed.
+        until("three lines", Duration::from_secs(60), || {
+            logs = manman.ok(&["logs", name, "--raw"]).out;
+            (logs.lines().count() >= 3).then_some(())
+        });
+        assert_eq!(logs, whole, "no further groups");
         manman.ok(&["kill", name]);
     }
     manman.await_nothing_left();

@@ -6,7 +6,7 @@ use std::{
     io::Write as _,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// How long anything may take to be shown.
@@ -112,13 +112,13 @@ impl Tmux {
     /// Waits until the screen is as it should be.
     #[track_caller]
     pub fn until(&self, what: &str, mut look: impl FnMut(&str) -> bool) {
-        let begun = Instant::now();
+        let mut patience = manman_services::Patience::new(PATIENCE);
         loop {
             let screen = self.screen();
             if look(&screen) {
                 return;
             }
-            assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}:\n{screen}");
+            assert!(!patience.is_spent(), "{what}: not within {PATIENCE:?}:\n{screen}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

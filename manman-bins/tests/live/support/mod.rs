@@ -77,7 +77,7 @@ impl Installation {
     /// Waits until nothing of this installation is left at the engine.
     #[track_caller]
     pub fn await_nothing_left(&self) {
-        until("containers and networks are gone", Duration::from_secs(30), || {
+        until("containers and networks are gone", Duration::from_secs(60), || {
             (self.containers().is_empty() && self.networks().is_empty()).then_some(())
         });
     }
