@@ -128,7 +128,7 @@ async fn a_sink_that_fails_holds_up_no_other_and_loses_nothing() {
     until("all are counted", || metrics.page().contains("event=\"manman.session.crashed\"} 3")).await;
     is_well.store(true, Ordering::Relaxed);
     for session in [1, 2] {
-        let said = tokio::time::timeout(Duration::from_secs(30), told.recv()).await.unwrap().unwrap();
+        let said = tokio::time::timeout(Duration::from_secs(60), told.recv()).await.unwrap().unwrap();
         assert!(said.contains(&format!("session {session} of deployment 1: exit code 42")), "{said}");
     }
     shutdown.cancel();

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a case waits for what is to come. Long: it bounds a hang, it measures nothing.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long a case waits for what is not to come.
 pub const QUIET: Duration = Duration::from_millis(300);

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long a case waits for what is to come. Long: it bounds a hang, it measures nothing.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) async fn registered(fixture: &impl UplinkFixture) -> HostIdentity {
     let welcomed = fixture.uplink().register(&fixture.hello()).await.unwrap();

@@ -43,7 +43,7 @@ pub async fn one_attempt_of_a_deployment_at_a_time(fixture: &dyn RuntimeFixture)
     for rival in [&second, &other_session] {
         assert_eq!(refused(runtime.create(rival).await), ErrorKind::Conflict);
     }
-    runtime.stop(first.run, Duration::from_secs(10)).await.unwrap();
+    runtime.stop(first.run, Duration::from_secs(60)).await.unwrap();
     for rival in [&second, &other_session] {
         assert_eq!(refused(runtime.create(rival).await), ErrorKind::Conflict);
     }
@@ -92,7 +92,7 @@ pub async fn an_attempt_runs_once(fixture: &dyn RuntimeFixture) {
     let runtime = fixture.runtime().await;
     let spec = spec(1, 1, 1, fixture.program(&Game::Sleeper));
     drop(ready(&runtime, &spec).await);
-    runtime.stop(spec.run, Duration::from_secs(10)).await.unwrap();
+    runtime.stop(spec.run, Duration::from_secs(60)).await.unwrap();
     assert_eq!(refused(runtime.start(spec.run).await), ErrorKind::Conflict);
     runtime.retire(spec.run).await.unwrap();
     assert_eq!(refused(runtime.start(spec.run).await), ErrorKind::Conflict);
@@ -130,7 +130,7 @@ pub async fn what_is_gone_may_be_killed_retired_and_removed(fixture: &dyn Runtim
     let runtime = fixture.runtime().await;
     let spec = spec(1, 1, 1, fixture.program(&Game::Sleeper));
     drop(ready(&runtime, &spec).await);
-    runtime.stop(spec.run, Duration::from_secs(10)).await.unwrap();
+    runtime.stop(spec.run, Duration::from_secs(60)).await.unwrap();
     gone(&runtime, &spec).await;
     runtime.kill(spec.run).await.unwrap();
     runtime.retire(spec.run).await.unwrap();
