@@ -6,11 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
+use manman_core::id::ClusterId;
+
 const SOURCE: &str = include_str!("../src/bin/embed_host.rs");
 
 /// What of the example's installation is at the engine.
-fn left() -> Vec<String> {
-    let cluster = SOURCE.split('"').find(|text| text.len() == 36).expect("the id of its cluster");
+fn left(cluster: ClusterId) -> Vec<String> {
     let label = format!("label=manman.cluster={cluster}");
     [&["ps", "-aq", "--filter"][..], &["network", "ls", "-q", "--filter"]]
         .iter()
@@ -26,19 +27,20 @@ fn left() -> Vec<String> {
 fn a_host_manager_is_embedded_in_40_lines() {
     assert!(SOURCE.lines().count() <= 40);
     let temp = tempfile::tempdir().unwrap();
+    let cluster = ClusterId::random();
     let mut program = Command::new(env!("CARGO_BIN_EXE_embed_host"))
-        .arg("manman-fixture/testgame:1")
+        .args(["manman-fixture/testgame:1", &cluster.to_string()])
         .env("TMPDIR", temp.path())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
     let mut events = BufReader::new(program.stdout.take().unwrap()).lines().map(Result::unwrap);
     assert!(events.any(|event| event.contains("Running")), "its event stream says that the game runs");
-    assert_eq!(left().len(), 2, "a container and its network");
+    assert_eq!(left(cluster).len(), 2, "a container and its network");
     let pid = rustix::process::Pid::from_child(&program);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert!(events.any(|event| event.contains("Ended")), "and that it has ended");
     events.for_each(drop);
     assert!(program.wait().unwrap().success());
-    assert_eq!(left(), Vec::<String>::new());
+    assert_eq!(left(cluster), Vec::<String>::new());
 }

@@ -97,7 +97,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), waited).await.expect(what);
+    tokio::time::timeout(Duration::from_secs(60), waited).await.expect(what);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,5 @@
-//! A host manager inside a program of yours: runs one game with Docker and tells what
-//! happens to it. Ctrl-C stops the game. `cargo run -p manman-examples --bin embed_host IMAGE`
+//! A host manager inside a program of yours: runs one game with Docker and tells what happens to it. Ctrl-C
+//! stops it. `cargo run -p manman-examples --bin embed_host IMAGE [CLUSTER]`: yours once and for all, `uuidgen`
 #![expect(clippy::print_stdout, reason = "an example shows what it sees")]
 
 use std::{env, sync::Arc, time::Duration};
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let image = env::args().nth(1).unwrap_or_default().parse()?;
-    let cluster = "6f1f7c5e-3c43-4d0a-9a3b-2b6a1d1f0e57".parse()?; // yours, once and for all: `uuidgen`
+    let cluster = env::args().nth(2).as_deref().unwrap_or("6f1f7c5e-3c43-4d0a-9a3b-2b6a1d1f0e57").parse()?;
     let owner = Owner { cluster, server: ServerId(1), environment: EnvironmentName::default() };
     let (broker, shutdown) = (Arc::new(MemoryBroker::new()), CancellationToken::new());
     let uplink = MemoryUplink::new(owner.clone(), broker.clone());
