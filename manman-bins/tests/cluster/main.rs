@@ -10,6 +10,9 @@ mod faults;
 mod hosts;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod letters;
+mod managers;
 mod mistakes;
 mod once;
+mod processors;
 mod support;

@@ -1,6 +1,7 @@
 //! A cluster of its own for each test: processes, broker, database, tokens.
 
 mod broker;
+mod held;
 mod process;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -9,7 +10,8 @@ use manman_services::{Postgres, Weed};
 use serde_json::Value;
 
 pub use crate::installation::{Ran, until};
-pub use broker::{Broker, Kind};
+pub use broker::{Broker, Kind, told_on};
+pub use held::Held;
 pub use process::Process;
 
 /// What `config create` takes for the game of these tests.
@@ -231,12 +233,25 @@ impl Cluster {
         self.ok(&["deployment", "create", name, "--server", server, "--config", name]);
     }
 
+    /// What there is to say of the latest session of a deployment.
+    #[track_caller]
+    pub fn story(&self, name: &str) -> Value {
+        let shown = self.ok(&["session", "show", name, "-o", "json"]);
+        serde_json::from_str(&shown.out).unwrap()
+    }
+
     /// The latest session of a deployment.
     #[track_caller]
     pub fn session(&self, name: &str) -> Value {
-        let shown = self.ok(&["session", "show", name, "-o", "json"]);
-        let value: Value = serde_json::from_str(&shown.out).unwrap();
-        if value["session"].is_object() { value["session"].clone() } else { value }
+        let story = self.story(name);
+        if story["session"].is_object() { story["session"].clone() } else { story }
+    }
+
+    /// What became of it, entry by entry.
+    #[track_caller]
+    pub fn timeline(&self, name: &str) -> Vec<Value> {
+        let story = self.story(name);
+        story["timeline"].as_array().unwrap_or_else(|| panic!("{story:#}")).clone()
     }
 
     /// Waits until the latest session of a deployment is there.
@@ -252,6 +267,30 @@ impl Cluster {
     pub fn containers(&self) -> Vec<String> {
         let label = format!("label=manman.environment={}", self.environment);
         docker(&["ps", "-aq", "--no-trunc", "--filter", &label]).lines().map(str::to_owned).collect()
+    }
+
+    /// The container of the latest session of a deployment.
+    #[track_caller]
+    pub fn container(&self, name: &str) -> String {
+        let session = format!("label=manman.session_id={}", self.session(name)["session_id"]);
+        let environment = format!("label=manman.environment={}", self.environment);
+        let all = docker(&["ps", "-aq", "--no-trunc", "--filter", &environment, "--filter", &session]);
+        assert_eq!(all.lines().count(), 1, "the containers of {name}: {all:?}");
+        all
+    }
+
+    /// Has the game of a deployment crash with 42, as by itself: nobody has to be told.
+    #[track_caller]
+    pub fn crash(&self, name: &str) {
+        docker(&["kill", "-s", "USR1", &self.container(name)]);
+    }
+
+    /// What the database answers.
+    #[track_caller]
+    pub fn sql(&self, sql: &str) -> String {
+        let ran = Ran::of(Command::new("psql").args(["-X", "-q", "-A", "-t", &self.database, "-c", sql]));
+        assert_eq!(ran.code, 0, "{sql}: {ran}");
+        ran.out.trim().to_owned()
     }
 
     fn networks(&self) -> Vec<String> {
