@@ -16,3 +16,4 @@ mod mistakes;
 mod once;
 mod processors;
 mod support;
+mod typed;
