@@ -1,6 +1,7 @@
 //! A cluster of its own for each test: processes, broker, database, tokens.
 
 mod broker;
+mod engine;
 mod held;
 mod process;
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 pub use crate::installation::{Ran, until};
 pub use broker::{Broker, Kind, told_on};
+pub use engine::docker;
 pub use held::Held;
 pub use process::Process;
 
@@ -263,46 +265,12 @@ impl Cluster {
         })
     }
 
-    /// What is at the engine of this cluster.
-    pub fn containers(&self) -> Vec<String> {
-        let label = format!("label=manman.environment={}", self.environment);
-        docker(&["ps", "-aq", "--no-trunc", "--filter", &label]).lines().map(str::to_owned).collect()
-    }
-
-    /// The container of the latest session of a deployment.
-    #[track_caller]
-    pub fn container(&self, name: &str) -> String {
-        let session = format!("label=manman.session_id={}", self.session(name)["session_id"]);
-        let environment = format!("label=manman.environment={}", self.environment);
-        let all = docker(&["ps", "-aq", "--no-trunc", "--filter", &environment, "--filter", &session]);
-        assert_eq!(all.lines().count(), 1, "the containers of {name}: {all:?}");
-        all
-    }
-
-    /// Has the game of a deployment crash with 42, as by itself: nobody has to be told.
-    #[track_caller]
-    pub fn crash(&self, name: &str) {
-        docker(&["kill", "-s", "USR1", &self.container(name)]);
-    }
-
     /// What the database answers.
     #[track_caller]
     pub fn sql(&self, sql: &str) -> String {
         let ran = Ran::of(Command::new("psql").args(["-X", "-q", "-A", "-t", &self.database, "-c", sql]));
         assert_eq!(ran.code, 0, "{sql}: {ran}");
         ran.out.trim().to_owned()
-    }
-
-    fn networks(&self) -> Vec<String> {
-        let label = format!("label=manman.environment={}", self.environment);
-        docker(&["network", "ls", "-q", "--filter", &label]).lines().map(str::to_owned).collect()
-    }
-
-    #[track_caller]
-    pub fn await_nothing_left(&self) {
-        until("containers and networks are gone", PATIENCE, || {
-            (self.containers().is_empty() && self.networks().is_empty()).then_some(())
-        });
     }
 }
 
@@ -323,11 +291,6 @@ impl Drop for Cluster {
             docker(&["network", "rm", &network]);
         }
     }
-}
-
-/// Asks the engine by its own client.
-pub fn docker(args: &[&str]) -> String {
-    Ran::of(Command::new("docker").args(args)).out.trim().to_owned()
 }
 
 /// The URL of a bucket of a SeaweedFS.
