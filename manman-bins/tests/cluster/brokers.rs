@@ -1,12 +1,13 @@
 //! Brokers that are killed, away, wiped or stand still: games go on, and what was asked for is
 //! accounted for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{
-    faults::{answers, game, playing, playing_on, was_never_lost},
+    faults::{TICKING, answers, game, is_never_lost, playing, playing_on, ticked, was_never_lost},
     installation::scaled,
-    support::{Broker, GAME, Kind, PATIENCE, docker, until},
+    support::{Broker, Cluster, GAME, Kind, PATIENCE, docker, until},
+    typed::Typed,
 };
 
 /// Row 17: a node of RabbitMQ is killed; it takes its time to come back.
@@ -25,50 +26,113 @@ fn row_17_a_killed_node_costs_nobody_anything() {
     cluster.await_nothing_left();
 }
 
-/// Row 18: a NATS server is killed, twice.
+/// Row 18: a NATS server is killed while games are typed to: what it had marked as done and
+/// forgets comes again, and has no effect again.
 #[test]
-fn row_18_a_killed_broker_costs_nobody_anything() {
+fn row_18_a_killed_broker_costs_nobody_anything_and_repeats_nothing() {
     let cluster = playing();
     let before = game(&cluster);
     let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    for word in ["one", "two"] {
-        server.kill();
-        server.begin();
-        answers(&cluster, 0, word);
+    let typed = Typed::into("town");
+    let mut random = fastrand::Rng::with_seed(18);
+    for round in 0..scaled(3, 20) {
+        std::thread::scope(|scope| {
+            let typing = scope.spawn(|| {
+                let typed = Typed::into("town");
+                for number in 0..4 {
+                    typed.say(&cluster, number % 2, &format!("{round}, {number}"));
+                }
+                typed
+            });
+            std::thread::sleep(Duration::from_millis(random.u64(..500)));
+            server.kill();
+            server.begin();
+            typed.and(typing.join().unwrap());
+        });
+        typed.until_written(&cluster, 0, &format!("{round}, again"));
     }
+    typed.was_heard_once(&cluster);
     assert_eq!(game(&cluster), before);
+    assert_eq!(cluster.session("town")["attempt"], 1);
     was_never_lost(&cluster);
     cluster.ok(&["stop", "town"]);
     cluster.await_nothing_left();
 }
 
-/// Row 19: the broker is away for long; what was asked for meanwhile is done or has expired
-/// afterwards.
+/// Row 19: the broker is away for long; what ended meanwhile is told afterwards, and what was asked
+/// for is done or has expired. Nothing is lost, and nothing comes late.
 fn row_19(kind: Kind) {
-    let mut cluster = playing_on(kind);
-    cluster.deploy("second", "box", GAME);
-    let before = game(&cluster);
+    let mut cluster = Cluster::up(kind);
+    for name in ["typed-to", "crashing", "stopping", "starting"] {
+        cluster.deploy(name, "box", &[GAME, &TICKING].concat());
+    }
+    for name in ["typed-to", "crashing", "stopping"] {
+        cluster.ok(&["start", name]);
+    }
+    let process = |cluster: &Cluster| {
+        let id = cluster.container("typed-to");
+        docker(&["inspect", "-f", "{{.Id}} {{.State.Pid}} {{.State.Running}}", &id])
+    };
+    let before = process(&cluster);
+    let typed = Typed::into("typed-to");
+    typed.until_written(&cluster, 0, "before");
     cluster.broker.settled();
+    let away = Instant::now();
     cluster.broker.stop();
-    // Asked for while nobody can be told.
-    let asked = cluster.run_at(1, &["start", "second", "--no-wait"]);
-    assert_eq!(asked.code, 0, "{asked}");
-    let refused = cluster.run_at(0, &["send", "town", "say hello"]);
-    assert_ne!(refused.code, 0, "{refused}");
+    // What happens and what is asked for while nobody can be told.
+    let crashed = cluster.container("crashing");
+    cluster.crash("crashing");
+    until("it has crashed", PATIENCE, || {
+        let left = docker(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", &crashed]);
+        (left == "exited 42").then_some(())
+    });
+    cluster.ok_at(1, &["start", "starting", "--no-wait"]);
+    cluster.ok_at(1, &["stop", "stopping", "--no-wait"]);
+    assert!(!typed.say(&cluster, 0, "while it is away"), "nobody can have told the game");
     std::thread::sleep(scaled(Duration::from_secs(15), Duration::from_secs(600)));
     let during = cluster.ok(&["server", "list"]).out;
     assert!(during.contains("online"), "silence counts only while somebody could be heard: {during}");
     cluster.broker.begin();
-    answers(&cluster, 0, "again");
-    let ended_or_runs = until("the start is accounted for", PATIENCE, || {
-        let session = cluster.session("second");
-        let state = session["state"].as_str().unwrap_or_default().to_owned();
-        ["running", "failed"].contains(&state.as_str()).then_some(session)
+    let away = away.elapsed();
+
+    // Each of the four is accounted for.
+    typed.until_written(&cluster, 0, "again");
+    let session = cluster.await_state("crashing", "crashed");
+    assert_eq!((&session["exit_code"], &session["attempt"]), (&42.into(), &1.into()), "{session:#}");
+    let session = cluster.await_state("stopping", "stopped");
+    assert_eq!((&session["exit_code"], &session["attempt"]), (&0.into(), &1.into()), "{session:#}");
+    let session = until("the start is accounted for", PATIENCE, || {
+        let session = cluster.session("starting");
+        (session["state"] == "running" || session["state"] == "failed").then_some(session)
     });
-    assert!(ended_or_runs["reason"].is_object(), "{ended_or_runs:#}");
-    let pid = |id: &String| docker(&["inspect", "-f", "{{.State.Pid}} {{.State.Running}}", id]);
-    assert!(cluster.containers().iter().any(|id| pid(id) == before));
-    was_never_lost(&cluster);
+    eprintln!("the start that was asked for meanwhile: {} {}", session["state"], session["reason"]);
+    let mut live = vec![cluster.container("typed-to")];
+    match session["state"] == "running" {
+        true => live.push(cluster.container("starting")),
+        false => assert!(session["reason"].to_string().contains("expired"), "{session:#}"),
+    }
+    until("nothing else is left", PATIENCE, || {
+        let mut all = cluster.containers();
+        all.sort();
+        live.sort();
+        (all == live).then_some(())
+    });
+    assert_eq!(process(&cluster), before);
+    // What could not be told in time never is.
+    typed.was_heard_once(&cluster);
+    assert_eq!(typed.times(&cluster, "while it is away"), 0);
+    for name in ["typed-to", "crashing", "stopping", "starting"] {
+        is_never_lost(&cluster, name);
+        eprintln!("{name}: {} ticks", ticked(&cluster, name));
+    }
+    assert!(ticked(&cluster, "typed-to") > away.as_secs() / 2, "{away:?}");
+    // To their last lines.
+    let last = |name: &str| {
+        let shown = cluster.ok(&["logs", name, "--raw"]);
+        shown.out + &shown.err
+    };
+    assert!(last("crashing").contains("OutOfMemoryError: simulated"), "{}", last("crashing"));
+    assert!(last("stopping").contains("\nStopped\n"), "{}", last("stopping"));
 }
 
 #[test]

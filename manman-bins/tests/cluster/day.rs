@@ -2,15 +2,16 @@
 
 use crate::support::{Cluster, GAME, Kind, PATIENCE, until};
 
-fn a_day(kind: Kind) {
-    let cluster = Cluster::up(kind);
+/// Through the first and the last replica of the API, which may be the same one.
+fn a_day(cluster: &Cluster) {
+    let last = cluster.apis.len() - 1;
     cluster.deploy("town", "box", GAME);
-    cluster.ok_at(1, &["start", "town"]);
+    cluster.ok_at(last, &["start", "town"]);
 
     // Its console, through either replica, from its first line on.
     cluster.ok_at(0, &["send", "town", "say from the first"]);
-    cluster.ok_at(1, &["send", "town", "say from the second"]);
-    for replica in [0, 1] {
+    cluster.ok_at(last, &["send", "town", "say from the second"]);
+    for replica in [0, last] {
         until("both lines are shown", PATIENCE, || {
             let shown = cluster.ok_at(replica, &["logs", "town", "--raw"]).out;
             let told = ["ready for commands", "CMD: say from the first", "CMD: say from the second"];
@@ -21,12 +22,12 @@ fn a_day(kind: Kind) {
     cluster.ok(&["send", "town", "crash 42"]);
     let session = cluster.await_state("town", "crashed");
     assert_eq!(session["exit_code"], 42, "{session:#}");
-    let shown = cluster.ok_at(1, &["logs", "town", "--raw"]);
+    let shown = cluster.ok_at(last, &["logs", "town", "--raw"]);
     assert!(shown.err.contains("crash requested"), "{shown}");
 
     cluster.ok(&["start", "town"]);
     cluster.ok(&["send", "town", "save"]);
-    cluster.ok_at(1, &["stop", "town"]);
+    cluster.ok_at(last, &["stop", "town"]);
     let session = cluster.await_state("town", "stopped");
     assert_eq!(session["exit_code"], 0, "{session:#}");
     cluster.await_nothing_left();
@@ -34,10 +35,30 @@ fn a_day(kind: Kind) {
 
 #[test]
 fn a_day_on_rabbitmq() {
-    a_day(Kind::RabbitMq);
+    a_day(&Cluster::up(Kind::RabbitMq));
 }
 
 #[test]
 fn a_day_on_nats() {
-    a_day(Kind::Nats);
+    a_day(&Cluster::up(Kind::Nats));
+}
+
+/// Between one process and many: SQLite and all of the control plane in `manman up --no-host`,
+/// and a host elsewhere.
+fn one_process_and_a_host(kind: Kind) -> Cluster {
+    let mut cluster = Cluster::new(kind);
+    cluster.up_without_host();
+    cluster.host("box");
+    cluster.await_server("box", "online", PATIENCE);
+    cluster
+}
+
+#[test]
+fn a_day_of_one_process_and_a_host_elsewhere_on_rabbitmq() {
+    a_day(&one_process_and_a_host(Kind::RabbitMq));
+}
+
+#[test]
+fn a_day_of_one_process_and_a_host_elsewhere_on_nats() {
+    a_day(&one_process_and_a_host(Kind::Nats));
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use manman_services::{Postgres, Proxy};
-use serde_json::Value;
 
 use crate::{
     installation::scaled,
-    support::{Broker, Cluster, GAME, Kind, PATIENCE, Ran, docker, until},
+    support::{Cluster, GAME, Kind, PATIENCE, Ran, docker, told_on, until},
 };
+
+/// What has a game say each second how many have passed.
+pub const TICKING: [&str; 2] = ["--env", "TICK=1"];
 
 /// A cluster on NATS whose one game runs.
 pub fn playing() -> Cluster {
@@ -36,8 +38,24 @@ pub fn game(cluster: &Cluster) -> String {
 /// Whether anything ever took the host for silent.
 #[track_caller]
 pub fn was_never_lost(cluster: &Cluster) {
-    let shown = cluster.ok(&["session", "show", "town", "-o", "json"]).out;
-    assert!(!shown.contains("LOST") && !shown.contains("\"lost\""), "{shown}");
+    is_never_lost(cluster, "town");
+}
+
+/// The same of another deployment.
+#[track_caller]
+pub fn is_never_lost(cluster: &Cluster, name: &str) {
+    let timeline = cluster.timeline(name);
+    assert!(timeline.iter().all(|entry| entry["state"] != "lost"), "{timeline:#?}");
+}
+
+/// What a game says each second is all there; returns for how many seconds.
+#[track_caller]
+pub fn ticked(cluster: &Cluster, name: &str) -> u64 {
+    let shown = cluster.run_at(1, &["logs", name, "--raw"]).out;
+    let ticks: Vec<u64> =
+        shown.lines().filter_map(|line| line.strip_prefix("tick ")).map(|it| it.parse().unwrap()).collect();
+    assert_eq!(ticks, (1..=ticks.len() as u64).collect::<Vec<_>>(), "{shown}");
+    ticks.len() as u64
 }
 
 #[track_caller]
@@ -55,16 +73,20 @@ pub fn answers(cluster: &Cluster, replica: usize, word: &str) {
 /// runs on, and all is well again when the network is.
 #[test]
 fn row_22_a_host_that_is_cut_off_plays_on() {
-    let mut cluster = Cluster::up(Kind::Nats);
-    cluster.deploy("town", "box", &[GAME, &["--env", "TICK=1"]].concat());
+    told_on([Kind::RabbitMq, Kind::Nats], a_host_is_cut_off);
+}
+
+fn a_host_is_cut_off(kind: Kind) {
+    let mut cluster = Cluster::up(kind);
+    cluster.deploy("town", "box", &[GAME, &TICKING].concat());
     cluster.ok(&["start", "town"]);
     let before = game(&cluster);
-    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    let broker = Proxy::to_port(server.port());
+    let broker = Proxy::to_port(cluster.broker.port());
     let api = Proxy::to(cluster.apis[0].get("LISTEN").parse().unwrap());
+    let broker_url = cluster.broker.url_by(broker.port());
     let host = &mut cluster.hosts[0];
     host.end();
-    host.set("BROKER_URL", format!("nats://127.0.0.1:{}", broker.port()));
+    host.set("BROKER_URL", broker_url);
     host.set("API_ADDRESS", format!("127.0.0.1:{}", api.port()));
     host.start();
     until("it is ready", PATIENCE, || cluster.hosts[0].is_ready().then_some(()));
@@ -92,11 +114,8 @@ fn row_22_a_host_that_is_cut_off_plays_on() {
     assert_eq!(game(&cluster), before);
     answers(&cluster, 1, "back");
     // What the game said meanwhile is all there.
-    let shown = cluster.run_at(1, &["logs", "town", "--raw"]).out;
-    let ticks: Vec<u64> =
-        shown.lines().filter_map(|line| line.strip_prefix("tick ")).map(|it| it.parse().unwrap()).collect();
-    assert_eq!(ticks, (1..=ticks.len() as u64).collect::<Vec<_>>(), "{shown}");
-    assert!(ticks.len() as u64 > (healed - cut).as_secs() / 2, "{shown}");
+    let ticks = ticked(&cluster, "town");
+    assert!(ticks > (healed - cut).as_secs() / 2, "{ticks} ticks");
 }
 
 /// A manager that stands still for so long that it is stale: its game does not notice.
@@ -119,14 +138,18 @@ fn a_host_that_stands_still_comes_back() {
 /// told of when they are back.
 #[test]
 fn a_host_boots_with_everything_else_away() {
-    let mut cluster = playing();
+    told_on([Kind::Nats, Kind::OwnRabbitMq], a_host_boots_alone);
+}
+
+fn a_host_boots_alone(kind: Kind) {
+    let mut cluster = playing_on(kind);
     answers(&cluster, 0, "before");
     let before = game(&cluster);
+    cluster.broker.settled();
     for process in cluster.apis.iter_mut().chain(&mut cluster.processors) {
         process.kill();
     }
-    let Broker::Nats(server) = &cluster.broker else { unreachable!() };
-    server.kill();
+    cluster.broker.kill();
     cluster.hosts[0].kill();
     cluster.hosts[0].start();
     until("the game's console is taken up", PATIENCE, || {
@@ -136,7 +159,7 @@ fn a_host_boots_with_everything_else_away() {
         })
     });
     assert_eq!(game(&cluster), before);
-    server.begin();
+    cluster.broker.begin();
     for process in cluster.apis.iter_mut().chain(&mut cluster.processors) {
         process.start();
     }
@@ -150,8 +173,12 @@ fn a_host_boots_with_everything_else_away() {
 /// Row 25: PostgreSQL is killed; the API says so, and all goes on when it is back.
 #[test]
 fn row_25_a_killed_database_loses_nothing() {
+    told_on([Kind::Nats, Kind::RabbitMq], a_database_is_killed);
+}
+
+fn a_database_is_killed(kind: Kind) {
     let mut postgres = Postgres::start();
-    let mut cluster = Cluster::over(Kind::Nats, postgres.url(&postgres.database()));
+    let mut cluster = Cluster::over(kind, postgres.url(&postgres.database()));
     cluster.all();
     cluster.deploy("town", "box", GAME);
     cluster.ok(&["start", "town"]);
@@ -174,107 +201,6 @@ fn row_25_a_killed_database_loses_nothing() {
     assert_eq!(cluster.session("town")["state"], "running");
 }
 
-/// Row 28: a processor is killed in the midst of its work; the other one goes on, and nothing
-/// counts twice.
-#[test]
-fn row_28_a_killed_processor_is_replaced() {
-    let mut cluster = playing();
-    for round in 0..scaled(3, 20) {
-        let (gone, name) = (round % 2, format!("town{round}"));
-        cluster.deploy(&name, "box", GAME);
-        cluster.ok(&["start", &name, "--no-wait"]);
-        cluster.processors[gone].kill();
-        cluster.await_state(&name, "running");
-        cluster.processors[gone].start();
-        let shown: Value =
-            serde_json::from_str(&cluster.ok(&["session", "show", &name, "-o", "json"]).out).unwrap();
-        let timeline = shown["timeline"].as_array().unwrap_or_else(|| panic!("{shown:#}"));
-        let runs = timeline.iter().filter(|entry| entry["state"] == "running").count();
-        assert_eq!(runs, 1, "{shown:#}");
-        cluster.ok(&["kill", &name]);
-    }
-}
-
-/// Row 33: all processors stand still, longer than a host may be silent: nobody is stale.
-#[test]
-fn row_33_paused_processors_take_nobody_for_silent() {
-    let mut cluster = playing();
-    for processor in &mut cluster.processors {
-        processor.guarded().freeze();
-    }
-    std::thread::sleep(scaled(Duration::from_secs(14), Duration::from_secs(60)));
-    for processor in &mut cluster.processors {
-        processor.guarded().thaw();
-    }
-    answers(&cluster, 0, "hello");
-    until("the processors are ready", PATIENCE, || {
-        cluster.processors.iter().all(|it| it.is_ready()).then_some(())
-    });
-    was_never_lost(&cluster);
-    assert!(cluster.ok(&["server", "list"]).out.contains("online"));
-}
-
-/// Row 31: another manager under the same name. On the same machine it takes over, and the
-/// one before touches nothing any more; the game does not notice.
-#[test]
-fn row_31_of_two_managers_the_later_one_is_heard() {
-    let mut cluster = playing();
-    let before = game(&cluster);
-    // The same machine, and the same journal: a process that was thought dead.
-    cluster.hosts[0].guarded().freeze();
-    let mut second = cluster.hosts[0].twin("box-again");
-    // The directory is still held.
-    let refused = second.run(&[]);
-    assert_eq!(refused.code, 1, "{refused}");
-    assert!(refused.err.contains("is served by another process"), "{refused}");
-    cluster.hosts[0].guarded().thaw();
-    // With a directory of its own it is another manager of the same machine.
-    second.set("DATA_DIR", cluster.path().join("data-again").display());
-    second.set("JOIN_TOKEN", cluster.join_token("box"));
-    second.start();
-    cluster.hosts.push(second);
-    until("the first one is fenced", PATIENCE, || cluster.hosts[0].log().contains("fenced").then_some(()));
-    assert_eq!(game(&cluster), before);
-    cluster.hosts[1].end();
-}
-
-/// Row 44: a message that nobody understands is a dead letter with a reason, and the next one
-/// flows; an operator reads it, puts it back, throws it away.
-#[test]
-fn row_44_a_poison_message_is_a_dead_letter() {
-    use manman_core::broker::{Broker as _, Class, Exchange, Message, RoutingKey};
-    use manman_core::id::ServerId;
-
-    let cluster = playing();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let poison = |body: &'static str| {
-        let url = cluster.broker.url();
-        runtime.block_on(async {
-            let broker = manman_broker::nats::NatsBroker::open(&url.parse().unwrap()).await.unwrap();
-            let id = uuid::Uuid::now_v7();
-            let key = RoutingKey::host_status(ServerId(1));
-            let message =
-                Message { id, exchange: Exchange::Internal, key, class: Class::Report, body: body.into() };
-            while broker.publish(message.clone()).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            id.to_string()
-        })
-    };
-    let (garbage, future) = (poison("{garbage"), poison(r#"{"version":99,"kind":"dance"}"#));
-    answers(&cluster, 0, "flows");
-    let listed = |id: &str| cluster.ok(&["deadletter", "list"]).out.contains(id);
-    until("both are dead letters", PATIENCE, || (listed(&garbage) && listed(&future)).then_some(()));
-    let shown = cluster.ok_at(1, &["deadletter", "show", &future]).out;
-    assert!(shown.contains("unsupported_version: 99"), "{shown}");
-    cluster.ok(&["deadletter", "requeue", &future]);
-    until("it is a dead letter again", PATIENCE, || listed(&future).then_some(()));
-    for id in [&garbage, &future] {
-        cluster.ok(&["deadletter", "drop", id]);
-        assert!(!listed(id));
-    }
-}
-
 /// A start that its host never hears of expires, says why, and nothing runs when the host is
 /// back.
 #[test]
@@ -289,28 +215,23 @@ fn a_start_for_a_host_that_is_away_expires() {
         (session["state"] == "failed").then_some(session)
     });
     assert!(session["reason"].to_string().contains("expired"), "{session:#}");
+    let expired = cluster.story("town");
     cluster.hosts[0].start();
     cluster.await_server("box", "online", PATIENCE);
-    // It has asked what is wanted by then, and the next start is the only one.
-    cluster.ok(&["start", "town"]);
-    assert_eq!(cluster.containers().len(), 1);
-}
-
-/// Between one process and many: SQLite and the API of `manman up`, and a host elsewhere.
-#[test]
-fn a_host_elsewhere_of_one_process() {
-    let mut cluster = Cluster::new(Kind::Nats);
-    cluster.up_without_host();
-    cluster.host("box");
-    cluster.await_server("box", "online", PATIENCE);
-    cluster.deploy("town", "box", GAME);
-    cluster.ok(&["start", "town"]);
-    answers(&cluster, 0, "hello");
-    cluster.ok(&["send", "town", "crash 42"]);
-    assert_eq!(cluster.await_state("town", "crashed")["exit_code"], 42);
-    cluster.ok(&["start", "town"]);
-    cluster.ok(&["stop", "town"]);
+    // What is asked for now comes behind whatever still waits in its queue, and is only done by
+    // what it asks anew: once this runs, it has heard and asked about all that was before.
+    cluster.deploy("later", "box", GAME);
+    cluster.ok(&["start", "later"]);
+    let later = cluster.container("later");
+    assert_eq!(cluster.containers(), [later]);
+    assert_eq!(cluster.story("town"), expired);
+    cluster.ok(&["stop", "later"]);
     cluster.await_nothing_left();
+    // Only who asks again gets it.
+    cluster.ok(&["start", "town"]);
+    let town = cluster.container("town");
+    assert_eq!(cluster.containers(), [town]);
+    assert_ne!(cluster.session("town")["session_id"], session["session_id"]);
 }
 
 /// Encrypted from end to end, by an authority of one's own; who does not trust it, or speaks

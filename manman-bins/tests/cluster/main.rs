@@ -10,6 +10,10 @@ mod faults;
 mod hosts;
 #[path = "../installation/mod.rs"]
 mod installation;
+mod letters;
+mod managers;
 mod mistakes;
 mod once;
+mod processors;
 mod support;
+mod typed;

@@ -57,8 +57,6 @@ pub struct Figures {
     pub lines_a_second: f64,
     pub lag: Latencies,
     pub inputs: Latencies,
-    /// Inputs of which nobody could say in time what became of them.
-    pub unknown: usize,
     pub starts: Latencies,
     pub stops: Latencies,
     pub parts: Vec<PartFigures>,
@@ -80,7 +78,6 @@ impl Figures {
             row("lines a second", format!("{:.0}", self.lines_a_second)),
             row("lines late, ms: p50 / p99 / most (of)", self.lag.shown()),
             row("input to receipt, ms", self.inputs.shown()),
-            row("inputs without a receipt in time", self.unknown.to_string()),
             row("start to running, ms", self.starts.shown()),
             row("stop to stopped, ms", self.stops.shown()),
         ];

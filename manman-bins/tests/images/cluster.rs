@@ -2,14 +2,13 @@
 
 use std::{
     fs,
-    net::TcpListener,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
 
-use manman_services::free_port;
+use manman_services::free_ports;
 use serde_json::Value;
 
 use crate::support::{Ground, PATIENCE, Ran, compose, docker, inspect, set, until};
@@ -26,14 +25,6 @@ pub struct Cluster {
     apis: Vec<String>,
     /// The authority that the API is known by, once it is encrypted.
     pub ca: Option<PathBuf>,
-}
-
-/// The first of four ports that are free. The system gives others to whoever asks for any, so
-/// nobody takes these before the engine does.
-fn free_ports() -> u16 {
-    let free = |first: &u16| (*first..first + 4).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    let somewhere = || 20_000 + free_port() % 3_000 * 4;
-    std::iter::repeat_with(somewhere).take(100).find(free).unwrap()
 }
 
 /// What a template says to run, as its reader would paste it.
@@ -71,7 +62,7 @@ impl Cluster {
         secrets.sort();
         secrets.dedup();
         assert_eq!(secrets.len(), 4);
-        let ports = free_ports();
+        let ports = free_ports(4);
         set(
             &env,
             &[

@@ -13,7 +13,6 @@ use std::{
     ffi::{OsStr, OsString},
     fs::File,
     io::Write as _,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
@@ -64,11 +63,10 @@ impl Installation {
     /// Sets one up in `directory`, without starting it.
     pub fn new(directory: tempfile::TempDir, variables: &[(&'static str, &OsStr)]) -> Self {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         Self {
             directory,
             environment: format!("t{}-{number}", std::process::id()),
-            listen: free.to_string(),
+            listen: format!("127.0.0.1:{}", manman_services::free_port()),
             variables: variables.iter().map(|&(name, value)| (name, value.to_owned())).collect(),
             words: vec![env!("CARGO_BIN_EXE_manman").into()],
             process: None,

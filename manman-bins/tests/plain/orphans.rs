@@ -109,10 +109,7 @@ fn a_game_that_outlived_both_ends_by_itself() {
 #[test]
 fn after_the_death_of_all_three_the_next_start_works() {
     let mut manman = Installation::up();
-    let port = {
-        let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
-        free.local_addr().unwrap().port()
-    };
+    let port = manman_services::free_port();
     let need = format!("{port}/tcp");
     let game = manman.game();
     let mut config: Vec<&str> = game.iter().map(String::as_str).collect();

@@ -2,9 +2,11 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+use manman_bins::{config::BrokerUrl, secret::Secret};
 use manman_services::{NatsServer, NatsVersion, Rabbit};
 
 use super::{PATIENCE, until};
+use crate::installation::scaled;
 
 /// Which broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +17,15 @@ pub enum Kind {
     OwnRabbitMq,
     /// On a server of its own.
     Nats,
+}
+
+/// Tells a story on each of these; in `ci` on the first one alone, and as many stories begin with
+/// the one as with the other.
+pub fn told_on(kinds: [Kind; 2], story: impl Fn(Kind)) {
+    for kind in &kinds[..scaled(1, 2)] {
+        eprintln!("on {kind:?}:");
+        story(*kind);
+    }
 }
 
 /// A broker that runs.
@@ -49,6 +60,15 @@ impl Broker {
             Self::RabbitMq(_) => unreachable!("others use it as well"),
             Self::OwnRabbitMq(node, _) => node.stop(),
             Self::Nats(server) => server.stop(),
+        }
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        match self {
+            Self::RabbitMq(_) => unreachable!("others use it as well"),
+            Self::OwnRabbitMq(node, _) => node.kill(),
+            Self::Nats(server) => server.kill(),
         }
     }
 
@@ -103,18 +123,38 @@ impl Broker {
         }
     }
 
-    pub fn url(&self) -> String {
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
         match self {
-            Self::RabbitMq(vhost) => amqp(node(), vhost),
-            Self::OwnRabbitMq(node, vhost) => amqp(node, vhost),
-            Self::Nats(server) => format!("nats://127.0.0.1:{}", server.port()),
+            Self::RabbitMq(_) => node().port(),
+            Self::OwnRabbitMq(node, _) => node.port(),
+            Self::Nats(server) => server.port(),
         }
     }
-}
 
-fn amqp(node: &Rabbit, vhost: &str) -> String {
-    // Its user and password, escaped.
-    format!("amqp://admin:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{}/{vhost}", node.port())
+    pub fn url(&self) -> String {
+        self.url_by(self.port())
+    }
+
+    /// Its URL for whoever comes by another port.
+    pub fn url_by(&self, port: u16) -> String {
+        match self {
+            // Its user and password, escaped.
+            Self::RabbitMq(vhost) | Self::OwnRabbitMq(_, vhost) => {
+                format!("amqp://admin:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{port}/{vhost}")
+            }
+            Self::Nats(_) => format!("nats://127.0.0.1:{port}"),
+        }
+    }
+
+    /// The same, as it is configured.
+    pub fn config(&self) -> BrokerUrl {
+        let url = Secret::new(self.url());
+        match self {
+            Self::RabbitMq(_) | Self::OwnRabbitMq(..) => BrokerUrl::RabbitMq(url),
+            Self::Nats(_) => BrokerUrl::Nats(url),
+        }
+    }
 }
 
 impl Drop for Broker {

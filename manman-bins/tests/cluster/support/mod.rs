@@ -1,6 +1,8 @@
 //! A cluster of its own for each test: processes, broker, database, tokens.
 
 mod broker;
+mod engine;
+mod held;
 mod process;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -9,7 +11,9 @@ use manman_services::{Postgres, Weed};
 use serde_json::Value;
 
 pub use crate::installation::{Ran, until};
-pub use broker::{Broker, Kind};
+pub use broker::{Broker, Kind, told_on};
+pub use engine::docker;
+pub use held::Held;
 pub use process::Process;
 
 /// What `config create` takes for the game of these tests.
@@ -231,12 +235,25 @@ impl Cluster {
         self.ok(&["deployment", "create", name, "--server", server, "--config", name]);
     }
 
+    /// What there is to say of the latest session of a deployment.
+    #[track_caller]
+    pub fn story(&self, name: &str) -> Value {
+        let shown = self.ok(&["session", "show", name, "-o", "json"]);
+        serde_json::from_str(&shown.out).unwrap()
+    }
+
     /// The latest session of a deployment.
     #[track_caller]
     pub fn session(&self, name: &str) -> Value {
-        let shown = self.ok(&["session", "show", name, "-o", "json"]);
-        let value: Value = serde_json::from_str(&shown.out).unwrap();
-        if value["session"].is_object() { value["session"].clone() } else { value }
+        let story = self.story(name);
+        if story["session"].is_object() { story["session"].clone() } else { story }
+    }
+
+    /// What became of it, entry by entry.
+    #[track_caller]
+    pub fn timeline(&self, name: &str) -> Vec<Value> {
+        let story = self.story(name);
+        story["timeline"].as_array().unwrap_or_else(|| panic!("{story:#}")).clone()
     }
 
     /// Waits until the latest session of a deployment is there.
@@ -248,22 +265,12 @@ impl Cluster {
         })
     }
 
-    /// What is at the engine of this cluster.
-    pub fn containers(&self) -> Vec<String> {
-        let label = format!("label=manman.environment={}", self.environment);
-        docker(&["ps", "-aq", "--no-trunc", "--filter", &label]).lines().map(str::to_owned).collect()
-    }
-
-    fn networks(&self) -> Vec<String> {
-        let label = format!("label=manman.environment={}", self.environment);
-        docker(&["network", "ls", "-q", "--filter", &label]).lines().map(str::to_owned).collect()
-    }
-
+    /// What the database answers.
     #[track_caller]
-    pub fn await_nothing_left(&self) {
-        until("containers and networks are gone", PATIENCE, || {
-            (self.containers().is_empty() && self.networks().is_empty()).then_some(())
-        });
+    pub fn sql(&self, sql: &str) -> String {
+        let ran = Ran::of(Command::new("psql").args(["-X", "-q", "-A", "-t", &self.database, "-c", sql]));
+        assert_eq!(ran.code, 0, "{sql}: {ran}");
+        ran.out.trim().to_owned()
     }
 }
 
@@ -284,11 +291,6 @@ impl Drop for Cluster {
             docker(&["network", "rm", &network]);
         }
     }
-}
-
-/// Asks the engine by its own client.
-pub fn docker(args: &[&str]) -> String {
-    Ran::of(Command::new("docker").args(args)).out.trim().to_owned()
 }
 
 /// The URL of a bucket of a SeaweedFS.

@@ -28,7 +28,7 @@ pub fn token() -> String {
 pub struct Process {
     pub name: String,
     program: PathBuf,
-    words: Vec<&'static str>,
+    words: Vec<String>,
     variables: BTreeMap<&'static str, String>,
     log: PathBuf,
     running: Option<Guarded>,
@@ -65,8 +65,22 @@ impl Process {
     }
 
     /// What it is started with.
-    pub fn words(&mut self, words: &[&'static str]) {
-        self.words = words.to_vec();
+    pub fn words(&mut self, words: &[&str]) {
+        self.words = words.iter().map(|&word| word.to_owned()).collect();
+    }
+
+    /// Has it run as on a machine of this id: what the system says of the machine is hidden from it.
+    pub fn on_another_machine(&mut self, id: &str) {
+        let file = self.log.with_extension("machine-id");
+        std::fs::write(&file, format!("{id}\n")).unwrap();
+        // Only root may mount; others are root in a namespace of their own.
+        let ways = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+        // Where there is none, the directory's is read.
+        let script = r#"if [ -e /etc/machine-id ]; then mount --bind "$0" /etc/machine-id
+            else cp "$0" "$DATA_DIR/machine-id"; fi && exec "$@""#;
+        let program = std::mem::replace(&mut self.program, "unshare".into());
+        let words = [ways, "/bin/sh", "-c", script, file.to_str().unwrap(), program.to_str().unwrap()];
+        self.words.splice(..0, words.map(str::to_owned));
     }
 
     pub fn set(&mut self, name: &'static str, value: impl Display) {
