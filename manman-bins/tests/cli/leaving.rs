@@ -2,7 +2,38 @@
 
 use std::{process::Stdio, time::Duration};
 
-use super::house::{House, IMAGE};
+use super::{
+    house::{House, IMAGE},
+    terminal::Terminal,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_typed_before_leaving_is_written() {
+    let house = House::up().await;
+    house.deploy("trains").await;
+    house.ok("start trains").await;
+    for leave in ["\u{1d}", "\u{4}"] {
+        let mut terminal = Terminal::new();
+        let mut console = terminal.run(house.command("console trains"));
+        terminal.until("hello").await;
+        let typed: Vec<String> = (1..=20).map(|number| format!("line {number}")).collect();
+        terminal.types(&format!("{}\r{leave}", typed.join("\r")));
+        let ended = tokio::time::timeout(Duration::from_secs(60), console.wait()).await.unwrap().unwrap();
+        assert_eq!(ended.code(), Some(0), "{}", terminal.all());
+        // The game repeats it, a little later.
+        let mut told = Vec::new();
+        for _ in 0..600 {
+            let logs = house.ok("logs trains -n 20").await.out;
+            told = logs.lines().map(str::to_owned).collect();
+            if told.last() == typed.last() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(told, typed);
+        house.ok("send trains hello").await;
+    }
+}
 
 /// Runs the program with nobody to read its stdout, and returns its exit code.
 async fn unread(house: &House, line: &str) -> Option<i32> {

@@ -66,12 +66,18 @@ impl Terminal {
 
     /// Waits until this is shown, after what was waited for before.
     pub async fn until(&mut self, text: &str) {
+        self.word(text).await;
+    }
+
+    /// The same, and what is shown between the two.
+    pub async fn word(&mut self, text: &str) -> String {
         let begun = Instant::now();
         loop {
             let shown = String::from_utf8_lossy(&self.shown.lock().unwrap()).into_owned();
             if let Some(at) = shown[self.seen..].find(text) {
+                let word = shown[self.seen..self.seen + at].to_owned();
                 self.seen += at + text.len();
-                return;
+                return word;
             }
             assert!(begun.elapsed() < Duration::from_secs(30), "{text:?} is never shown: {shown:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -8,6 +8,8 @@
 #[path = "../installation/mod.rs"]
 mod installation;
 mod support;
+#[path = "../cli/terminal.rs"]
+mod terminal;
 
 mod cycles;
 mod day;

@@ -71,7 +71,8 @@ pub struct Writer {
     client: Client,
     session: i64,
     waiting: VecDeque<String>,
-    current: Option<LocalBoxFuture<'static, Receipt>>,
+    /// What is under way.
+    current: Option<(String, LocalBoxFuture<'static, Receipt>)>,
 }
 
 impl std::fmt::Debug for Writer {
@@ -104,27 +105,51 @@ impl Writer {
         self.current.is_none() && self.waiting.is_empty()
     }
 
+    /// Each line that has no receipt, and what is known of it.
+    pub fn left(&self) -> Vec<String> {
+        let current =
+            self.current.iter().map(|(line, _)| format!("may be written or not: {}", harmless(line)));
+        let waiting = self.waiting.iter().map(|line| format!("not written: {}", harmless(line)));
+        current.chain(waiting).collect()
+    }
+
     /// The next receipt; never, if none is to come. May be cancelled: what is under way
     /// goes on when it is called again.
     pub async fn receipt(&mut self) -> Receipt {
         if self.current.is_none() {
             let Some(line) = self.waiting.pop_front() else { return std::future::pending().await };
-            let (client, session) = (self.client.clone(), self.session);
-            self.current = Some(
-                async move {
-                    match write(&client, session, line).await {
-                        Ok(answer) => Receipt::of(&answer),
-                        Err(failure) => Receipt::of_failure(&failure),
-                    }
+            let (client, session, text) = (self.client.clone(), self.session, line.clone());
+            let written = async move {
+                match write(&client, session, text).await {
+                    Ok(answer) => Receipt::of(&answer),
+                    Err(failure) => Receipt::of_failure(&failure),
                 }
-                .boxed_local(),
-            );
+            };
+            self.current = Some((line, written.boxed_local()));
         }
         let receipt = match &mut self.current {
-            Some(current) => current.await,
+            Some((_, current)) => current.await,
             None => std::future::pending().await,
         };
         self.current = None;
         receipt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::fake::Fake;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_no_receipt_is_named() {
+        let mut writer = Writer::new(Fake::default().client().await, 7);
+        for line in ["one", "two\u{1b}", "three"] {
+            writer.write(line.to_owned());
+        }
+        assert!(writer.receipt().now_or_never().is_none(), "it is under way");
+        assert_eq!(writer.left(), ["may be written or not: one", "not written: two^[", "not written: three"]);
+        assert_eq!(writer.receipt().await, Receipt::Written);
+        assert_eq!(writer.left().len(), 2);
     }
 }

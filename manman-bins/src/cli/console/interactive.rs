@@ -1,6 +1,11 @@
 //! A console for somebody at a terminal: output above, the line being typed below.
 
-use tokio::signal::unix::{SignalKind, signal};
+use std::time::Duration;
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     editor::{Edit, Editor},
@@ -17,6 +22,9 @@ use crate::cli::{
     verbs::{Context, status_of},
 };
 
+/// How long each line that was typed may take to be written once somebody leaves.
+const LAST_LINE: Duration = Duration::from_secs(5);
+
 /// Follows a console and writes what is typed.
 pub async fn run(context: &mut Context, session: i64, args: &ConsoleArgs) -> Result<(), Failure> {
     let style = Style { raw: args.raw, bottom: true, ..Style::default() };
@@ -28,16 +36,23 @@ pub async fn run(context: &mut Context, session: i64, args: &ConsoleArgs) -> Res
     let keys = Keys::take().map_err(unusable)?;
     let mut desk = Desk { printer, follower, writer, keys, editor: Editor::default() };
     let left = desk.sit(&mut context.screen).await;
-    let Desk { mut printer, keys, .. } = desk;
+    desk.hand_in(&mut context.screen).await;
+    let Desk { mut printer, keys, writer, .. } = desk;
     let cleared = printer.finish(&mut context.screen);
     // The terminal is as it was before anything more is said.
     drop(keys);
     cleared?;
     if left? == Left::Ended {
         let session = status_of(&context.client, session).await?;
-        context.screen.remark(ended(&session))
+        context.screen.remark(ended(&session))?;
     } else {
-        context.screen.remark(format!("-- left; session {session} goes on --"))
+        context.screen.remark(format!("-- left; session {session} goes on --"))?;
+    }
+    match writer.left() {
+        left if left.is_empty() => Ok(()),
+        left => Err(Failure::failed("not all that was typed was written in time")
+            .problems(left)
+            .detail("session", session)),
     }
 }
 
@@ -97,6 +112,34 @@ impl Desk {
                 _ = terminate.recv() => return Ok(Left::Gone),
                 _ = interrupt.recv() => return Ok(Left::Gone),
                 _ = hangup.recv() => return Ok(Left::Gone),
+            }
+        }
+    }
+
+    /// Waits until what was typed is written: it was shown as sent. Who leaves once more does
+    /// not wait for that.
+    async fn hand_in(&mut self, screen: &mut Screen) {
+        let mut until = Instant::now() + LAST_LINE;
+        let mut is_there = true;
+        // A screen that has gone is no reason to drop what was typed.
+        let _ = self.printer.typing(screen, None);
+        if !self.writer.is_idle() {
+            let _ = self.printer.mark(screen, "writing what was typed; once more leaves at once");
+        }
+        while !self.writer.is_idle() {
+            tokio::select! {
+                receipt = self.writer.receipt() => {
+                    until = Instant::now() + LAST_LINE;
+                    if let Some(complaint) = receipt.complaint() {
+                        let _ = self.printer.mark(screen, &complaint);
+                    }
+                }
+                typed = self.keys.next(), if is_there => match typed {
+                    None => is_there = false,
+                    Some(typed) if self.editor.feed(&typed).contains(&Edit::Leave) => return,
+                    Some(_) => {}
+                },
+                () = sleep_until(until) => return,
             }
         }
     }
