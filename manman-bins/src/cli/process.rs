@@ -4,7 +4,7 @@ use std::{future::Future, io::Write as _, path::Path, pin::pin, sync::Arc, time:
 
 use futures::future::Either;
 
-use manman_core::error::Chain;
+use manman_core::{error::Chain, runtime::Runtime};
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -66,7 +66,9 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
         let chosen = compose::choose(&config.machine).await;
         let kind = chosen.kind;
         let running = compose::up(config.clone(), chosen, say()).await.map_err(up_failed)?;
-        let demo = args.demo.then(|| tokio::spawn(show_demo(config, kind)));
+        // It cannot be asked for where others run the games.
+        let games = running.runtime().filter(|_| args.demo);
+        let demo = games.map(|games| tokio::spawn(show_demo(config, kind, games)));
         let told = running.until_told(&mut signals).await;
         if let Some(demo) = demo {
             demo.abort();
@@ -76,7 +78,7 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 }
 
 /// What else is served goes on being served if the demo does not come up.
-async fn show_demo(config: UpConfig, kind: RuntimeKind) {
+async fn show_demo(config: UpConfig, kind: RuntimeKind, games: Arc<dyn Runtime>) {
     let mut beside = Beside::new(demo::NAME);
     let show = |what| {
         for line in beside.lines(&what) {
@@ -85,7 +87,7 @@ async fn show_demo(config: UpConfig, kind: RuntimeKind) {
     };
     let shown = async {
         let placed = demo::place(&config, kind).await?;
-        demo::play(&config, &placed, show).await
+        demo::play(&config, &placed, games, show).await
     };
     if let Err(error) = shown.await {
         tracing::error!("the demo does not go on: {error:#}");

@@ -193,6 +193,11 @@ impl Running {
         self.listen
     }
 
+    /// What runs the games of this machine, unless others do.
+    pub fn runtime(&self) -> Option<Arc<dyn Runtime>> {
+        self.runtime.clone()
+    }
+
     /// Runs until a signal or a client asks for the end, then lets go of the games, which
     /// go on. A second signal ends it at once.
     ///

@@ -5,10 +5,10 @@ mod place;
 #[cfg(test)]
 mod village;
 
-use std::io::Write as _;
+use std::{io::Write as _, sync::Arc};
 
 use anyhow::Context as _;
-use manman_core::model::ImageRef;
+use manman_core::{model::ImageRef, runtime::Runtime};
 use tonic::{Code, Response, Status, transport::Channel};
 use uuid::Uuid;
 
@@ -20,8 +20,12 @@ use crate::{
         connect,
         v1::{self, man_man_api_client::ManManApiClient, stream_session_logs_response::What},
     },
+    cli::harmless,
     config::{Places, UpConfig},
 };
+
+/// How long one question where a session is stays open.
+const WAIT_MILLIS: u32 = 1_000;
 
 /// What the demo's game, config and deployment are called.
 pub const NAME: &str = "demo";
@@ -32,8 +36,14 @@ pub const NAME: &str = "demo";
 ///
 /// # Errors
 /// What keeps it from being deployed or started.
-pub async fn play(config: &UpConfig, placed: &Placed, mut show: impl FnMut(What)) -> anyhow::Result<()> {
-    let mut demo = Demo { client: connect(&Places(&config.machine.data_dir).socket()).await? };
+pub async fn play(
+    config: &UpConfig,
+    placed: &Placed,
+    runtime: Arc<dyn Runtime>,
+    mut show: impl FnMut(What),
+) -> anyhow::Result<()> {
+    let client = connect(&Places(&config.machine.data_dir).socket()).await?;
+    let mut demo = Demo { client, runtime };
     let deployment = demo.deployment(config, placed).await?;
     let session = demo.session(deployment).await?;
     println(&format!(
@@ -47,9 +57,18 @@ fn println(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The API, as any client uses it.
+/// The API, as any client uses it, and what runs the games here.
 struct Demo {
     client: ManManApiClient<Channel>,
+    runtime: Arc<dyn Runtime>,
+}
+
+/// What became of a session that was waited for.
+enum Came {
+    /// Its game runs.
+    Up,
+    /// It has ended, and why.
+    ToItsEnd(String),
 }
 
 /// A thing that is there, or `None`.
@@ -173,29 +192,42 @@ impl Demo {
         Ok(live.first().map(|session| session.session_id))
     }
 
-    /// The live session, or a new one that has come to run.
+    /// The live session, or a new one that has come to run. One whose game has ended while
+    /// manman was away is followed by another.
     async fn session(&mut self, deployment: i64) -> anyhow::Result<i64> {
-        let id = match self.live(deployment).await? {
-            Some(id) => id,
-            None => {
-                let request =
-                    v1::StartSessionRequest { server_game_config_id: deployment, idempotency_key: key() };
-                let started = self.client.start_session(request).await?.into_inner().session;
-                started.context("an empty reply")?.session_id
+        if let Some(id) = self.live(deployment).await? {
+            match self.await_game(id).await? {
+                Came::Up => return Ok(id),
+                Came::ToItsEnd(why) => {
+                    println(&format!("demo: session {id} has ended ({why}); starting another"))
+                }
             }
-        };
+        }
+        let request = v1::StartSessionRequest { server_game_config_id: deployment, idempotency_key: key() };
+        let started = self.client.start_session(request).await?.into_inner().session;
+        let id = started.context("an empty reply")?.session_id;
+        match self.await_game(id).await? {
+            Came::Up => Ok(id),
+            Came::ToItsEnd(why) => anyhow::bail!("the demo game did not come to run: {why}"),
+        }
+    }
+
+    /// Waits until the game of a session runs, or has ended.
+    async fn await_game(&mut self, id: i64) -> anyhow::Result<Came> {
         let mut request =
-            v1::GetSessionStatusRequest { session_id: id, wait_millis: Some(5_000), seen: None };
+            v1::GetSessionStatusRequest { session_id: id, wait_millis: Some(WAIT_MILLIS), seen: None };
         loop {
             let status = self.client.get_session_status(request.clone()).await?.into_inner();
             let session = status.session.context("an empty reply")?;
-            match session.state() {
-                v1::SessionState::Pending | v1::SessionState::Starting | v1::SessionState::Lost => {}
-                v1::SessionState::Failed | v1::SessionState::Crashed => {
-                    let reason = session.reason.map(|reason| reason.text).unwrap_or_default();
-                    anyhow::bail!("the demo game did not start: {reason}");
-                }
-                _ => return Ok(id),
+            // What is on record of a game here may be from before: a machine takes its games
+            // with it.
+            let is_here = session.server_id == self.runtime.owner().server.0;
+            if session.state() == v1::SessionState::Running && (!is_here || self.lives(id).await) {
+                return Ok(Came::Up);
+            }
+            if session.ended_at.is_some() {
+                let reason = session.reason.map(|reason| reason.text).unwrap_or_default();
+                return Ok(Came::ToItsEnd(harmless(&reason)));
             }
             request.seen = Some(v1::SessionStatus {
                 revision: session.revision,
@@ -203,6 +235,12 @@ impl Demo {
                 progress: session.progress,
             });
         }
+    }
+
+    /// Whether what runs the games sees one of this session.
+    async fn lives(&self, id: i64) -> bool {
+        let there = self.runtime.list().await.map(|there| there.found).unwrap_or_default();
+        there.iter().any(|found| found.run.session.0 == id && found.state.is_alive())
     }
 
     async fn follow(&mut self, session: i64, show: &mut impl FnMut(What)) -> anyhow::Result<()> {

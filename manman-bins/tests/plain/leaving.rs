@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    support::{Installation, until},
+    support::{Installation, processes::kill, until},
     terminal::Terminal,
 };
 
@@ -42,4 +42,31 @@ async fn what_cannot_be_written_any_more_is_named() {
     kill_process(pid, Signal::CONT).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(60), console.wait()).await.unwrap().unwrap();
     assert_eq!(ended.code(), Some(1));
+}
+
+#[test]
+fn a_demo_that_ended_while_manman_was_away_is_started_again() {
+    let mut manman = Installation::new();
+    manman.spawn_with(&["--demo"]);
+    let said = |manman: &Installation, text: &str, times: usize| {
+        let so = || (manman.log().matches(text).count() == times).then_some(());
+        until(text, Duration::from_secs(60), so);
+    };
+    said(&manman, "demo: session 1 runs", 1);
+    let sgc = manman.json(&["deployment", "show", "demo"])["server_game_config_id"].as_i64().unwrap();
+    let attempt = manman.attempt(sgc);
+    manman.kill_9();
+    kill(attempt.supervisor);
+    kill(attempt.game);
+    until("all is gone", Duration::from_secs(20), || manman.processes().is_empty().then_some(()));
+    manman.spawn_with(&["--demo"]);
+    said(&manman, "demo: session 1 has ended (", 1);
+    said(&manman, "demo: session 2 runs", 1);
+    assert_eq!(manman.log().matches("session 1 runs").count(), 1, "{}", manman.log());
+    // One that goes on is shown at once.
+    assert_eq!(manman.interrupt(), 0);
+    manman.spawn_with(&["--demo"]);
+    said(&manman, "demo: session 2 runs", 2);
+    manman.ok(&["down"]);
+    manman.await_nothing_left();
 }
