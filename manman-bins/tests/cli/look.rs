@@ -120,6 +120,9 @@ async fn what_is_left_is_listed_with_each_world_by_itself() {
         fs::write(house.dir().join(world).join("map"), text).unwrap();
     }
     fs::write(house.dir().join("gsc-test-1.manman.json"), "{}").unwrap();
+    for name in ["host-token", "host-token.joined", "journal.damaged-1", "tokens.txt"] {
+        fs::write(house.dir().join(name), "").unwrap();
+    }
     let dir = house.dir().display().to_string();
     let left = run(&house, "uninstall", &[]).await.out;
     for line in [
@@ -129,6 +132,10 @@ async fn what_is_left_is_listed_with_each_world_by_itself() {
         format!("rm -r {dir}/gsc-test-1 {dir}/gsc-test-1.manman.json\n"),
         format!("rm -r {dir}/gsc-test-2\n"),
         format!("{dir}/mine (not manman's: left alone)"),
+        format!("{dir}/tokens.txt (not manman's: left alone)"),
+        format!("rm {dir}/host-token\n"),
+        format!("rm {dir}/host-token.joined\n"),
+        format!("rm {dir}/journal.damaged-1\n"),
         format!("rm -r {dir}/spool\n"),
         format!("rm {dir}/manman.db\n"),
         format!("rmdir {dir}\n"),
@@ -144,6 +151,34 @@ async fn what_is_left_is_listed_with_each_world_by_itself() {
     let json: Value = serde_json::from_str(&run(&house, "uninstall -o json", &[]).await.out).unwrap();
     assert_eq!(json["removed"], false);
     assert_eq!(all(house.dir()), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_is_listed_with_all_that_was_installed_for_it() {
+    let house = House::empty();
+    let home = tempfile::tempdir().unwrap();
+    let units = home.path().join(".config/systemd/user");
+    let variables = home.path().join("environment");
+    let packaged = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/systemd/manman.service");
+    let text = fs::read_to_string(packaged).unwrap();
+    let named = text.replace("/etc/manman/environment", variables.to_str().unwrap());
+    assert_ne!(text, named, "the unit names it");
+    fs::create_dir_all(units.join("manman.service.d")).unwrap();
+    fs::write(units.join("manman.service"), named).unwrap();
+    fs::write(units.join("manman.service.d/limits.conf"), "").unwrap();
+    fs::write(&variables, "").unwrap();
+    let left = run(&house, "uninstall", &[("HOME", home.path().to_str().unwrap())]).await.out;
+    let units = units.display();
+    let commands = [
+        "systemctl --user disable --now manman.service".to_owned(),
+        format!("rm {units}/manman.service"),
+        format!("rm {units}/manman.service.d/limits.conf"),
+        format!("rm {}", variables.display()),
+        format!("rmdir {units}/manman.service.d"),
+        "systemctl --user daemon-reload".to_owned(),
+    ];
+    let commands = commands.map(|command| format!("     {command}\n")).concat();
+    assert!(left.contains(&commands), "{commands}: {left}");
 }
 
 /// What bash offers after `words`, with the script that the program writes.

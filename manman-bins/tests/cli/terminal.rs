@@ -1,4 +1,5 @@
 //! A terminal that nobody sits at.
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::{
     fs::File,

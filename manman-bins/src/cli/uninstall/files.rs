@@ -50,23 +50,11 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
     let world = |name: &&String| name.starts_with(WORLD);
     let worlds: Vec<_> =
         names.iter().filter(world).filter(|name| !name.ends_with(".json")).map(|name| path(name)).collect();
-    let state = [
-        "manman.sock",
-        "lock",
-        "token",
-        "journal",
-        "journal.lock",
-        "machine-id",
-        "manman.toml",
-        "runtime",
-        "demo",
-        "process",
-    ];
     let database = ["manman.db", "manman.db-wal", "manman.db-shm"];
-    let ours = [&state[..], &database, &["spool", "blobs"]].concat();
+    let ours = |name: &str| is_state(name) || database.contains(&name) || ["spool", "blobs"].contains(&name);
     let rest: Vec<_> = names
         .iter()
-        .filter(|name| !world(name) && !ours.contains(&name.as_str()))
+        .filter(|name| !world(name) && !ours(name))
         .map(|name| Item::new(path(name).display().to_string(), "not manman's: left alone"))
         .collect();
     let sized = |paths: Vec<PathBuf>| async move { join_all(paths.into_iter().map(item)).await };
@@ -84,7 +72,7 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         _ => {}
     }
     let (state, consoles, worlds, mut database) = tokio::join!(
-        sized(known(&state)),
+        sized(names.iter().filter(|name| is_state(name)).map(|name| path(name)).collect()),
         sized(known(&["spool", "blobs"])),
         sized(worlds),
         sized(database),
@@ -105,6 +93,14 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
     last.splice(0..0, rest);
     steps.push(Step { title: "data directory", items: last });
     steps
+}
+
+/// Whether it is runtime state or configuration; what stands beside a file of that kind is
+/// what is left of writing it, or a copy of one that was damaged.
+fn is_state(name: &str) -> bool {
+    const ALONE: [&str; 4] = ["manman.sock", "lock", "manman.toml", "process"];
+    const WITH_OTHERS: [&str; 6] = ["token", "host-token", "journal", "machine-id", "runtime", "demo"];
+    ALONE.contains(&name) || name.split('.').next().is_some_and(|base| WITH_OTHERS.contains(&base))
 }
 
 fn names(dir: &Path) -> Result<Vec<String>, String> {

@@ -5,7 +5,10 @@ mod engine;
 mod files;
 mod step;
 
-use std::path::Path;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use manman_core::error::Chain;
 use manman_process::{Attempt, ProcessConfig};
@@ -97,14 +100,32 @@ fn unit() -> Step {
         let user = unit.starts_with("/home") || unit.components().any(|part| part.as_os_str() == ".config");
         let (root, of) = (sudo(!user), if user { "systemctl --user" } else { "systemctl" });
         let mut item = Item::new(unit.display().to_string(), "unit of systemd");
-        item.commands = vec![
-            format!("{root}{of} disable --now manman.service"),
-            format!("{root}rm {}", quoted(unit)),
-            format!("{root}{of} daemon-reload"),
-        ];
+        item.commands = vec![format!("{root}{of} disable --now manman.service")];
+        item.commands.extend(with_unit(unit).iter().map(|path| format!("{root}rm {}", quoted(path))));
+        let more = unit.with_extension("service.d");
+        if more.is_dir() {
+            item.commands.push(format!("{root}rmdir {}", quoted(&more)));
+        }
+        item.commands.push(format!("{root}{of} daemon-reload"));
         item
     };
     Step { title: "unit of systemd", items: units().iter().map(|unit| item(unit)).collect() }
+}
+
+/// A unit, what adds to it, and the files of variables that these name.
+fn with_unit(unit: &Path) -> Vec<PathBuf> {
+    let more = fs::read_dir(unit.with_extension("service.d")).into_iter().flatten().flatten();
+    let mut all: Vec<_> = more.map(|entry| entry.path()).collect();
+    all.sort();
+    all.insert(0, unit.to_owned());
+    let named = all.iter().flat_map(|path| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let files = text.lines().filter_map(|line| line.trim().strip_prefix("EnvironmentFile="));
+        files.map(|file| PathBuf::from(file.trim_start_matches('-'))).collect::<Vec<_>>()
+    });
+    let named: Vec<_> = named.filter(|file| file.is_absolute() && file.is_file()).collect();
+    all.extend(named);
+    all
 }
 
 /// What removes the program itself, last.
