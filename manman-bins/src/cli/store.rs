@@ -1,6 +1,6 @@
 //! `store …`: saves and restores what the control plane remembers, without one that runs.
 
-use std::path::Path;
+use std::{future::Future, path::Path};
 
 use manman_core::error::{Chain, Error, ErrorKind};
 use manman_store::backup::{self, Existing, Summary};
@@ -11,6 +11,7 @@ use super::{
     failure::Failure,
     grammar::{Common, StoreArgs, StoreCommand},
     output::Screen,
+    verbs::Progress,
 };
 use crate::{
     compose::DataLock,
@@ -26,7 +27,9 @@ pub fn run(screen: &mut Screen, common: &Common, command: StoreCommand) -> Resul
     match command {
         StoreCommand::Backup { file, store } => {
             let (url, _) = database(common, &store)?;
-            let saved = runtime.block_on(backup::backup(url.to_url().reveal(), &file)).map_err(failed)?;
+            let url = url.to_url();
+            let work = backup::backup(url.reveal(), &file);
+            let saved = runtime.block_on(wait(screen, "saving", work))?;
             show(screen, &saved, &file, "saved")
         }
         StoreCommand::Restore { file, replace, store } => {
@@ -44,10 +47,20 @@ pub fn run(screen: &mut Screen, common: &Common, command: StoreCommand) -> Resul
             };
             let url = url.to_url();
             let restored = backup::restore(url.reveal(), &file, existing);
-            let restored = runtime.block_on(restored).map_err(failed)?;
+            let restored = runtime.block_on(wait(screen, "restoring", restored))?;
             show(screen, &restored, &file, "restored")
         }
     }
+}
+
+/// Says how long it takes.
+async fn wait(
+    screen: &mut Screen,
+    what: &str,
+    work: impl Future<Output = Result<Summary, Error>>,
+) -> Result<Summary, Failure> {
+    let mut progress = Progress::new(what, format!("{what} was broken off; nothing of it counts"));
+    progress.during(screen, work).await?.map_err(failed)
 }
 
 fn database(common: &Common, args: &StoreArgs) -> Result<(DatabaseUrl, std::path::PathBuf), Failure> {

@@ -6,12 +6,15 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use manman_core::{hex::Hex, model::ImageRef};
 use manman_docker::{DockerConfig, import_image};
 use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::image::{self, PROGRAM, WORLD};
 use crate::{compose::RuntimeKind, config::UpConfig};
@@ -21,6 +24,9 @@ static GAME: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/village"));
 
 /// `yes` if it is linked statically, and so needs no file of an image but itself.
 const STATIC: &str = env!("MANMAN_DEMO_STATIC");
+
+/// What takes longer than this is said.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Images of the demo, by the digest of the game.
 pub(super) const IMAGE: &str = "manman-demo";
@@ -97,9 +103,17 @@ async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
     let image: ImageRef = format!("{IMAGE}:{}", digest()).parse()?;
     let mut docker = DockerConfig::new(&config.machine.data_dir);
     docker.socket = config.machine.docker_socket.clone();
-    import_image(&docker, &image, async || anyhow::Ok(image::tar(GAME)?.into()))
-        .await
-        .context("the engine does not take the demo; `--runtime process` runs it without one")?;
+    let imported = {
+        let mut import = pin!(import_image(&docker, &image, async || anyhow::Ok(image::tar(GAME)?.into())));
+        match timeout(SECOND, &mut import).await {
+            Ok(imported) => imported,
+            Err(_) => {
+                super::println("demo: the engine takes its image");
+                import.await
+            }
+        }
+    };
+    imported.context("the engine does not take the demo; `--runtime process` runs it without one")?;
     Ok(Placed::Image(image))
 }
 

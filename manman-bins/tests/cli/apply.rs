@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use serde_json::Value;
 
 use super::{
+    exits,
     house::{House, IMAGE, Ran},
     terminal,
 };
@@ -236,6 +237,13 @@ async fn somebody_is_asked() {
     let house = House::up().await;
     let path = file(&house, &wanted(IMAGE, "", "31000"));
     let line = format!("apply -f {}", path.display());
+    let mut terminal = terminal::Terminal::new();
+    let mut ran = terminal.run(house.command(&line));
+    terminal.until("apply 3 changes? [y/N] ").await;
+    exits::interrupt(&ran);
+    terminal.until("interrupted: nothing was changed").await;
+    let ended = tokio::time::timeout(Duration::from_secs(30), ran.wait()).await.unwrap().unwrap();
+    assert_eq!(ended.code(), Some(130));
     for (answer, code) in [("n\r", 1), ("y\r", 0)] {
         let mut terminal = terminal::Terminal::new();
         let mut ran = terminal.run(house.command(&line));

@@ -5,7 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::plan::{Change, Deed, Plan, There};
 use crate::{
     api::v1,
-    cli::{client::new_key, failure::Failure, output::host_ports, verbs::Context},
+    cli::{
+        client::{Client, new_key},
+        failure::Failure,
+        output::host_ports,
+        verbs::{Context, Progress},
+    },
 };
 
 /// Ids by name, of what there was and what was made.
@@ -25,13 +30,20 @@ pub async fn act(context: &mut Context, plan: Plan, there: &There) -> Result<Vec
     };
     let total = plan.changes.len();
     let mut done: Vec<String> = Vec::new();
+    let mut progress = Progress::new("", "");
     for change in plan.changes {
         let what = format!("{} {}", change.noun, change.name);
         let did = if change.is_new { "created" } else { "changed" };
-        match one(context, change, &mut ids).await {
+        progress.step(what.clone(), done.len(), total);
+        progress.goes_on(
+            format!("{} of {total} changes are done; whether {what} was {did} is not known", done.len()),
+            "Applying again goes on from there.",
+        );
+        let Context { screen, client, .. } = context;
+        match progress.during(screen, one(client, change, &mut ids)).await? {
             Ok(more) => {
                 let line = format!("{did} {what}{more}");
-                context.screen.say(&line)?;
+                screen.say(&line)?;
                 done.push(line);
             }
             Err(failure) => {
@@ -51,8 +63,7 @@ pub async fn act(context: &mut Context, plan: Plan, there: &There) -> Result<Vec
 }
 
 /// Does one change; returns what is worth to be said of it.
-async fn one(context: &Context, change: Change, ids: &mut Ids) -> Result<String, Failure> {
-    let client = &context.client;
+async fn one(client: &Client, change: Change, ids: &mut Ids) -> Result<String, Failure> {
     let idempotency_key = new_key();
     Ok(match change.deed {
         Deed::CreateGame(request) => {

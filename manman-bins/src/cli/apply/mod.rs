@@ -25,9 +25,10 @@ use place::Problems;
 use plan::{Plan, There, plan};
 
 use super::{
+    client::Client,
     failure::Failure,
     grammar::ApplyArgs,
-    verbs::{Context, pages},
+    verbs::{Context, Progress, pages},
 };
 use crate::api::v1;
 
@@ -39,7 +40,9 @@ pub async fn apply(context: &mut Context, args: &ApplyArgs) -> Result<(), Failur
     let sources = source::read(&args.files)?;
     let mut problems = Problems::default();
     let declared = document::declared(&sources, &mut problems);
-    let (there, planned) = look(context, &declared, problems).await?;
+    let mut progress = Progress::new("looking at what there is", "nothing was changed");
+    let Context { screen, client, .. } = context;
+    let (there, planned) = progress.during(screen, look(client, &declared, problems)).await??;
     show::plan(&mut context.screen, &planned)?;
     let count = planned.changes.len();
     if args.dry_run {
@@ -54,12 +57,21 @@ pub async fn apply(context: &mut Context, args: &ApplyArgs) -> Result<(), Failur
         (Vec::new(), show::value(&planned, "applied"))
     } else {
         if !args.yes {
-            agree(context, &declared, &planned).await?;
+            // Whoever waited above is heard here too.
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => {
+                    return Err(Failure::interrupted("interrupted: nothing was changed"));
+                }
+                agreed = agree(context, &declared, &planned) => agreed?,
+            }
         }
         let value = show::value(&planned, "applied");
         (act::act(context, planned, &there).await?, value)
     };
-    let next = next(context, &declared).await?;
+    let Context { screen, client, .. } = context;
+    let mut progress = Progress::new("looking at what there is", "what was applied stays");
+    let next = progress.during(screen, next(client, &declared)).await??;
     if !done.is_empty() {
         context.screen.say(format!("applied {}", changes(done.len())))?;
     }
@@ -81,11 +93,11 @@ pub fn mistakes(args: &ApplyArgs) -> Option<Failure> {
 
 /// What there is, and what is to be done about it.
 async fn look(
-    context: &Context,
+    client: &Client,
     declared: &Declared,
     mut problems: Problems,
 ) -> Result<(There, Plan), Failure> {
-    let there = match There::fetch(&context.client).await {
+    let there = match There::fetch(client).await {
         Ok(there) => there,
         // What is wrong with the files can be told without a server.
         Err(failure) if problems.is_empty() => return Err(failure),
@@ -126,18 +138,18 @@ async fn agree(context: &mut Context, declared: &Declared, planned: &Plan) -> Re
             .remedy("Add --yes to apply without being asked, or --dry-run to only look."));
     }
     context.screen.print(format!("apply {count}? [y/N] "))?;
-    let answer = tokio::task::spawn_blocking(|| {
+    let (to, answer) = tokio::sync::oneshot::channel();
+    // On a thread of its own that nobody waits for: a read cannot be called off.
+    std::thread::spawn(move || {
         let mut answer = String::new();
-        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+        let read = io::stdin().lock().read_line(&mut answer).map(|_| answer);
+        drop(to.send(read.unwrap_or_default()));
     });
-    let answer = match answer.await {
-        Ok(Ok(answer)) => answer,
-        _ => String::new(),
-    };
+    let answer = answer.await.unwrap_or_default();
     if !matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
         return Err(Failure::failed("not applied; nothing was changed"));
     }
-    let (_, now) = look(context, declared, Problems::default()).await?;
+    let (_, now) = look(&context.client, declared, Problems::default()).await?;
     if now.changes == planned.changes && now.refused == planned.refused {
         return Ok(());
     }
@@ -146,16 +158,16 @@ async fn agree(context: &mut Context, declared: &Declared, planned: &Plan) -> Re
 }
 
 /// The declared deployments that never had a session.
-async fn next(context: &Context, declared: &Declared) -> Result<Vec<String>, Failure> {
+async fn next(client: &Client, declared: &Declared) -> Result<Vec<String>, Failure> {
     let mut next = Vec::new();
     if declared.deployments.is_empty() {
         return Ok(next);
     }
-    let there = pages::deployments(&context.client, None).await?;
+    let there = pages::deployments(client, None).await?;
     for one in there.iter().filter(|one| declared.deployments.iter().any(|it| it.name.as_str() == one.name)) {
         let of = Some(one.server_game_config_id);
         let filter = v1::ListSessionsRequest { server_game_config_id: of, ..Default::default() };
-        if pages::sessions(&context.client, &filter, 1).await?.is_empty() {
+        if pages::sessions(client, &filter, 1).await?.is_empty() {
             next.push(one.name.clone());
         }
     }

@@ -56,6 +56,12 @@ impl Progress {
         (self.text, self.fraction) = (text.into(), None);
     }
 
+    /// Says which of how many things it is at.
+    pub fn step(&mut self, text: impl Into<String>, done: usize, total: usize) {
+        self.text = text.into();
+        self.fraction = (total > 0).then(|| done as f64 / total as f64);
+    }
+
     /// Says where the session is, and what it may be waiting for.
     pub fn at(&mut self, session: &v1::Session, trouble: &str) {
         self.text = describe(session);
@@ -214,6 +220,16 @@ mod tests {
             progress.during(&mut screen, time::sleep(Duration::from_secs(9))).await.unwrap();
         }
         assert_eq!([kept.err(), of_json.err(), of_dumb.err()], ["", "", ""]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn which_of_how_many_it_is_at_is_a_bar() {
+        let (screen, shown) = Screen::captured();
+        let mut screen = screen.terminal();
+        let mut progress = Progress::new("", "");
+        progress.step("config g/c", 3, 12);
+        progress.during(&mut screen, time::sleep(Duration::from_millis(1_500))).await.unwrap();
+        assert!(shown.err().ends_with("config g/c [======>                 ] 25 % (1s)"), "{}", shown.err());
     }
 
     #[test]
