@@ -12,7 +12,13 @@ use super::house::House;
 /// One installation sees them in this order. `{new}` is a directory that is not there,
 /// `{games}` a file that declares a game, `{taken}` an address that is taken. A new command needs its line here.
 const COMMANDS: [(&str, &str, &str, i32, &str); 42] = [
-    ("up", "up --data-dir {new} --listen 127.0.0.1:0", "up --data-dir {new} --listen {taken}", 78, "(pid "),
+    (
+        "up",
+        "up --data-dir {new} --listen 127.0.0.1:0",
+        "up --data-dir {new} --listen {taken}",
+        78,
+        "has it: end that, or choose another with --listen",
+    ),
     ("down", "down --data-dir {new}", "down --timeout 30", 2, "30s"),
     ("status", "status", "status --adress x", 2, "--address"),
     ("game create", "game create openttd --steam-app-id 1536610", "game create 42", 2, "all digits"),
@@ -61,7 +67,7 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 42] = [
     ("store backup", "store backup {new}.backup", "store backup /nonexistent/file", 2, "/nonexistent"),
     (
         "store restore",
-        "store restore --help",
+        "store restore {new}.backup --data-dir {new}.restored",
         "store restore /nonexistent --data-dir {new}",
         2,
         "/nonexistent",
@@ -166,6 +172,33 @@ async fn every_command_has_a_good_use_and_answers_a_mistake() {
         assert!(ran.err.contains(said), "{mistake} does not say {said}: {ran}");
         assert!(!ran.err.contains('\u{1b}') && !ran.out.contains('\u{1b}'), "{mistake}: {ran}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_saved_is_restored() {
+    let mut house = House::up().await;
+    house.deploy("trains").await;
+    house.ok("start trains").await;
+    house.ok("stop trains").await;
+    let (file, other) = (house.dir().join("all.backup"), house.dir().join("other"));
+    let (file, other) = (file.display().to_string(), other.display().to_string());
+    let saved = house.json(&format!("store backup {file}")).await;
+    let restored = house.json(&format!("store restore {file} --data-dir {other}")).await;
+    assert_eq!((&restored["rows"], &restored["cluster_id"]), (&saved["rows"], &saved["cluster_id"]));
+    assert!(saved["rows"]["sessions"].as_u64() >= Some(1), "{saved:#}");
+    // It can be used: another backup has the same.
+    let again = house.json(&format!("store backup {file}.2 --data-dir {other}")).await;
+    assert_eq!(again["rows"], saved["rows"]);
+    for (line, code, said) in [
+        (format!("store restore {file} --data-dir {other}"), 1, "say --replace to lose what is there"),
+        (format!("store restore {file} --replace"), 1, "End it first"),
+    ] {
+        let ran = house.run(&line).await;
+        assert!(ran.code == code && ran.err.contains(said), "{line}: {ran}");
+    }
+    let out = house.ok(&format!("store restore {file} --replace --data-dir {other}")).await.out;
+    assert!(out.starts_with("restored installation "), "{out}");
+    house.end().await;
 }
 
 /// One that comes up and is told to end.

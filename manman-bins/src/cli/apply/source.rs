@@ -75,4 +75,5 @@ fn source(path: &Path) -> Result<Source, Failure> {
 
 fn cannot(path: &Path, error: &io::Error) -> Failure {
     Failure::usage(format!("{} cannot be read: {error}", path.display()))
+        .remedy("Name a file or directory that is there and that this user may read, or '-' for stdin.")
 }

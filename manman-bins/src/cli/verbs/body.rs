@@ -67,7 +67,10 @@ fn read(file: &Path) -> Result<ConfigBody, Failure> {
     } else {
         std::fs::File::open(file).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text))
     };
-    read.map_err(|error| Failure::usage(format!("{shown} cannot be read: {error}")))?;
+    read.map_err(|error| {
+        Failure::usage(format!("{shown} cannot be read: {error}"))
+            .remedy("Name a file that is there and that this user may read, or '-' for stdin.")
+    })?;
     if text.len() as u64 > LARGEST_FILE {
         return Err(Failure::usage(format!("{shown} is larger than 1 MiB")));
     }
