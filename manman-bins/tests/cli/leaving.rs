@@ -16,14 +16,14 @@ async fn what_was_typed_before_leaving_is_written() {
         let mut terminal = Terminal::new();
         let mut console = terminal.run(house.command("console trains"));
         terminal.until("hello").await;
-        let typed: Vec<String> = (1..=50).map(|number| format!("line {number}")).collect();
+        let typed: Vec<String> = (1..=20).map(|number| format!("line {number}")).collect();
         terminal.types(&format!("{}\r{leave}", typed.join("\r")));
         let ended = tokio::time::timeout(Duration::from_secs(60), console.wait()).await.unwrap().unwrap();
         assert_eq!(ended.code(), Some(0), "{}", terminal.all());
         // The game repeats it, a little later.
         let mut told = Vec::new();
         for _ in 0..600 {
-            let logs = house.ok("logs trains -n 50").await.out;
+            let logs = house.ok("logs trains -n 20").await.out;
             told = logs.lines().map(str::to_owned).collect();
             if told.last() == typed.last() {
                 break;

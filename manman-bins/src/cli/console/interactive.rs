@@ -22,8 +22,8 @@ use crate::cli::{
     verbs::{Context, status_of},
 };
 
-/// How long what was typed may take to be written once somebody leaves.
-const LAST_LINES: Duration = Duration::from_secs(5);
+/// How long each line that was typed may take to be written once somebody leaves.
+const LAST_LINE: Duration = Duration::from_secs(5);
 
 /// Follows a console and writes what is typed.
 pub async fn run(context: &mut Context, session: i64, args: &ConsoleArgs) -> Result<(), Failure> {
@@ -119,13 +119,17 @@ impl Desk {
     /// Waits until what was typed is written: it was shown as sent. Who leaves once more does
     /// not wait for that.
     async fn hand_in(&mut self, screen: &mut Screen) {
-        let until = Instant::now() + LAST_LINES;
+        let mut until = Instant::now() + LAST_LINE;
         let mut is_there = true;
         // A screen that has gone is no reason to drop what was typed.
         let _ = self.printer.typing(screen, None);
+        if !self.writer.is_idle() {
+            let _ = self.printer.mark(screen, "writing what was typed; once more leaves at once");
+        }
         while !self.writer.is_idle() {
             tokio::select! {
                 receipt = self.writer.receipt() => {
+                    until = Instant::now() + LAST_LINE;
                     if let Some(complaint) = receipt.complaint() {
                         let _ = self.printer.mark(screen, &complaint);
                     }
