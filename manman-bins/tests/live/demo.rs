@@ -40,14 +40,19 @@ fn its_image_holds_one_small_program_that_runs_as_nobody_special() {
 }
 
 #[test]
-fn its_world_outlives_a_stop_a_crash_and_the_death_of_manman() {
+fn its_world_outlives_ctrl_c_a_stop_a_crash_and_the_death_of_manman() {
     let mut manman = up();
     manman.ok(&["send", "demo", "say hello"]);
     await_output(&manman, "<server> hello\n");
     until("a day passes", PATIENCE, || manman.log().contains("demo | [day 1] ").then_some(()));
 
+    let id = |manman: &Installation| docker::inspect(&manman.container(1))["Id"].clone();
+    let before = id(&manman);
+    assert_eq!(manman.interrupt(), 0);
+    show(&mut manman, "demo | village demo: day 0, 0 villagers");
     manman.kill_9();
     show(&mut manman, "demo | village demo: day 0, 0 villagers");
+    assert_eq!(id(&manman), before, "its container is the same one");
     manman.ok(&["stop", "demo"]);
     let stopped = manman.session("demo");
     assert_eq!((&stopped["state"], &stopped["exit_code"]), (&"stopped".into(), &0.into()), "{stopped:#}");
