@@ -1,7 +1,6 @@
 //! What hosts ask, answered from the store within this process.
 
 use std::{
-    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -44,8 +43,8 @@ pub struct ControlUplink {
     puts: Places,
     /// When the queue of the processors was made.
     processor_queue: Mutex<Option<Instant>>,
-    /// Those that make a host's queue again.
-    healing: Mutex<BTreeMap<ServerId, AbortOnDropHandle<()>>>,
+    /// What makes a host's queue again.
+    healing: Mutex<Option<AbortOnDropHandle<()>>>,
 }
 
 impl ControlUplink {
@@ -95,10 +94,11 @@ impl ControlUplink {
     }
 
     /// Makes a host's queue again if somebody deleted it; nobody waits for that, as a broker
-    /// that is away is no reason to withhold what is wanted.
+    /// that is away is no reason to withhold what is wanted. One at a time: of a large fleet all
+    /// at once would keep from registering who is new, and each asks again soon.
     fn heal(&self, server: ServerId) {
         let mut healing = self.healing.lock().unwrap_or_else(PoisonError::into_inner);
-        if healing.get(&server).is_some_and(|healing| !healing.is_finished()) {
+        if healing.as_ref().is_some_and(|healing| !healing.is_finished()) {
             return;
         }
         let (broker, within) = (self.broker.clone(), self.config.uplink_deadline());
@@ -109,7 +109,7 @@ impl ControlUplink {
                 Err(_) => debug!(server.id = %server, "its queue is not there: the broker took too long"),
             }
         });
-        healing.insert(server, AbortOnDropHandle::new(task));
+        *healing = Some(AbortOnDropHandle::new(task));
     }
 
     /// Makes the queues that a host needs. The processors' is not made for each of a fleet that
