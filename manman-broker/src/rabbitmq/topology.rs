@@ -19,30 +19,18 @@ const OPERATION: &str = "declare queue";
 /// Makes a queue exist with its bindings, and with all that it stands on.
 pub(super) async fn declare(link: &Link, queue: &Queue, within: Duration) -> Result<()> {
     let mut declaring = Declaring { link, within, channel: link.channel(OPERATION, within).await? };
-    if queue.durable {
-        let noted = link.has_exchanges();
-        if !noted {
+    if queue.durable && !link.has_exchanges() {
+        declaring.exchanges().await?;
+    }
+    match declaring.queue_of(queue).await {
+        // An exchange is not there: nothing durable was ever declared, or somebody has deleted
+        // one since. A host may not make them, and waits.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            declaring.channel = link.channel(OPERATION, within).await?;
             declaring.exchanges().await?;
+            declaring.queue_of(queue).await?;
         }
-        match declaring.durable(queue).await {
-            // Somebody has deleted one of them since.
-            Err(error) if noted && error.kind() == ErrorKind::NotFound => {
-                declaring.channel = link.channel(OPERATION, within).await?;
-                declaring.exchanges().await?;
-                declaring.durable(queue).await?;
-            }
-            done => done?,
-        }
-    } else {
-        match declaring.passing(queue).await {
-            // Where nothing durable was ever declared; a host may not do that, and waits.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                declaring.channel = link.channel(OPERATION, within).await?;
-                declaring.exchanges().await?;
-                declaring.passing(queue).await?;
-            }
-            done => done?,
-        }
+        done => done?,
     }
     declaring.call(declaring.channel.close(200, "OK".into())).await
 }
@@ -56,6 +44,10 @@ struct Declaring<'a> {
 impl Declaring<'_> {
     async fn call<T>(&self, call: impl Future<Output = lapin::Result<T>>) -> Result<T> {
         self.link.call(OPERATION, self.within, call).await
+    }
+
+    async fn queue_of(&self, queue: &Queue) -> Result<()> {
+        if queue.durable { self.durable(queue).await } else { self.passing(queue).await }
     }
 
     /// The exchanges, and the dead letters.
