@@ -188,7 +188,7 @@ async fn a_backup_of_an_older_schema_is_brought_to_this_builds() {
         let again = open(&url).await;
         let server = again.server_by_name("town").await.unwrap().unwrap();
         assert_eq!(server.health, None);
-        assert_eq!(again.session_live(server.id).await.unwrap().len(), 1);
+        assert_eq!(again.session_hand_out(server.id).await.unwrap().len(), 1);
     }
 }
 

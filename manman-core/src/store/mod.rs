@@ -243,10 +243,8 @@ pub trait SessionStore {
     /// Sessions, newest first.
     async fn session_list(&self, filter: SessionFilter, page: Page<SessionId>) -> Result<Vec<Session>>;
 
-    /// All sessions of a server that have not ended.
-    async fn session_live(&self, server: ServerId) -> Result<Vec<Session>>;
-
-    /// The same, handed to their host: the starts among them count as left from here on.
+    /// All sessions of a server that have not ended, handed to their host: the starts among
+    /// them count as left from here on.
     async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>>;
 
     /// How many sessions have not ended.

@@ -172,7 +172,6 @@ faulty! { SessionStore:
     session_want(id: SessionId, change: WantChange, write: &Write) -> Session, or DeedError;
     session_get(id: SessionId) -> Option<Session>;
     session_list(filter: SessionFilter, page: Page<SessionId>) -> Vec<Session>;
-    session_live(server: ServerId) -> Vec<Session>;
     session_hand_out(server: ServerId) -> Vec<Session>;
     session_live_count() -> usize;
     session_latest(sgc: SgcId) -> Option<Session>;

@@ -226,13 +226,9 @@ impl SessionStore for SqlStore {
         self.rows("session_list", query.build()).await?.iter().map(map::session).collect()
     }
 
-    async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
-        let rows = self.rows("session_live", sqlx::query(LIVE_OF).bind(server.0)).await?;
-        rows.iter().map(map::session).collect()
-    }
-
     async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>> {
-        let live = self.session_live(server).await?;
+        let rows = self.rows("session_hand_out", sqlx::query(LIVE_OF).bind(server.0)).await?;
+        let live = rows.iter().map(map::session).collect::<Result<Vec<_>>>()?;
         // Nearly always none is pending, and then nothing is locked.
         if live.iter().all(|session| session.state != State::Pending) {
             return Ok(live);

@@ -180,10 +180,6 @@ impl SessionStore for MemoryStore {
         }))
     }
 
-    async fn session_live(&self, server: ServerId) -> Result<Vec<Session>> {
-        Ok(self.read(|books| books.live_of(server)))
-    }
-
     async fn session_hand_out(&self, server: ServerId) -> Result<Vec<Session>> {
         self.deed(|books, _| {
             let live = books.live_of(server);

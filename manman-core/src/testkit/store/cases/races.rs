@@ -141,7 +141,7 @@ pub async fn starts_and_stops_leave_one_live_session(ground: &Ground) {
         }
     })
     .await;
-    let live = ground.store.session_live(host.server).await.unwrap();
+    let live = ground.store.session_hand_out(host.server).await.unwrap();
     assert!(live.len() <= 1, "{live:?}");
     let all = ground.store.session_list(SessionFilter::default(), Page::first(200)).await.unwrap();
     // Only the latest can live: the one before had to end first.

@@ -75,7 +75,7 @@ pub async fn what_nobody_takes_up_expires(ground: &Ground) {
     assert_eq!(ground.events().await, [ExternalKind::SessionFailed]);
     assert_eq!(store.session_expire(grace).await.unwrap(), []);
     assert_eq!(ground.get(other.id).await.state, State::Running);
-    assert_eq!(store.session_live(host.server).await.unwrap(), []);
+    assert_eq!(store.session_hand_out(host.server).await.unwrap(), []);
 }
 
 /// "Gives no id out any more up to `known`"; "Counts a server's registrations on".
@@ -133,7 +133,6 @@ pub async fn a_start_that_was_handed_out_is_not_withdrawn(ground: &Ground) {
     let (host, session) = ground.session("box").await;
     let (elsewhere, other) = ground.session("other").await;
     let handed = store.session_hand_out(host.server).await.unwrap();
-    assert_eq!(handed, store.session_live(host.server).await.unwrap());
     assert_eq!(handed.iter().map(|it| it.id).collect::<Vec<_>>(), [session.id]);
     for (id, state) in [(session.id, State::Stopping), (other.id, State::Stopped)] {
         assert_eq!(store.session_want(id, STOP, &write()).await.unwrap().state, state, "{id}");
@@ -141,8 +140,8 @@ pub async fn a_start_that_was_handed_out_is_not_withdrawn(ground: &Ground) {
     assert_eq!(store.session_hand_out(elsewhere.server).await.unwrap(), []);
 }
 
-/// "Sessions, newest first." "All sessions of a server that have not ended." "The latest
-/// session of a deployment." "The highest session id ever given."
+/// "Sessions, newest first." "All sessions of a server that have not ended, handed to their
+/// host." "The latest session of a deployment." "The highest session id ever given."
 pub async fn lists_show_the_newest_first(ground: &Ground) {
     let store = &ground.store;
     assert_eq!(store.session_high_water().await.unwrap(), 0);
@@ -167,7 +166,7 @@ pub async fn lists_show_the_newest_first(ground: &Ground) {
     let states = vec![State::Stopped, State::Lost];
     assert_eq!(list(SessionFilter { states, ..all() }, Page::first(9)).await, [3, 2, 1]);
 
-    let live = store.session_live(host.server).await.unwrap();
+    let live = store.session_hand_out(host.server).await.unwrap();
     assert_eq!(live.iter().map(|session| session.id.0).collect::<Vec<_>>(), [4]);
     assert_eq!(store.session_latest(city.id).await.unwrap().unwrap().id, SessionId(2));
     assert_eq!(store.session_latest(SgcId(99)).await.unwrap(), None);
