@@ -3,6 +3,8 @@
 use std::{
     io::{IsTerminal as _, Write},
     str::FromStr,
+    sync::mpsc,
+    time::Duration,
 };
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
@@ -38,11 +40,30 @@ impl FromStr for LogFormat {
 /// How many lines wait for whoever reads them; what comes then is dropped.
 const WAITING: usize = 10_000;
 
-/// Writes what it was given until it is dropped, and then what still waits, for a second at
+/// How long what waits at the end is waited for.
+const AT_THE_END: Duration = Duration::from_secs(2);
+
+/// Writes what it was given until it is dropped, and then what still waits, for two seconds at
 /// most.
 #[derive(Debug)]
 #[must_use = "lines are written as long as it is held"]
-pub struct Writing(#[expect(dead_code, reason = "held for its drop")] WorkerGuard);
+pub struct Writing(Option<WorkerGuard>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        let guard = self.0.take();
+        let (done, ended) = mpsc::channel::<()>();
+        // On a thread of its own: one that finds no room says so on stdout, which may be what
+        // stands still.
+        let ending = std::thread::Builder::new().spawn(move || {
+            drop(guard);
+            drop(done);
+        });
+        if ending.is_ok() {
+            let _ = ended.recv_timeout(AT_THE_END);
+        }
+    }
+}
 
 /// Writes lines to `to` on a thread of its own: a terminal that was stopped (Ctrl-S) or a pipe
 /// that nobody empties holds up nothing but the lines themselves. What is written at once is
@@ -50,7 +71,7 @@ pub struct Writing(#[expect(dead_code, reason = "held for its drop")] WorkerGuar
 pub fn beside(to: impl Write + Send + 'static) -> (NonBlocking, Writing) {
     let builder = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(WAITING);
     let (lines, guard) = builder.thread_name("lines").finish(to);
-    (lines, Writing(guard))
+    (lines, Writing(Some(guard)))
 }
 
 /// Begins to write log lines: those of `level` and above, or what `RUST_LOG` says. A
@@ -93,7 +114,6 @@ mod tests {
     use std::{
         io,
         sync::{Arc, Mutex, MutexGuard, PoisonError},
-        time::Duration,
     };
 
     use super::*;

@@ -83,14 +83,10 @@ fn up(common: &Common, args: UpArgs) -> Result<(), Failure> {
 /// What else is served goes on being served if the demo does not come up.
 async fn show_demo(config: UpConfig, kind: RuntimeKind, games: Arc<dyn Runtime>, say: Say) {
     let mut beside = Beside::new(demo::NAME);
-    let show = |what| {
-        for line in beside.lines(&what) {
-            say(&line);
-        }
-    };
+    let show = |what| beside.lines(&what).iter().for_each(|line| say(line));
     let shown = async {
-        let placed = demo::place(&config, kind).await?;
-        demo::play(&config, &placed, games, show).await
+        let placed = demo::place(&config, kind, &say).await?;
+        demo::play(&config, &placed, games, say.clone(), show).await
     };
     if let Err(error) = shown.await {
         tracing::error!("the demo does not go on: {error:#}");

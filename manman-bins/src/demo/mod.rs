@@ -5,7 +5,7 @@ mod place;
 #[cfg(test)]
 mod village;
 
-use std::{io::Write as _, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use manman_core::{model::ImageRef, runtime::Runtime};
@@ -21,6 +21,7 @@ use crate::{
         v1::{self, man_man_api_client::ManManApiClient, stream_session_logs_response::What},
     },
     cli::harmless,
+    compose::Say,
     config::{Places, UpConfig},
 };
 
@@ -40,27 +41,24 @@ pub async fn play(
     config: &UpConfig,
     placed: &Placed,
     runtime: Arc<dyn Runtime>,
+    say: Say,
     mut show: impl FnMut(What),
 ) -> anyhow::Result<()> {
     let client = connect(&Places(&config.machine.data_dir).socket()).await?;
-    let mut demo = Demo { client, runtime };
+    let mut demo = Demo { client, runtime, say };
     let deployment = demo.deployment(config, placed).await?;
     let session = demo.session(deployment).await?;
-    println(&format!(
+    (demo.say)(&format!(
         "demo: session {session} runs; try `manman send {NAME} list` or `manman console {NAME}`"
     ));
     demo.follow(session, &mut show).await
-}
-
-/// A line of the demo. Nobody reading is no failure.
-fn println(line: &str) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// The API, as any client uses it, and what runs the games here.
 struct Demo {
     client: ManManApiClient<Channel>,
     runtime: Arc<dyn Runtime>,
+    say: Say,
 }
 
 /// What became of a session that was waited for.
@@ -199,7 +197,7 @@ impl Demo {
             match self.await_game(id).await? {
                 Came::Up => return Ok(id),
                 Came::ToItsEnd(why) => {
-                    println(&format!("demo: session {id} has ended ({why}); starting another"))
+                    (self.say)(&format!("demo: session {id} has ended ({why}); starting another"))
                 }
             }
         }
@@ -259,7 +257,7 @@ impl Demo {
                 Err(status) => anyhow::bail!("its console broke off: {}", status.message()),
             }
         }
-        println("demo: its session has ended; `manman start demo` starts another one");
+        (self.say)("demo: its session has ended; `manman start demo` starts another one");
         Ok(())
     }
 }

@@ -17,7 +17,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::timeout;
 
 use super::image::{self, PROGRAM, WORLD};
-use crate::{compose::RuntimeKind, config::UpConfig};
+use crate::{
+    compose::{RuntimeKind, Say},
+    config::UpConfig,
+};
 
 /// The game, as `build.rs` compiles it.
 static GAME: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/village"));
@@ -79,9 +82,9 @@ fn digest() -> String {
 ///
 /// # Errors
 /// If it cannot be got there.
-pub async fn place(config: &UpConfig, kind: RuntimeKind) -> anyhow::Result<Placed> {
+pub async fn place(config: &UpConfig, kind: RuntimeKind, say: &Say) -> anyhow::Result<Placed> {
     match kind {
-        RuntimeKind::Docker => into_docker(config).await,
+        RuntimeKind::Docker => into_docker(config, say).await,
         RuntimeKind::Process => {
             let data_dir = config.machine.data_dir.clone();
             tokio::task::spawn_blocking(move || onto_disk(&data_dir)).await?
@@ -93,7 +96,7 @@ pub async fn place(config: &UpConfig, kind: RuntimeKind) -> anyhow::Result<Place
 ///
 /// # Errors
 /// If the game of this build runs in no image, or the engine does not take it.
-async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
+async fn into_docker(config: &UpConfig, say: &Say) -> anyhow::Result<Placed> {
     anyhow::ensure!(
         STATIC == "yes",
         "the demo game of this build needs shared libraries, which an image of it alone does not hold: \
@@ -108,7 +111,7 @@ async fn into_docker(config: &UpConfig) -> anyhow::Result<Placed> {
         match timeout(SECOND, &mut import).await {
             Ok(imported) => imported,
             Err(_) => {
-                super::println("demo: the engine takes its image");
+                say("demo: the engine takes its image");
                 import.await
             }
         }

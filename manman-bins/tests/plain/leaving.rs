@@ -1,11 +1,18 @@
 //! Whoever gives a command goes away, or manman does: nothing is dropped without a word.
 
-use std::{process::Stdio, time::Duration};
+use std::{ffi::OsStr, fs::File, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::{
-    support::{Installation, processes::kill, until},
+    support::{
+        Installation,
+        processes::{kill, lives},
+        until,
+    },
     terminal::Terminal,
 };
 
@@ -19,6 +26,32 @@ fn a_down_that_nobody_reads_ends_everything() {
     let ended = until("it ends", Duration::from_secs(60), || down.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
     assert_eq!(manman.await_end(), 0);
+    manman.await_nothing_left();
+}
+
+/// Somebody stopped the terminal: nothing of manman waits for that, its end neither.
+#[test]
+fn a_terminal_that_stands_still_holds_up_nothing() {
+    let mut manman = Installation::new();
+    let unread = manman.data().join("unread");
+    mknodat(CWD, &unread, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    // Open at both ends, and never read.
+    let _held = File::options().read(true).write(true).open(&unread).unwrap();
+    let into =
+        r#"case $1 in up) RUST_LOG=trace exec "$0" "$@" >"$DATA_DIR/unread" 2>&1 ;; esac; exec "$0" "$@""#;
+    manman.run_by(&["/bin/sh", "-c", into, env!("CARGO_BIN_EXE_manman")].map(OsStr::new));
+    manman.spawn_with(&["--demo"]);
+    let shown = |manman: &Installation| (manman.run(&["session", "show", "demo"]).code == 0).then_some(());
+    until("the demo has a session", Duration::from_secs(60), || shown(&manman));
+    manman.await_state("demo", "running");
+    // More than a pipe and what waits for it have room for.
+    for _ in 0..200 {
+        manman.ok(&["status"]);
+    }
+    let game = manman.attempt(1).game;
+    assert_eq!(manman.interrupt(), 0);
+    assert!(lives(game));
+    manman.ok(&["down"]);
     manman.await_nothing_left();
 }
 
