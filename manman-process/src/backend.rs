@@ -198,9 +198,11 @@ impl Runtime for ProcessRuntime {
         Ok(ImageInfo { digest: format!("{}: {}", ImageRef::HOST, machine::system()), uid: None, gid: None })
     }
 
-    async fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
+    /// The user is not asked for: a group that is not named is root's in a container, here the
+    /// user's own.
+    async fn prepare(&self, spec: &ContainerSpec, _user: Option<(u32, u32)>) -> Result<()> {
         let spec = spec.clone();
-        self.call("prepare directories", move |runs| runs.prepare(&spec, user)).await
+        self.call("prepare directories", move |runs| runs.prepare(&spec)).await
     }
 
     async fn create(&self, spec: &ContainerSpec) -> Result<()> {

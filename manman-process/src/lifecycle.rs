@@ -90,12 +90,12 @@ impl Runs {
         self.unbounded.get_or_init(|| unbounded_beside(&self.root())).clone()
     }
 
-    pub fn prepare(&self, spec: &ContainerSpec, user: Option<(u32, u32)>) -> Result<()> {
+    pub fn prepare(&self, spec: &ContainerSpec) -> Result<()> {
         self.config.policy.check(spec)?;
         // Who cannot be is refused before anything is given to them.
-        let of_spec = map::user(spec, &self.config.user)?;
+        let user = map::user(spec, &self.config.user)?;
         let us = || (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-        self.data.prepare(spec, user.or(of_spec).unwrap_or_else(us))
+        self.data.prepare(spec, user.unwrap_or_else(us))
     }
 
     /// One attempt of ours.

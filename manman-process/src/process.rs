@@ -48,8 +48,14 @@ impl Stat {
 
 /// A process, or `None` if there is none. That it cannot be told is an error, not an end.
 pub fn stat(pid: i32) -> io::Result<Option<Stat>> {
-    match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(text) => Ok(Stat::parse(&text)),
+    match fs::read(format!("/proc/{pid}/stat")) {
+        // A name is any bytes, and is cut after 15 of them, through a character if need be.
+        Ok(line) => match Stat::parse(&String::from_utf8_lossy(&line)) {
+            Some(stat) => Ok(Some(stat)),
+            None => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is no such line")))
+            }
+        },
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(None),
         Err(error) => Err(error),
@@ -144,6 +150,25 @@ mod tests {
         for bad in ["", "42", "42 (x", "x (y) S 1", "42 (x) S 1 2 3"] {
             assert_eq!(Stat::parse(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_process_is_seen_whatever_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        // The kernel cuts this name through its eighth letter.
+        let program = dir.path().join("\u{43c}\u{43e}\u{439}\u{441}\u{435}\u{440}\u{432}\u{435}\u{440}");
+        fs::copy("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program).arg("600").spawn().unwrap();
+        let process = identify(child.id() as i32).unwrap().unwrap();
+        let cut = |name: &[u8]| name.starts_with("\u{43c}".as_bytes()) && std::str::from_utf8(name).is_err();
+        while !cut(fs::read(format!("/proc/{}/comm", process.pid)).unwrap().trim_ascii_end()) {
+            std::thread::yield_now();
+        }
+        assert!(look(process).unwrap().is_some_and(|stat| stat.is_alive()));
+        let ours = descendants(&all(), std::process::id() as i32);
+        assert!(ours.iter().any(|stat| stat.pid == process.pid));
+        assert!(signal(process, Signal::KILL).unwrap());
+        child.wait().unwrap();
     }
 
     #[test]

@@ -351,6 +351,26 @@ async fn a_game_begins_with_the_signals_as_they_are() {
     runtime.remove(spec.run).await.unwrap();
 }
 
+/// Whoever ignores it is not told how a child has ended; some that start programs do.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exit_is_seen_whatever_signals_were_ignored_before() {
+    let ground = Ground::new();
+    let mut config = ground.config();
+    let supervisor = config.supervisor.take().unwrap();
+    let ignoring = ground.dir.path().join("ignoring");
+    // By another process: nothing here has it open for writing while it is run.
+    let make = r#"printf '#!/bin/sh\ntrap "" CHLD\nexec %s "$@"\n' "$1" >"$0" && chmod 755 "$0""#;
+    let made =
+        std::process::Command::new("sh").args(["-c", make]).args([&ignoring, &supervisor]).status().unwrap();
+    assert!(made.success());
+    config.supervisor = Some(ignoring);
+    let runtime = ground.runtime_with(config);
+    let spec = spec(1, 1, script("exit 7"));
+    started(&runtime, &spec).await;
+    assert_eq!(ended(&runtime, spec.run).await.code, 7);
+    runtime.remove(spec.run).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_supervisor_of_another_version_is_left_alone() {
     let ground = Ground::new();

@@ -52,7 +52,13 @@ impl Keeper {
     pub fn open(dir: &RunDir, keep_bytes: u64) -> io::Result<Self> {
         let open = |channel| {
             let path = dir.output(channel);
-            let file = private().create(true).append(true).open(&path)?;
+            // Closed by a start that came to nothing, to an owner who is not root as well.
+            if path.exists() {
+                std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            }
+            let file = private().create(true).append(true).open(&path).map_err(|error| {
+                io::Error::new(error.kind(), format!("{} cannot be written to: {error}", path.display()))
+            })?;
             std::fs::set_permissions(&path, Permissions::from_mode(0o400))?;
             // There is room for them from now on, also where the disk is full.
             write_number(&dir.trimmed(channel), 0)?;
@@ -141,9 +147,36 @@ fn wanted(extents: [Extent; 2], keep_bytes: u64) -> [u64; 2] {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::chown;
+
     use proptest::prelude::*;
+    use rustix::{
+        process::{Gid, Uid, geteuid},
+        thread::{set_thread_res_gid, set_thread_res_uid},
+    };
 
     use super::*;
+
+    /// A program that was busy for a moment is loaded another time, by whoever that is.
+    #[test]
+    fn an_ordinary_user_opens_them_again() {
+        const NOBODY: u32 = 65534;
+        let root = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(root.path().to_owned());
+        let twice = move || {
+            if geteuid().is_root() {
+                let (uid, gid) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+                chown(dir.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+                // Of this thread alone.
+                set_thread_res_gid(gid, gid, gid).unwrap();
+                set_thread_res_uid(uid, uid, uid).unwrap();
+            }
+            Keeper::open(&dir, 1 << 20).unwrap();
+            Keeper::open(&dir, 1 << 20).unwrap();
+            std::fs::metadata(dir.output(Channel::Stdout)).unwrap().permissions().mode()
+        };
+        assert_eq!(thread::spawn(twice).join().unwrap() & 0o777, 0o400);
+    }
 
     #[test]
     fn what_was_taken_goes_after_a_while() {

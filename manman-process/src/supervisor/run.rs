@@ -19,6 +19,7 @@ use rustix::{
     fs::{Mode, OFlags},
     process::{Pid, set_child_subreaper},
 };
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
 use super::{
     ALONE, ARGUMENT, LAUNCH,
@@ -79,8 +80,9 @@ fn stand_alone() {
     // Fails only for who leads a session already.
     let _ = rustix::process::setsid();
     let _ = std::env::set_current_dir("/");
-    // A handler rather than ignoring: that a game would inherit.
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+    // A handler rather than ignoring: that a game would inherit. Whoever ignores SIGCHLD, as
+    // whoever started the manager may have, never hears how a child has ended.
+    for signal in [SIGTERM, SIGINT, SIGHUP, SIGCHLD] {
         let _ = signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)));
     }
     // Where memory runs out, the game is to go and its supervisor to tell; only root may ask.

@@ -50,11 +50,15 @@ impl Ground {
         Arc::new(ProcessRuntime::new(owner, self.config()).unwrap())
     }
 
+    pub fn runtime_with(&self, config: ProcessConfig) -> Arc<dyn Runtime> {
+        Arc::new(ProcessRuntime::new(self.owner.clone(), config).unwrap())
+    }
+
     /// A manager that was started after the machine was.
     pub fn runtime_after_reboot(&self) -> Arc<dyn Runtime> {
         let mut config = self.config();
         config.boot_id = Some("another-boot".to_owned());
-        Arc::new(ProcessRuntime::new(self.owner.clone(), config).unwrap())
+        self.runtime_with(config)
     }
 
     pub fn runs(&self) -> PathBuf {
