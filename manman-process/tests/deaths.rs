@@ -359,7 +359,7 @@ async fn an_exit_is_seen_whatever_signals_were_ignored_before() {
     let supervisor = config.supervisor.take().unwrap();
     let ignoring = ground.dir.path().join("ignoring");
     // By another process: nothing here has it open for writing while it is run.
-    let make = r#"printf '#!/bin/sh\ntrap "" CHLD\nexec %s "$@"\n' "$1" >"$0" && chmod 755 "$0""#;
+    let make = r#"printf '#!/bin/sh\nexec env --ignore-signal=CHLD %s "$@"\n' "$1" >"$0" && chmod 755 "$0""#;
     let made =
         std::process::Command::new("sh").args(["-c", make]).args([&ignoring, &supervisor]).status().unwrap();
     assert!(made.success());
