@@ -147,11 +147,13 @@ impl UpError {
     /// Whether something that the operator said has to be changed: exit code 78.
     pub fn is_config(&self) -> bool {
         match self {
-            Self::DataDir { .. }
-            | Self::Token { .. }
-            | Self::Listen { .. }
-            | Self::Socket { .. }
-            | Self::OtherRuntime { .. } => true,
+            // Who has it may go, and an address may come up: not for an operator to change.
+            Self::Listen { error, .. } => {
+                !matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable)
+            }
+            Self::DataDir { .. } | Self::Token { .. } | Self::Socket { .. } | Self::OtherRuntime { .. } => {
+                true
+            }
             Self::Store { error, .. } | Self::Host(error) | Self::Broker(error) => {
                 matches!(error.kind(), ErrorKind::Config | ErrorKind::Conflict)
             }

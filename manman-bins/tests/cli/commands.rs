@@ -16,7 +16,7 @@ const COMMANDS: [(&str, &str, &str, i32, &str); 42] = [
         "up",
         "up --data-dir {new} --listen 127.0.0.1:0",
         "up --data-dir {new} --listen {taken}",
-        78,
+        1,
         "has it: end that, or choose another with --listen",
     ),
     ("down", "down --data-dir {new}", "down --timeout 30", 2, "30s"),

@@ -34,7 +34,7 @@ async fn each_code_is_what_the_page_says() {
         (&house, format!("status --address {address} --token-file {wrong}"), 77, "unauthenticated"),
         (&house, format!("status --address {address} --token-file /nonexistent"), 77, "unauthenticated"),
         (&empty, format!("up --config {config}"), 78, "config"),
-        (&empty, format!("up --listen {address}"), 78, "up"),
+        (&empty, format!("up --listen {address}"), 1, "up"),
         (&empty, format!("down --config {config}"), 78, "config"),
     ] {
         let ran = at.run(&format!("{line} -o json")).await;

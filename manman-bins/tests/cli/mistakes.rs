@@ -41,7 +41,7 @@ async fn each_is_answered_with_what_to_do() {
         // A port that somebody else has: who, and what to say instead.
         (
             format!("up --listen {address} --data-dir {nowhere}"),
-            78,
+            1,
             &format!("the API cannot be served on {address}"),
             &format!("(pid {}) has it: end that, or choose another with --listen", std::process::id()),
         ),
