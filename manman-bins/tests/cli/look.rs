@@ -119,7 +119,9 @@ async fn what_is_left_is_listed_with_each_world_by_itself() {
         fs::create_dir_all(house.dir().join(world)).unwrap();
         fs::write(house.dir().join(world).join("map"), text).unwrap();
     }
-    fs::write(house.dir().join("gsc-test-1.manman.json"), "{}").unwrap();
+    for name in ["gsc-test-1.manman.json", "gsc-test-9.manman.json", ".gsc-test-9.manman.json-1"] {
+        fs::write(house.dir().join(name), "{}").unwrap();
+    }
     for name in ["host-token", "host-token.joined", "journal.damaged-1", "tokens.txt"] {
         fs::write(house.dir().join(name), "").unwrap();
     }
@@ -131,6 +133,8 @@ async fn what_is_left_is_listed_with_each_world_by_itself() {
         "deployment trains, ".to_owned(),
         format!("rm -r {dir}/gsc-test-1 {dir}/gsc-test-1.manman.json\n"),
         format!("rm -r {dir}/gsc-test-2\n"),
+        format!("rm {dir}/gsc-test-9.manman.json\n"),
+        format!("rm {dir}/.gsc-test-9.manman.json-1\n"),
         format!("{dir}/mine (not manman's: left alone)"),
         format!("{dir}/tokens.txt (not manman's: left alone)"),
         format!("rm {dir}/host-token\n"),
@@ -158,15 +162,18 @@ async fn a_unit_is_listed_with_all_that_was_installed_for_it() {
     let house = House::empty();
     let home = tempfile::tempdir().unwrap();
     let units = home.path().join(".config/systemd/user");
-    let variables = home.path().join("environment");
+    let (variables, shared) = (home.path().join("manman.environment"), home.path().join("environment"));
     let packaged = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/systemd/manman.service");
     let text = fs::read_to_string(packaged).unwrap();
     let named = text.replace("/etc/manman/environment", variables.to_str().unwrap());
     assert_ne!(text, named, "the unit names it");
     fs::create_dir_all(units.join("manman.service.d")).unwrap();
     fs::write(units.join("manman.service"), named).unwrap();
-    fs::write(units.join("manman.service.d/limits.conf"), "").unwrap();
-    fs::write(&variables, "").unwrap();
+    let more = format!("[Service]\nEnvironmentFile={}\n", shared.display());
+    fs::write(units.join("manman.service.d/limits.conf"), more).unwrap();
+    for file in [&variables, &shared] {
+        fs::write(file, "").unwrap();
+    }
     let left = run(&house, "uninstall", &[("HOME", home.path().to_str().unwrap())]).await.out;
     let units = units.display();
     let commands = [
@@ -179,6 +186,8 @@ async fn a_unit_is_listed_with_all_that_was_installed_for_it() {
     ];
     let commands = commands.map(|command| format!("     {command}\n")).concat();
     assert!(left.contains(&commands), "{commands}: {left}");
+    assert!(left.contains(&format!("{} (not manman's: left alone)\n", shared.display())), "{left}");
+    assert!(!left.contains(&format!("rm {}", shared.display())), "{left}");
 }
 
 /// What bash offers after `words`, with the script that the program writes.

@@ -24,6 +24,12 @@ use crate::{
 /// What begins the name of a deployment's directory.
 const WORLD: &str = "gsc-";
 
+/// What ends the name of the file beside it that says whose it is.
+const MARKER: &str = ".manman.json";
+
+/// What begins the names of things that are there for a moment, unless manman was killed in it.
+const PASSING: [&str; 2] = [".probe-", ".gsc-"];
+
 /// Consoles, worlds, database and the rest.
 pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
     let places = look.places();
@@ -48,8 +54,11 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
         names.iter().filter(|name| group.contains(&name.as_str())).map(|name| path(name)).collect::<Vec<_>>()
     };
     let world = |name: &&String| name.starts_with(WORLD);
+    // A marker goes with its directory, where there is one.
+    let has_world =
+        |name: &str| name.strip_suffix(MARKER).is_some_and(|it| names.iter().any(|name| name == it));
     let worlds: Vec<_> =
-        names.iter().filter(world).filter(|name| !name.ends_with(".json")).map(|name| path(name)).collect();
+        names.iter().filter(world).filter(|name| !has_world(name)).map(|name| path(name)).collect();
     let database = ["manman.db", "manman.db-wal", "manman.db-shm"];
     let ours = |name: &str| is_state(name) || database.contains(&name) || ["spool", "blobs"].contains(&name);
     let rest: Vec<_> = names
@@ -100,7 +109,10 @@ pub async fn steps(look: &Look, holds: &Result<Holdings, String>) -> Vec<Step> {
 fn is_state(name: &str) -> bool {
     const ALONE: [&str; 4] = ["manman.sock", "lock", "manman.toml", "process"];
     const WITH_OTHERS: [&str; 6] = ["token", "host-token", "journal", "machine-id", "runtime", "demo"];
-    ALONE.contains(&name) || name.split('.').next().is_some_and(|base| WITH_OTHERS.contains(&base))
+    let is_passing = PASSING.iter().any(|prefix| name.starts_with(prefix));
+    is_passing
+        || ALONE.contains(&name)
+        || name.split('.').next().is_some_and(|base| WITH_OTHERS.contains(&base))
 }
 
 fn names(dir: &Path) -> Result<Vec<String>, String> {
@@ -121,7 +133,7 @@ async fn item(path: PathBuf) -> Item {
         let entry = Entry::at(&path).map_err(|error| error.to_string())?.ok_or("it has gone")?;
         let (bytes, whole) = tree_size(&path);
         let root = sudo(entry.uid != geteuid().as_raw());
-        let marker = PathBuf::from(format!("{}.manman.json", path.display()));
+        let marker = PathBuf::from(format!("{}{MARKER}", path.display()));
         let (how, mut what) = (if entry.is_dir { "rm -r" } else { "rm" }, quoted(&path));
         if marker.exists() {
             what.push_str(&format!(" {}", quoted(&marker)));
@@ -139,7 +151,8 @@ async fn item(path: PathBuf) -> Item {
 
 /// A world with the name of its deployment, where that is on record.
 fn called(mut item: Item, holds: &Result<Holdings, String>) -> Item {
-    let id = item.what.rsplit('-').next().and_then(|id| id.parse::<i64>().ok());
+    let name = item.what.strip_suffix(MARKER).unwrap_or(&item.what);
+    let id = name.rsplit('-').next().and_then(|id| id.parse::<i64>().ok());
     let found = holds.as_ref().ok().and_then(|holds| holds.deployments.iter().find(|it| Some(it.0.0) == id));
     if let Some((_, name)) = found {
         item.detail = format!("deployment {name}, {}", item.detail);

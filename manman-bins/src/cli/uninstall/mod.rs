@@ -96,36 +96,50 @@ async fn processes(holds: &Result<Holdings, String>, look: &Look) -> Vec<Item> {
 }
 
 fn unit() -> Step {
-    let item = |unit: &Path| {
+    let items = |unit: &Path| {
         let user = unit.starts_with("/home") || unit.components().any(|part| part.as_os_str() == ".config");
         let (root, of) = (sudo(!user), if user { "systemctl --user" } else { "systemctl" });
         let mut item = Item::new(unit.display().to_string(), "unit of systemd");
         item.commands = vec![format!("{root}{of} disable --now manman.service")];
-        item.commands.extend(with_unit(unit).iter().map(|path| format!("{root}rm {}", quoted(path))));
+        let with_it = with_unit(unit);
+        let (ours, others): (Vec<_>, Vec<_>) =
+            variables(&with_it).into_iter().partition(|file| is_of_manman(file));
+        let files = with_it.iter().chain(&ours);
+        item.commands.extend(files.map(|path| format!("{root}rm {}", quoted(path))));
         let more = unit.with_extension("service.d");
         if more.is_dir() {
             item.commands.push(format!("{root}rmdir {}", quoted(&more)));
         }
         item.commands.push(format!("{root}{of} daemon-reload"));
-        item
+        let left = |file: PathBuf| Item::new(file.display().to_string(), "not manman's: left alone");
+        std::iter::once(item).chain(others.into_iter().map(left)).collect::<Vec<_>>()
     };
-    Step { title: "unit of systemd", items: units().iter().map(|unit| item(unit)).collect() }
+    Step { title: "unit of systemd", items: units().iter().flat_map(|unit| items(unit)).collect() }
 }
 
-/// A unit, what adds to it, and the files of variables that these name.
+/// A unit, and what adds to it.
 fn with_unit(unit: &Path) -> Vec<PathBuf> {
     let more = fs::read_dir(unit.with_extension("service.d")).into_iter().flatten().flatten();
     let mut all: Vec<_> = more.map(|entry| entry.path()).collect();
     all.sort();
     all.insert(0, unit.to_owned());
-    let named = all.iter().flat_map(|path| {
+    all
+}
+
+/// The files of variables that are there and that units name.
+fn variables(units: &[PathBuf]) -> Vec<PathBuf> {
+    let named = units.iter().flat_map(|path| {
         let text = fs::read_to_string(path).unwrap_or_default();
         let files = text.lines().filter_map(|line| line.trim().strip_prefix("EnvironmentFile="));
         files.map(|file| PathBuf::from(file.trim_start_matches('-'))).collect::<Vec<_>>()
     });
-    let named: Vec<_> = named.filter(|file| file.is_absolute() && file.is_file()).collect();
-    all.extend(named);
-    all
+    named.filter(|file| file.is_absolute() && file.is_file()).collect()
+}
+
+/// Whether a file is there for manman alone, as far as its name and its directory's say:
+/// others, such as `/etc/environment`, are read by others too.
+fn is_of_manman(file: &Path) -> bool {
+    file.components().rev().take(2).any(|part| part.as_os_str().to_string_lossy().contains("manman"))
 }
 
 /// What removes the program itself, last.
