@@ -189,7 +189,9 @@ fn a_database_is_killed(kind: Kind) {
         (ran.code != 0).then_some(ran)
     });
     assert!(!refused.err.contains("internal"), "{refused}");
-    assert!(!cluster.apis[0].is_ready());
+    let health = cluster.apis[0].run(&["health"]);
+    assert!(health.err.contains(r#""store":"#) && health.err.contains(r#""broker":"ok""#), "{health}");
+    assert_ne!(health.code, 0, "{health}");
     postgres.start_again();
     until("it takes writes again", PATIENCE, || {
         let ran = cluster.run_at(0, &["game", "create", "another"]);
