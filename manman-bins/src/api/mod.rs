@@ -5,6 +5,7 @@ pub mod codec;
 mod connect;
 pub mod convert;
 pub mod dial;
+pub mod encryption;
 pub mod errors;
 pub mod gate;
 pub mod hosts;
