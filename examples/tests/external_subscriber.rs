@@ -1,5 +1,5 @@
 //! The program `external_subscriber` on real brokers: what happens reaches all of its sinks, also
-//! what happens while it is dead.
+//! what happens while it is dead or its disk is full.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod support;
@@ -15,6 +15,7 @@ use std::{
 use manman_broker::{nats::NatsBroker, rabbitmq::RabbitBroker};
 use manman_core::broker::{Broker, Message};
 use manman_services::{Guarded, NatsServer, NatsVersion, Patience, Rabbit, free_port, http};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use support::{crashed, hook, lines, stale, until};
@@ -55,8 +56,10 @@ impl Subscriber {
         }
     }
 
+    /// Starts it. A file that grows too large is an error to it, as a full disk is.
     fn start(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_external_subscriber"));
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#, env!("CARGO_BIN_EXE_external_subscriber")]);
         command.arg(&self.audit).arg(format!("127.0.0.1:{}", self.metrics)).arg(&self.hook);
         command.env("BROKER_URL", &self.url);
         self.running = Some(Guarded::start(command, &self.directory.path().join("log")));
@@ -64,6 +67,13 @@ impl Subscriber {
 
     fn kill(&mut self) {
         self.running.as_mut().unwrap().kill();
+    }
+
+    /// Lets files of it grow to so many bytes, or as they like.
+    fn limit(&self, bytes: Option<u64>) {
+        let pid = Pid::from_raw(i32::try_from(self.running.as_ref().unwrap().pid()).unwrap());
+        let limit = |current| prlimit(pid, Resource::Fsize, Rlimit { current, maximum: None }).unwrap();
+        limit(bytes);
     }
 
     /// Starts it for the first time and waits until all of its queues are there: what nobody has
@@ -162,4 +172,28 @@ async fn on_rabbitmq_nothing_is_lost_over_a_death() {
     let node = Rabbit::start(None);
     let vhost = node.vhost();
     nothing_is_lost(format!("amqp://admin:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{}/{vhost}", node.port())).await;
+}
+
+/// A disk takes half of a line, and then nothing; when it takes more there is one whole line.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_leaves_no_half_of_a_line() {
+    let server = NatsServer::start(NatsVersion::Packaged);
+    let mut subscriber = Subscriber::new(format!("nats://127.0.0.1:{}", server.port())).await;
+    subscriber.begin().await;
+    let length = || std::fs::metadata(&subscriber.audit).unwrap().len();
+    let full = length() + 20;
+    subscriber.limit(Some(full));
+    let events = [crashed(1), crashed(2)];
+    subscriber.publish(&events).await;
+    until("half of a line is written", || length() == full).await;
+    subscriber.limit(None);
+    until("both are written", || events.iter().all(|event| subscriber.wrote(event))).await;
+    each_once(&subscriber.audit, &events);
+    // It is an audit still.
+    subscriber.kill();
+    subscriber.start();
+    let last = crashed(3);
+    subscriber.publish(std::slice::from_ref(&last)).await;
+    until("it goes on", || subscriber.wrote(&last)).await;
+    each_once(&subscriber.audit, &[&events[..], &[last]].concat());
 }

@@ -67,7 +67,8 @@ async fn an_audit_goes_on_where_a_death_left_it() {
     let (first, second) = (crashed(1), crashed(2));
     Audit::open(&file).unwrap().take(&event(&first)).await.unwrap();
     let whole = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, format!("{whole}{{\"id\":\"half")).unwrap();
+    // In the middle of a character, too.
+    std::fs::write(&file, [whole.as_bytes(), b"{\"id\":\"half \xC3"].concat()).unwrap();
     let mut audit = Audit::open(&file).unwrap();
     for message in [&first, &second] {
         audit.take(&event(message)).await.unwrap();
