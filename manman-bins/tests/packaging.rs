@@ -70,7 +70,9 @@ fn systemd_takes_the_units_of_the_separate_programs() {
     // With what is in files handed over.
     for path in &paths[..3] {
         let text = fs::read_to_string(path).unwrap();
-        let handed = text.replace("\n#LoadCredential=", "\nLoadCredential=").replace("\n#Environment=", "\nEnvironment=");
+        let handed = text
+            .replace("\n#LoadCredential=", "\nLoadCredential=")
+            .replace("\n#Environment=", "\nEnvironment=");
         assert_ne!(handed, text, "{}", path.display());
         fs::write(path, handed).unwrap();
     }
