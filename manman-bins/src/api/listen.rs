@@ -10,12 +10,9 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, future, stream};
-use rustix::net::sockopt;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{Instant, Sleep},
 };
@@ -24,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::transport::server::Connected;
 use tracing::{debug, warn};
 
-use super::encryption::Encryption;
+use super::{encryption::Encryption, listener::Listener};
 
 /// The most connections at a time, of one listener: a host keeps one open, and of two
 /// replicas one may have to do for a thousand hosts.
@@ -34,46 +31,6 @@ const MOST: usize = 4096;
 /// HTTP/2 client begins with (RFC 9113, section 3.4), after it has agreed on encryption if
 /// there is any.
 const FIRST_WORDS: (usize, Duration) = (24, Duration::from_secs(10));
-
-/// How soon the system asks a silent peer whether it is still there, how often it asks again,
-/// and after how many times without an answer it is gone.
-const KEEP_ALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
-
-/// Where connections come from.
-#[async_trait]
-pub trait Listener: Send + 'static {
-    /// What comes.
-    type Io: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    /// The next one.
-    async fn next(&mut self) -> io::Result<Self::Io>;
-}
-
-#[async_trait]
-impl Listener for TcpListener {
-    type Io = TcpStream;
-
-    async fn next(&mut self) -> io::Result<TcpStream> {
-        let (stream, _) = self.accept().await?;
-        // Console lines are small and somebody waits for each.
-        stream.set_nodelay(true)?;
-        let (idle, every, times) = KEEP_ALIVE;
-        sockopt::set_tcp_keepidle(&stream, idle)?;
-        sockopt::set_tcp_keepintvl(&stream, every)?;
-        sockopt::set_tcp_keepcnt(&stream, times)?;
-        sockopt::set_socket_keepalive(&stream, true)?;
-        Ok(stream)
-    }
-}
-
-#[async_trait]
-impl Listener for UnixListener {
-    type Io = UnixStream;
-
-    async fn next(&mut self) -> io::Result<UnixStream> {
-        self.accept().await.map(|(stream, _)| stream)
-    }
-}
 
 /// What a connection says about its other end, as calls find it.
 #[derive(Clone, Debug)]
@@ -129,14 +86,11 @@ pub fn encrypted<L: Listener>(
     let agreeing = newcomers(listener).map(move |Newcomer { io, until, permit }| {
         let (encryption, info) = (encryption.clone(), io.connect_info());
         AbortOnDropHandle::new(tokio::spawn(async move {
-            match tokio::time::timeout_at(until, encryption.agree(io)).await {
-                Ok(Ok(io)) => Some(Ok(Connection::new(io, info, until, permit))),
-                Ok(Err(error)) => {
+            let agreed = tokio::time::timeout_at(until, encryption.agree(io)).await;
+            match agreed.unwrap_or_else(|late| Err(late.into())) {
+                Ok(io) => Some(Ok(Connection::new(io, info, until, permit))),
+                Err(error) => {
                     debug!(%error, "a connection did not agree on encryption");
-                    None
-                }
-                Err(_) => {
-                    debug!("a connection did not agree on encryption in time");
                     None
                 }
             }
@@ -226,7 +180,11 @@ impl<T: AsyncWrite + Unpin, I: Unpin> AsyncWrite for Connection<T, I> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use async_trait::async_trait;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex},
+        net::UnixStream,
+    };
 
     use super::*;
     use crate::api::encryption::tests::ends;
@@ -302,14 +260,5 @@ mod tests {
             _ = connections.next() => panic!("nobody has agreed"),
             cut = theirs.read_u8() => assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof),
         }
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_vanishes_is_noticed() {
-        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let _theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let ours = listener.next().await.unwrap();
-        assert!(sockopt::socket_keepalive(&ours).unwrap());
-        assert_eq!(sockopt::tcp_keepidle(&ours).unwrap(), KEEP_ALIVE.0);
     }
 }

@@ -11,6 +11,7 @@ pub mod gate;
 pub mod hosts;
 mod lasting;
 pub mod listen;
+pub mod listener;
 pub(crate) mod near;
 mod page;
 mod permit;
