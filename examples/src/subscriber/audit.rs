@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fs,
-    io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
 };
 
@@ -16,10 +16,15 @@ use super::{Event, Sink};
 
 /// Writes events into a file that is only added to. An event that comes again is written
 /// once, also when this program was ended in between: what was written is read at the start.
+/// What a full disk took the half of is taken back before the next one.
 #[derive(Debug)]
 pub struct Audit {
     file: fs::File,
     written: HashSet<Uuid>,
+    /// How long the lines are that were written.
+    whole: u64,
+    /// Whether there may be more in the file: what a write has left that failed.
+    is_torn: bool,
 }
 
 impl Audit {
@@ -32,18 +37,17 @@ impl Audit {
         let mut file = open.create(true).read(true).append(true).open(path)?;
         let (mut written, mut whole) = (HashSet::new(), 0);
         let mut reader = BufReader::new(&mut file);
-        let mut line = String::new();
-        while reader.read_line(&mut line)? > 0 && line.ends_with('\n') {
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
             let entry: Value =
-                serde_json::from_str(&line).with_context(|| format!("{} is no audit", path.display()))?;
+                serde_json::from_slice(&line).with_context(|| format!("{} is no audit", path.display()))?;
             let id = entry["id"].as_str().and_then(|id| id.parse().ok());
             written.insert(id.with_context(|| format!("{} has a line without an id", path.display()))?);
             whole += line.len() as u64;
             line.clear();
         }
         file.set_len(whole)?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Self { file, written })
+        Ok(Self { file, written, whole, is_torn: false })
     }
 }
 
@@ -57,10 +61,17 @@ impl Sink for Audit {
         if self.written.contains(&event.id) {
             return Ok(());
         }
+        if self.is_torn {
+            self.file.set_len(self.whole)?;
+        }
         let line = json!({ "id": event.id, "key": event.key, "event": event.what });
+        let line = format!("{line}\n");
+        self.is_torn = true;
         // One write, so that a death leaves a line or a beginning of one.
-        self.file.write_all(format!("{line}\n").as_bytes())?;
+        self.file.write_all(line.as_bytes())?;
         self.file.sync_data()?;
+        self.is_torn = false;
+        self.whole += line.len() as u64;
         self.written.insert(event.id);
         Ok(())
     }

@@ -1,28 +1,30 @@
 //! Serves the API on listeners.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, io, sync::Arc, time::Duration};
 
-use tokio::net::{TcpListener, UnixListener};
+use futures::Stream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, UnixListener},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     service::Routes,
-    transport::{Identity, Server, ServerTlsConfig},
+    transport::{Server, server::Connected},
 };
 
 use super::{
     auth::Authenticator,
+    encryption::{Encryption, Unusable},
     gate::Gate,
     hosts::Hosts,
-    listen::{Listener, connections},
+    listen::{connections, encrypted},
     service::Api,
     v1,
 };
 
 /// The largest request in bytes.
 pub const MAX_REQUEST: usize = 1024 * 1024;
-
-/// How long a client may take to agree on encryption.
-const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long calls that are being worked on may take when the process is to end.
 const DRAIN: Duration = Duration::from_secs(3);
@@ -32,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 pub struct ApiServer {
     routes: Routes,
     gate: Gate,
-    tls: Option<ServerTlsConfig>,
+    encryption: Option<Encryption>,
     shutdown: CancellationToken,
 }
 
@@ -61,7 +63,7 @@ impl ApiServer {
         if let Ok(reflection) = reflection {
             routes = routes.add_service(reflection);
         }
-        Self { routes, gate: Gate::new(authenticator), tls: None, shutdown }
+        Self { routes, gate: Gate::new(authenticator), encryption: None, shutdown }
     }
 
     /// Encrypts what is served over TCP: the PEM of the certificate, with those between it
@@ -69,12 +71,8 @@ impl ApiServer {
     ///
     /// # Errors
     /// If they are none, or do not belong together.
-    pub fn encrypted(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, tonic::transport::Error> {
-        let identity = Identity::from_pem(certificate, key);
-        let tls = ServerTlsConfig::new().identity(identity).timeout(HANDSHAKE_WITHIN);
-        // Tried here, so that what is wrong is said before anything is served.
-        Server::builder().tls_config(tls.clone())?;
-        self.tls = Some(tls);
+    pub fn encrypted(mut self, certificate: &[u8], key: &[u8]) -> Result<Self, Unusable> {
+        self.encryption = Some(Encryption::new(certificate, key)?);
         Ok(self)
     }
 
@@ -83,36 +81,40 @@ impl ApiServer {
     /// # Errors
     /// What the transport says.
     pub async fn serve_tcp(self, listener: TcpListener) -> Result<(), tonic::transport::Error> {
-        self.serve(listener).await
+        match self.encryption.clone() {
+            Some(encryption) => self.serve(encrypted(listener, encryption)).await,
+            None => self.serve(connections(listener)).await,
+        }
     }
 
     /// Serves on a Unix socket until shutdown.
     ///
     /// # Errors
     /// What the transport says.
-    pub async fn serve_unix(mut self, listener: UnixListener) -> Result<(), tonic::transport::Error> {
-        self.tls = None;
-        self.serve(listener).await
+    pub async fn serve_unix(self, listener: UnixListener) -> Result<(), tonic::transport::Error> {
+        self.serve(connections(listener)).await
     }
 
-    async fn serve<L: Listener>(self, listener: L) -> Result<(), tonic::transport::Error> {
+    async fn serve<C>(
+        self,
+        connections: impl Stream<Item = io::Result<C>> + Send,
+    ) -> Result<(), tonic::transport::Error>
+    where
+        C: Connected + AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let shutdown = self.shutdown.clone();
         let drained = async {
             shutdown.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
-        let mut server = Server::builder();
-        if let Some(tls) = self.tls {
-            server = server.tls_config(tls)?;
-        }
-        let serving = server
+        let serving = Server::builder()
             .layer(self.gate)
             .max_concurrent_streams(256)
             .http2_max_header_list_size(16 * 1024)
             .http2_keepalive_interval(Some(Duration::from_secs(20)))
             .http2_keepalive_timeout(Some(Duration::from_secs(10)))
             .add_routes(self.routes)
-            .serve_with_incoming_shutdown(Box::pin(connections(listener)), self.shutdown.cancelled_owned());
+            .serve_with_incoming_shutdown(Box::pin(connections), self.shutdown.cancelled_owned());
         tokio::select! {
             served = serving => served,
             // Whoever keeps a connection open does not keep the process from ending.

@@ -115,6 +115,14 @@ impl UpConfig {
                 );
             }
         }
+        if ["TLS_CERT", "TLS_KEY"].iter().any(|name| environment.get(name).is_some()) {
+            // Not refused: whoever has them for control-api may read the rest here too.
+            warnings.push(
+                "TLS_CERT and TLS_KEY are not used: `manman up` does not encrypt its API; put a proxy before it that \
+                 does, or serve the API with control-api"
+                    .to_owned(),
+            );
+        }
         let mut of_machine = Vec::new();
         let machine = MachineConfig::read(&mut reader, given, data_dir.clone(), &mut of_machine);
         // A machine that drives no games need not be named.
@@ -194,6 +202,20 @@ mod tests {
             assert!(places.contains(place), "{place}: {error}");
         }
         assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_used_is_said() {
+        for name in ["TLS_CERT", "TLS_KEY"] {
+            let config = UpConfig::read(&UpGiven::default(), &Fixed([(name, "/x.pem")].into())).unwrap();
+            assert!(
+                config.warnings.iter().any(|it| it.contains("does not encrypt")),
+                "{:?}",
+                config.warnings
+            );
+        }
+        let config = UpConfig::read(&UpGiven::default(), &Fixed::default()).unwrap();
+        assert!(!config.warnings.iter().any(|it| it.contains("TLS_CERT")), "{:?}", config.warnings);
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) async fn start(config: ControlApiConfig, stop: CancellationToken) -> 
     if let Some(tls) = &config.tls {
         let encrypted = api.encrypted(&tls.certificate, tls.key.reveal().as_bytes());
         api = encrypted.map_err(|error| {
-            let message = "the certificate and the key cannot be used together";
+            let message = "the certificate and the key cannot be used";
             Died::Part(
                 "TLS_CERT and TLS_KEY",
                 Error::new(ErrorKind::Config, "encrypt the API", message).because(error),

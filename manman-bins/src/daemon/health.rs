@@ -145,3 +145,57 @@ pub fn probe(address: SocketAddr) -> io::Result<()> {
     let said = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body.trim());
     if answer.starts_with("HTTP/1.1 200 ") { Ok(()) } else { Err(io::Error::other(said.to_owned())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use manman_core::{
+        clock::SystemClock,
+        id::{ClusterId, ServerId},
+        memory::{MemoryBroker, MemoryStore, runtime::Engine},
+        model::EnvironmentName,
+        runtime::Owner,
+        testkit::broker::{BrokerFaults as _, Nastiness, Nasty},
+    };
+
+    use super::*;
+    use crate::{
+        daemon::parts::{Control, Machine},
+        uplink::Line,
+    };
+
+    fn broker() -> Nasty {
+        Nasty::new(Arc::new(MemoryBroker::new()), 7, Nastiness::default())
+    }
+
+    /// Each part speaks for itself, however long another one takes.
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_hangs_is_named() {
+        let broker = broker();
+        let store = Arc::new(MemoryStore::new(Arc::new(SystemClock)));
+        let control = Control { store, broker: Arc::new(broker.clone()), blobs: None };
+        let (is_ready, page) = ready(&control).await;
+        assert_eq!((is_ready, &page["parts"]), (true, &json!({"store": "ok", "broker": "ok"})));
+        broker.freeze().await;
+        let (is_ready, page) = ready(&control).await;
+        let parts = json!({"store": "ok", "broker": "look: no answer within 2s"});
+        assert_eq!((is_ready, &page["parts"]), (false, &parts));
+
+        let engine = Engine::new(7);
+        let owner = Owner {
+            cluster: ClusterId::random(),
+            server: ServerId(1),
+            environment: EnvironmentName::default(),
+        };
+        let machine = Machine {
+            runtime: Arc::new(engine.runtime(owner)),
+            broker: Arc::new(broker),
+            line: Line::default(),
+            registered: Arc::new(true.into()),
+        };
+        engine.freeze();
+        let (is_ready, page) = ready(&machine).await;
+        let late = "look: no answer within 2s";
+        let parts = json!({"engine": late, "broker": late, "control plane": "ok"});
+        assert_eq!((is_ready, &page["parts"]), (false, &parts));
+    }
+}

@@ -92,6 +92,11 @@ async fn joined(config: &HostManagerConfig, places: &Places<'_>, line: &Line) ->
     };
     let path = places.host_token();
     let joined = noted(&path);
+    if !path.try_exists().map_err(unusable)? {
+        // What was noted is about a token that is gone. It goes before there is another one, so
+        // that whoever dies on the way does not take it for that one's.
+        forget(&joined).map_err(unusable)?;
+    }
     let own = Token::read_or_create(&path).map_err(unusable)?;
     let Some(join) = &config.join_token else { return Ok(own) };
     let mark = Hex(&digest(join.reveal().as_bytes())).to_string();
@@ -175,6 +180,14 @@ fn unknown_host(config: &HostManagerConfig, places: &Places<'_>) -> String {
 fn how_to_join(config: &HostManagerConfig) -> String {
     let name = &config.machine.server_name;
     format!("`manman token create {name} --join --server {name}`")
+}
+
+/// Removes a file that need not be there.
+fn forget(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Where it is noted with which join token the one at `path` was put on record.

@@ -106,13 +106,17 @@ pub fn host_manager() -> ExitCode {
 /// A variable, and what it is for.
 type Variable = (&'static str, &'static str);
 
-const BACKENDS: [Variable; 2] = [
+const BACKENDS: [Variable; 3] = [
     (
         "BROKER_URL",
         "amqp://user:password@host:5672/vhost or nats://user:password@host:4222 (RABBITMQ_URL too)",
     ),
-    ("DATABASE_URL", "postgres://user:password@host:5432/name"),
+    RABBITMQ_IN_PARTS,
+    ("DATABASE_URL", "postgres://user:password@host:5432/name (MANMAN_POSTGRES_URL too)"),
 ];
+
+const RABBITMQ_IN_PARTS: Variable =
+    ("MANMAN_RABBITMQ_HOST", "instead, with _PORT, _USER, _PASSWORD, _ENABLE_SSL and _SSL_HOSTNAME");
 
 const COMMON: [Variable; 3] = [
     ("HEALTH_LISTEN", "where /health and /ready are served; 127.0.0.1:8000 unless set"),
@@ -138,19 +142,28 @@ const CONTROL_API: [Variable; 9] = [
 
 const EVENT_PROCESSOR: [Variable; 0] = [];
 
-const HOST_MANAGER: [Variable; 13] = [
+const HOST_MANAGER: [Variable; 16] = [
     ("SERVER_NAME", "the name of this machine; its host name unless set"),
     ("API_ADDRESS", "the control plane's API; localhost:50051 unless set, https:// encrypts"),
     ("API_CA", "PEM file of the authorities that it is known by, instead of the system's"),
     ("JOIN_TOKEN", "makes this machine a host, the first time"),
-    ("BROKER_URL", "amqp://… or nats://…"),
+    ("BROKER_URL", "amqp://… or nats://… (RABBITMQ_URL too)"),
+    RABBITMQ_IN_PARTS,
     ("DATA_DIR", "journal, consoles, and the games' directories; /var/lib/manman for root unless set"),
     ("HOST_DATA_DIR", "the same directory as the engine's machine sees it; found out unless set"),
-    ("ENVIRONMENT", "in names of containers; production unless set"),
+    ("ENVIRONMENT", "in names of containers; production unless set (APP_ENV too)"),
     ("PUBLIC_ADDRESS", "where players reach this machine"),
     ("TAKE_OVER", "true takes the name from another machine that is still heard"),
     ("MANMAN_RUNTIME", "auto (unless set), docker or process"),
     ("DOCKER_SOCKET", "/var/run/docker.sock unless set"),
+    (
+        "PROCESS_USER",
+        "uid:gid that plain processes run as; 65534:65534 for root, its own for others unless set",
+    ),
+    (
+        "PROCESS_CGROUP",
+        "absolute path of a cgroup to divide among plain processes; the one that it is in unless set",
+    ),
     ("MANMAN_CONFIG", "a configuration file; manman.toml in the data directory if it is there"),
 ];
 

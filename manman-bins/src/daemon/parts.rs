@@ -1,21 +1,36 @@
 //! What the programs work with.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    future::Future,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 
 use manman_core::{
     broker::Broker,
-    error::{Error, ErrorKind},
+    error::{Error, ErrorKind, Result},
     runtime::Runtime,
     store::Store,
 };
 
 use super::health::{Part, Parts};
 use crate::{compose::LateBlobs, uplink::Line};
+
+/// The longest that a part may take to say how it is: less than whoever asks for all of them
+/// waits, so that one that hangs is named and the others are heard.
+const EACH_WITHIN: Duration = Duration::from_secs(2);
+
+async fn in_time<T>(look: impl Future<Output = Result<T>>) -> Result<()> {
+    match tokio::time::timeout(EACH_WITHIN, look).await {
+        Ok(looked) => looked.map(drop),
+        Err(_) => Err(Error::new(ErrorKind::Timeout, "look", format!("no answer within {EACH_WITHIN:?}"))),
+    }
+}
 
 /// Those of a process that is coming up.
 #[derive(Default)]
@@ -72,8 +87,9 @@ impl Parts for Control {
                 None => None,
             }
         };
-        let (store, broker, blobs) = tokio::join!(self.store.now(), self.broker.probe(), blobs);
-        let mut parts = vec![Part::needed("store", store.map(drop)), Part::needed("broker", broker)];
+        let (store, broker, blobs) =
+            tokio::join!(in_time(self.store.now()), in_time(self.broker.probe()), blobs);
+        let mut parts = vec![Part::needed("store", store), Part::needed("broker", broker)];
         // Games are started and stopped without.
         parts.extend(blobs.map(|blobs| Part::beside("blobs", blobs)));
         parts
@@ -91,7 +107,7 @@ pub(super) struct Machine {
 #[async_trait]
 impl Parts for Machine {
     async fn look(&self) -> Vec<Part> {
-        let (engine, broker) = tokio::join!(self.runtime.engine(), self.broker.probe());
+        let (engine, broker) = tokio::join!(in_time(self.runtime.engine()), in_time(self.broker.probe()));
         let control = self.line.look().and_then(|()| match self.registered.load(Ordering::Relaxed) {
             true => Ok(()),
             false => {
@@ -100,7 +116,7 @@ impl Parts for Machine {
             }
         });
         vec![
-            Part::needed("engine", engine.map(drop)),
+            Part::needed("engine", engine),
             Part::needed("broker", broker),
             Part::needed(CONTROL_PLANE, control),
         ]

@@ -18,6 +18,9 @@ fn row_17_a_killed_node_costs_nobody_anything() {
     cluster.broker.settled();
     let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
     node.kill();
+    let health = cluster.apis[0].run(&["health"]);
+    assert!(health.err.contains(r#""broker":"#) && health.err.contains(r#""store":"ok""#), "{health}");
+    let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
     node.again();
     answers(&cluster, 0, "again");
     assert_eq!(game(&cluster), before);

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use manman_services::{Postgres, Proxy};
+use manman_services::{Guarded, Postgres, Proxy};
 
 use crate::{
     installation::scaled,
@@ -189,7 +189,9 @@ fn a_database_is_killed(kind: Kind) {
         (ran.code != 0).then_some(ran)
     });
     assert!(!refused.err.contains("internal"), "{refused}");
-    assert!(!cluster.apis[0].is_ready());
+    let health = cluster.apis[0].run(&["health"]);
+    assert!(health.err.contains(r#""store":"#) && health.err.contains(r#""broker":"ok""#), "{health}");
+    assert_ne!(health.code, 0, "{health}");
     postgres.start_again();
     until("it takes writes again", PATIENCE, || {
         let ran = cluster.run_at(0, &["game", "create", "another"]);
@@ -257,4 +259,13 @@ fn an_encrypted_api() {
     let refused = plainly(&format!("https://{listen}"), None);
     assert_eq!(refused.code, 69, "{refused}");
     assert!(!refused.err.contains(&cluster.admin), "{refused}");
+
+    // Whoever agrees on encryption and then says nothing keeps no place.
+    let begun = Instant::now();
+    let mut silent = Command::new("openssl");
+    silent.args(["s_client", "-quiet", "-alpn", "h2", "-connect", listen]);
+    let mut silent = Guarded::start(silent, &cluster.path().join("silent.log"));
+    until("it is cut off", PATIENCE, || (!silent.lives()).then_some(()));
+    assert!(begun.elapsed() > Duration::from_secs(5), "it may take its time: {:?}", begun.elapsed());
+    assert!(cluster.apis[0].is_ready());
 }

@@ -81,3 +81,33 @@ fn a_data_directory_of_another_installation_is_told_from_a_bad_token() {
     cluster.ready();
     assert_eq!(game(&cluster), before);
 }
+
+/// An installation is made anew with the settings of the one before: a host whose `host-token` was
+/// removed joins it, by a join token of the same text as before.
+#[test]
+fn a_host_joins_an_installation_that_was_made_anew() {
+    let mut cluster = Cluster::new(Kind::Nats);
+    cluster.api();
+    cluster.processor();
+    cluster.host("box");
+    cluster.ready();
+    cluster.hosts[0].kill();
+    let data = cluster.path().join("data-box");
+    let before = std::fs::read_to_string(data.join("host-token")).unwrap();
+    std::fs::remove_file(data.join("host-token")).unwrap();
+    std::fs::remove_file(data.join("journal")).unwrap();
+
+    let mut anew = Cluster::new(Kind::Nats);
+    anew.api();
+    anew.apis[0].set("JOIN_TOKEN", cluster.hosts[0].get("JOIN_TOKEN"));
+    anew.apis[0].kill();
+    anew.apis[0].start();
+    anew.processor();
+    let mut host = cluster.hosts.remove(0);
+    host.set("API_ADDRESS", anew.apis[0].get("LISTEN"));
+    host.set("BROKER_URL", anew.broker.url());
+    host.start();
+    anew.hosts.push(host);
+    anew.ready();
+    assert_ne!(std::fs::read_to_string(data.join("host-token")).unwrap(), before);
+}
