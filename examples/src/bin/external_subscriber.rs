@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // A line that finds no room must not be complained about where there is none: that panics.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).log_internal_errors(false).init();
     // TLS of webhooks: choosing its maker is a program's, not a library's.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut arguments = std::env::args().skip(1);
