@@ -56,7 +56,8 @@ pub trait ServerStore {
     ///
     /// # Errors
     /// [`DeedError::ServerTaken`] if another machine holds the name, was heard within
-    /// `stale_after`, and `take_over` is not asked for.
+    /// `stale_after` or said that it is away until later than now, and `take_over` is not
+    /// asked for.
     async fn server_register(
         &self,
         hello: &Registration,

@@ -10,11 +10,11 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::{host::Host, reports::send, sweep::Sweep};
+use super::{host::Host, place::Place, reports::send, sweep::Sweep};
 use crate::{
     broker::{Class, RoutingKey},
     clock::Timestamp,
-    error::{Chain, ErrorKind, Result},
+    error::{Chain, Error, ErrorKind, Result},
     host::{HostEvent, journal::Identity},
     id::{AttemptId, Generation, SessionId},
     model::{Reason, State, Want, reason::ReasonCode},
@@ -75,8 +75,7 @@ impl Link {
                         self.snapshot_at = Instant::now();
                     }
                     Err(error) => {
-                        let message = format!("cannot register {}: {}", host.config.name, Chain(&error));
-                        host.condition("register", message);
+                        self.unregistered(&error);
                         sleep(backoff.delay()).await;
                         continue;
                     }
@@ -118,7 +117,7 @@ impl Link {
                     if error.kind() == ErrorKind::NotFound {
                         // It was restored from an old copy and does not know our registration.
                         self.registered = false;
-                        host.registered.replace(false);
+                        host.unregistered();
                     }
                     let message = format!("the control plane cannot be asked: {}", Chain(&error));
                     host.condition("control plane", message);
@@ -166,7 +165,7 @@ impl Link {
         // Known for as long as we live; after that we register again anyway.
         let _ = host.noted(host.journal.identify(identity)).await;
         self.registered = true;
-        host.registered.replace(true);
+        host.place.replace(Place::Ours);
         host.well("register");
         host.events.tell(HostEvent::Registered(identity));
         tracing::info!(server.id = %identity.server, epoch = %identity.epoch, "registered");
@@ -179,6 +178,26 @@ impl Link {
             door.say_again(false);
         }
         Ok(())
+    }
+
+    /// What it means that we could not register.
+    fn unregistered(&self, error: &Error) {
+        let host = &self.host;
+        let mut message = format!("cannot register {}: {}", host.config.name, Chain(error));
+        if error.kind() == ErrorKind::Conflict {
+            host.stand_by();
+        } else {
+            host.unregistered();
+        }
+        if host.stands_by() {
+            message.push_str(
+                "; this host stands by: its games go on, and it takes no commands and does nothing else until it \
+                 is registered. If its place is to be the other machine's, stop this host manager, or give it a \
+                 name and a data directory of its own, SERVER_NAME and DATA_DIR; if it is to be here, stop the \
+                 other one, or restart this one with TAKE_OVER=true",
+            );
+        }
+        host.condition("register", message);
     }
 
     /// Asks what is wanted, and notes it.
