@@ -15,7 +15,7 @@ use crate::{
     broker::{Class, RoutingKey},
     clock::Timestamp,
     error::{Chain, Error, ErrorKind, Result},
-    host::{HostEvent, journal::Identity},
+    host::{HostEvent, journal::Identity, plan::Stage},
     id::{AttemptId, Generation, SessionId},
     model::{Reason, State, Want, reason::ReasonCode},
     uplink::{Desired, Known, Snapshot},
@@ -102,7 +102,7 @@ impl Link {
                 Turn::Receipts => {
                     let done = self.receipts().await;
                     self.receipts_wait = (self.receipts_wait * 2).min(host.config.fence());
-                    let waited_for = !host.reports.unreceipted().is_empty();
+                    let waited_for = host.reports.await_attempts() || !host.reports.unreceipted().is_empty();
                     let wait = if waited_for { self.receipts_wait } else { host.config.fence() };
                     self.receipts_at = Instant::now() + wait;
                     done
@@ -173,6 +173,7 @@ impl Link {
         // Beats say the same a little later.
         let _ = send(&host, Uuid::now_v7(), Class::Report, RoutingKey::host_status, online).await;
         // What was said under the registration before may not count any more.
+        host.reports.say_attempts_again(&host.journal);
         host.reports.say_ends_again();
         for (_, door) in host.doors.all() {
             door.say_again(false);
@@ -231,6 +232,7 @@ impl Link {
         let mut noted = Vec::new();
         for desired in &snapshot.wanted {
             let session = desired.session;
+            attempts_on_record(host, desired);
             noted.push(match host.journal.session(session) {
                 None if host.journal.look(|state| state.forgotten.contains(&session)) => {
                     host.reports.latest(ended_before(desired, host.now()));
@@ -273,9 +275,10 @@ impl Link {
         }
     }
 
-    /// Asks which ends are on record; also whether our registration still holds.
-    async fn receipts(&self) -> Result<()> {
-        let host = &self.host;
+    /// Asks which ends are on record; also whether our registration still holds. Those of
+    /// attempts are told by a snapshot.
+    async fn receipts(&mut self) -> Result<()> {
+        let host = self.host.clone();
         let me = host.me()?;
         let ends: Vec<AttemptId> = host.journal.look(|state| {
             let ended = |session: SessionId| {
@@ -296,6 +299,9 @@ impl Link {
             if let Some(door) = host.doors.of(run.session) {
                 door.knock();
             }
+        }
+        if host.reports.await_attempts() {
+            self.snapshot().await?;
         }
         Ok(())
     }
@@ -331,6 +337,28 @@ fn ended_before(desired: &Desired, now: Timestamp) -> SessionReport {
         at: now,
         reason: Reason::new(ReasonCode::Exited, text),
         last_lines: Vec::new(),
+    }
+}
+
+/// Notes which ends of a session's attempts are on record: of those before the highest one that
+/// is, since an end is said before anything of the attempt after it, under each registration.
+fn attempts_on_record(host: &Host, desired: &Desired) {
+    let receipted = host.reports.receipted(desired.session, desired.attempt);
+    if receipted.is_empty() {
+        return;
+    }
+    // Lost with us, it is said again.
+    drop(host.journal.change(desired.session, |entry| {
+        for attempt in receipted {
+            if let Some(known) = entry.memory.attempts.get_mut(&attempt)
+                && let Stage::Over { receipted, .. } = &mut known.stage
+            {
+                *receipted = true;
+            }
+        }
+    }));
+    if let Some(door) = host.doors.of(desired.session) {
+        door.knock();
     }
 }
 

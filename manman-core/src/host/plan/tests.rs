@@ -286,7 +286,7 @@ fn what_failed_a_moment_ago_waits_unless_something_else_is_wanted() {
 fn a_restart_is_a_stop_and_the_next_attempt() {
     let restart = Want::Run { restarts: 1 };
     assert!(matches!(&steps(restart, &seen(running()), &at(Stage::Running), 100)[..], [Step::Signal { .. }]));
-    let over = at(Stage::Over { cause: Cause::Exited(exit(0)), said: false });
+    let over = at(Stage::Over { cause: Cause::Exited(exit(0)), receipted: false });
     assert_eq!(steps(restart, &seen(exited(0)), &over, 100), [Step::Retire { attempt: 1 }]);
     let mut retired = over;
     retired.attempts.get_mut(&1).unwrap().retired = true;
@@ -459,7 +459,7 @@ impl World {
             }
             Step::Over { attempt, cause } => {
                 let known = self.memory.attempts.get_mut(&attempt).unwrap();
-                known.stage = Stage::Over { cause, said: true };
+                known.stage = Stage::Over { cause, receipted: true };
             }
             Step::End { attempt, cause } => {
                 assert!(self.memory.end.is_none(), "an end is changed");
@@ -649,7 +649,7 @@ fn what_is_certain_needs_no_engine() {
         assert_eq!(steps(want, &blind, &at(Stage::Starting), 1), kill);
     }
     let over = |cause: Cause| {
-        let mut memory = at(Stage::Over { cause, said: true });
+        let mut memory = at(Stage::Over { cause, receipted: true });
         memory.attempts.insert(2, Attempt::begun(1, false));
         memory.highest = 2;
         memory

@@ -87,6 +87,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@module $fresh, commands:
             an_input_is_for_the_attempt_that_runs,
             the_first_word_on_a_command_stands,
+            an_outcome_outlives_its_registration,
             what_nobody_answers_for_is_unknown,
         );
         $crate::store_conformance!(@module $fresh, outbox:

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     broker::{Class, Exchange, Message, RoutingKey},
     error::{Chain, Error, ErrorKind, Result},
-    host::plan::{self, Stage},
+    host::plan,
     id::{Generation, ServerId, SessionId},
     retry::Backoff,
     wire::{Envelope, HostReport, Report, SessionReport, VERSION},
@@ -113,21 +113,6 @@ fn settle(host: &Host, (session, which, saying, result): Published) -> Result<()
         result => result,
     };
     host.reports.settle(session, which, id, result.is_ok());
-    if result.is_ok()
-        && let Some(Saying { report: SessionReport::AttemptEnded { attempt, .. }, .. }) = &saying
-    {
-        // Lost with us, it is said again.
-        drop(host.journal.change(session, |entry| {
-            if let Some(known) = entry.memory.attempts.get_mut(attempt)
-                && let Stage::Over { said, .. } = &mut known.stage
-            {
-                *said = true;
-            }
-        }));
-        if let Some(door) = host.doors.of(session) {
-            door.knock();
-        }
-    }
     result
 }
 
