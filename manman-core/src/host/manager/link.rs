@@ -218,7 +218,14 @@ impl Link {
             known.into_iter().map(|(session, generation)| Known { session, generation }).collect();
         let asked = Instant::now();
         let snapshot = host.ask("ask what is wanted", me, host.uplink.snapshot(me, &known)).await?;
+        let knew_time = host.knows_time();
         host.told_time(snapshot.taken_at, asked);
+        if !knew_time {
+            // Starts wait for it.
+            for (_, door) in host.doors.all() {
+                door.knock();
+            }
+        }
         self.note(&snapshot).await;
         // Lost with us, it is noted after the next one.
         drop(host.journal.catch_up());

@@ -179,7 +179,8 @@ impl Actor {
     }
 
     fn plan(&self, entry: &Entry) -> Plan {
-        let actual = Actual { seen: self.seen.clone(), work: self.work.clone() };
+        let work = Work { time_unknown: !self.host.knows_time(), ..self.work.clone() };
+        let actual = Actual { seen: self.seen.clone(), work };
         plan(&entry.desired, &actual, &entry.memory, self.host.now())
     }
 
