@@ -119,6 +119,13 @@ fn managers_take_over(kind: Kind) {
     cluster.hosts[1].start();
     is_fenced(&cluster.hosts[2], PATIENCE);
     until("the third one is ready", PATIENCE, || cluster.hosts[1].is_ready().then_some(()));
+    // The first one is started again on its machine, which is another one's now: it stands by.
+    cluster.hosts[0].end();
+    cluster.hosts[0].start();
+    until("the first one stands by", PATIENCE, || {
+        cluster.hosts[0].log().contains("this host stands by").then_some(())
+    });
+    assert!(!cluster.hosts[0].is_ready());
     answers(&cluster, 0, "to the third");
     assert_eq!((game(&cluster), cluster.container("town")), (before, container));
     was_never_lost(&cluster);

@@ -56,7 +56,8 @@ pub trait ServerStore {
     ///
     /// # Errors
     /// [`DeedError::ServerTaken`] if another machine holds the name, was heard within
-    /// `stale_after`, and `take_over` is not asked for.
+    /// `stale_after` or said that it is away until later than now, and `take_over` is not
+    /// asked for.
     async fn server_register(
         &self,
         hello: &Registration,
@@ -264,7 +265,7 @@ pub trait SessionStore {
     /// (epoch, sequence), with its timeline entries, external events and what it says of an
     /// attempt, of which the first word stands. What the table refuses is counted, kept and told by [`Applied::Illegal`]; it is not an error.
     /// A report of a session of another server is [`Applied::Illegal`] too. The outcome of
-    /// a one-shot command settles that command.
+    /// a one-shot command settles that command, whoever is registered since it was said.
     async fn session_report(&self, source: Source, report: &SessionReport) -> Result<Applied>;
 
     /// How many reports were illegal, and the latest `limit` of those that are kept,

@@ -118,12 +118,14 @@ pub enum DeedError {
         status: DeploymentStatus,
     },
     /// Another machine holds the name and is heard.
-    #[error("server {name} is held by another machine that was heard {heard_secs} s ago")]
+    #[error("server {name} is held by another machine that was heard {heard_secs} s ago{}", back(*back_in_secs))]
     ServerTaken {
         /// The name.
         name: Name,
         /// How long ago it was heard.
         heard_secs: u64,
+        /// Within which time it said it is back; 0 if it said nothing, or is late.
+        back_in_secs: u64,
     },
     /// It is online.
     #[error("server {server} is online")]
@@ -151,4 +153,12 @@ pub enum DeedError {
     /// The store failed; nothing was written.
     #[error("the store failed")]
     Store(#[from] Error),
+}
+
+/// What a machine that is away said, for people.
+fn back(within_secs: u64) -> String {
+    match within_secs {
+        0 => String::new(),
+        secs => format!(", and that said it is back within {secs} s"),
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use manman_core::{
+    broker::Broker,
     id::SessionId,
     model::{ConsoleLine, State},
     store::{Actor, CommandState, CommandStore, DeedError, IdempotencyKey, Write},
@@ -10,7 +11,7 @@ use manman_core::{
         Faults,
         broker::{BrokerFaults, Nastiness},
     },
-    wire::Outcome,
+    wire::{Outcome, Report, SessionReport},
 };
 use tokio::time::Instant;
 
@@ -124,4 +125,20 @@ async fn replies_are_listened_for_again_after_a_cut() {
         let receipt = world.control.session_input(session, &save(), &alice()).await.unwrap();
         assert_eq!(receipt.outcome, Outcome::Done);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_that_waited_while_its_host_registered_anew_counts() {
+    let (world, host, session) = playing(Answer::Never).await;
+    let valid = secs(10);
+    let record = world.store.command_input(session, &save(), valid, &alice()).await.unwrap();
+    // Said, and on its way while the host comes again.
+    let outcome = SessionReport::Outcome { session, command: record.id, outcome: Outcome::Done };
+    let said = host.voice.message(Report::Session(outcome));
+    let again = world.host("box").await;
+    assert!(again.me.epoch > host.me.epoch);
+    world.memory.publish(said).await.unwrap();
+    let state = async || world.store.command_get(record.id).await.unwrap().unwrap().state;
+    assert!(world.when(async || state().await != CommandState::Sent).await < secs(1));
+    assert_eq!(state().await, CommandState::Settled(Outcome::Done));
 }

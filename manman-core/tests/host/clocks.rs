@@ -7,8 +7,9 @@ use futures::StreamExt;
 use manman_core::{
     console::Channel,
     host::HostEvent,
-    memory::runtime::Script,
-    model::{ServerStatus, State, reason::ReasonCode},
+    id::SessionId,
+    memory::runtime::{Deeds, Image, Pull, PullOutcome, Script},
+    model::{ConfigBody, ImageRef, Phase, ServerStatus, State, reason::ReasonCode},
     wire::Outcome,
 };
 use tokio::time::Instant;
@@ -123,6 +124,82 @@ async fn what_has_expired_has_by_any_clock() {
         let printed = world.engine.printed(run(playing, 1), Channel::Stdout).unwrap();
         assert_eq!(String::from_utf8_lossy(&printed), "", "{ahead}");
         assert_eq!(world.live(), [run(playing, 1)]);
+    }
+}
+
+/// A deployment whose image is fetched as long as this takes, being started.
+async fn pulling(world: &mut World, takes: u64) -> SessionId {
+    let image: ImageRef = "far:1".parse().unwrap();
+    let pull = Pull { takes: secs(takes), steps: 10, outcome: PullOutcome::Here };
+    world.engine.image(&image, Image::of(Script::default()).pulled(pull));
+    let sgc = world.deployed(ConfigBody::new(image)).await;
+    let session = world.start(sgc).await;
+    world.when(async || world.session(session).await.phase == Some(Phase::Pulling)).await;
+    session
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_was_begun_in_time_is_so_after_a_restart_by_any_clock() {
+    for ahead in [0, HOUR, -HOUR] {
+        let mut world = World::begin().await;
+        let session = pulling(&mut world, 10).await;
+        tokio::time::sleep(secs(5)).await;
+        world.kill().await;
+        world.control_away();
+        set_ahead(&world, ahead);
+        world.manage();
+        tokio::time::sleep(secs(5)).await;
+        world.control_back();
+        let before = Instant::now();
+        let running = world.until(session, State::Running).await;
+        assert!(before.elapsed() < secs(20), "{ahead}: {:?}", before.elapsed());
+        assert_eq!((running.attempt, world.live()), (1, vec![run(session, 1)]), "{ahead}");
+        world.all_well();
+    }
+}
+
+/// Power fails in the midst of a pull, and the machine boots hours later with a clock that stood
+/// still or shows anything else, while nobody tells it the time.
+#[tokio::test(start_paused = true)]
+async fn a_start_that_has_expired_is_not_begun_by_a_clock_that_stood_still() {
+    for ahead in [-2 * HOUR, 0] {
+        let mut world = World::begin().await;
+        let session = pulling(&mut world, 3_600).await;
+        world.kill().await;
+        world.control_away();
+        tokio::time::sleep(secs(7_200)).await;
+        set_ahead(&world, ahead);
+        world.engine.image(&"far:1".parse().unwrap(), Image::of(Script::default()));
+        world.manage();
+        tokio::time::sleep(secs(600)).await;
+        assert_eq!(world.engine.holds(), (0, 0), "{ahead}");
+        world.control_back();
+        let failed = world.until(session, State::Failed).await;
+        assert_eq!(failed.reason.code, ReasonCode::Expired, "{ahead}: {failed:?}");
+        world.clean().await;
+        assert!(world.engine.deeds().iter().all(|deed| deed.what != Deeds::Created), "{ahead}");
+    }
+}
+
+/// Of a session that has run, nothing waits for the control plane's time.
+#[tokio::test(start_paused = true)]
+async fn a_restart_that_was_begun_goes_on_by_any_clock_and_alone() {
+    for ahead in [HOUR, -HOUR] {
+        let mut world = World::begin().await;
+        let sgc = world.playing(Script::default()).await;
+        let session = world.up(sgc).await;
+        world.engine.freeze();
+        world.control.session_restart(session, &alice()).await.unwrap();
+        tokio::time::sleep(secs(1)).await;
+        world.control_away();
+        world.kill().await;
+        set_ahead(&world, ahead);
+        world.manage();
+        world.engine.thaw();
+        assert!(world.when(async || world.live() == [run(session, 2)]).await < secs(90), "{ahead}");
+        world.control_back();
+        world.until(session, State::Running).await;
+        world.all_well();
     }
 }
 

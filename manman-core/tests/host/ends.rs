@@ -1,10 +1,15 @@
+use std::sync::Arc;
+
+use futures::StreamExt;
 use manman_core::{
     console::Channel,
+    control::{Happening, events},
     memory::runtime::{Act, Deeds, Script},
     model::{State, reason::ReasonCode},
+    wire::{ExternalEvent, ExternalKind},
 };
 
-use super::world::{World, millis, run, secs};
+use super::world::{World, alice, millis, run, secs};
 
 #[tokio::test(start_paused = true)]
 async fn an_end_by_itself_is_told_by_its_code_with_its_last_lines() {
@@ -111,4 +116,44 @@ async fn an_end_reported_before_the_stop_was_heard_is_stopped() {
     let stopped = world.until(session, State::Stopped).await;
     assert_eq!(stopped.exit_code, Some(1));
     world.clean().await;
+}
+
+/// What is said of it under a registration that is replaced before anybody reads it does not count:
+/// it is said again, and its container is kept until it is on record.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_attempt_is_kept_until_it_is_on_record() {
+    for lives in [1, 3] {
+        let mut world = World::begin().await;
+        let mut told = events(Arc::new(world.broker.clone())).await.unwrap();
+        let sgc = world.playing(Script::default()).await;
+        let session = world.up(sgc).await;
+        world.processor_away();
+        world.control.session_restart(session, &alice()).await.unwrap();
+        world.when(async || world.live() == [run(session, 2)]).await;
+        for _ in 0..lives {
+            tokio::time::sleep(secs(5)).await;
+            world.bounce().await;
+        }
+        tokio::time::sleep(secs(40)).await;
+        assert_eq!(world.engine.holds().0, 2, "nobody has the end of the first one yet");
+        world.process();
+        world.when(async || world.session(session).await.attempt == 2).await;
+        world.until(session, State::Running).await;
+        let attempts = world.control.session_attempts(session).await.unwrap();
+        let first = &attempts[0];
+        assert_eq!((first.number, first.exit_code), (1, Some(0)), "{first:?}");
+        assert_eq!(first.reason.as_ref().map(|reason| reason.code), Some(ReasonCode::Restarted), "{first:?}");
+        assert!(first.ended_at.is_some());
+        let exit_code = loop {
+            if let Happening::Event(ExternalEvent::Session { event, exit_code, .. }) =
+                told.next().await.unwrap()
+                && event == ExternalKind::SessionAttemptEnded
+            {
+                break exit_code;
+            }
+        };
+        assert_eq!(exit_code, Some(0));
+        assert!(world.when(async || world.engine.holds().0 == 1).await < secs(10));
+        world.all_well();
+    }
 }

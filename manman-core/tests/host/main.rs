@@ -11,6 +11,7 @@ mod ends;
 mod engine;
 mod mortal;
 mod recovery;
+mod standby;
 mod starts;
 mod stops;
 mod sweeps;

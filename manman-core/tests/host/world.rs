@@ -236,6 +236,12 @@ impl World {
         self.store.set(Faults { before: 1.0, after: 0.0 });
     }
 
+    /// The control plane's processor goes: nothing is applied and nothing is sent, while all else
+    /// answers.
+    pub fn processor_away(&mut self) {
+        self.processor = None;
+    }
+
     /// And comes back.
     pub fn control_back(&mut self) {
         self.store.set(Faults::default());

@@ -14,7 +14,7 @@ use super::{deed::Deed, map};
 impl Deed<'_> {
     /// Applies a report; the caller commits.
     pub(super) async fn report(&mut self, source: Source, report: &SessionReport) -> Result<Applied> {
-        if self.epoch_of(source.server).await? != Some(source.epoch) {
+        if decide::is_fenced(report, source, self.epoch_of(source.server).await?) {
             return Ok(Applied::Fenced);
         }
         if !self.is_first(source).await? {

@@ -22,7 +22,7 @@ pub(super) async fn run(host: Arc<Host>) {
             return;
         }
         host.tend_journal();
-        if host.identity().is_none() {
+        if host.identity().is_none() || host.stands_by() {
             continue;
         }
         let beat = Report::Beat(beat(&host));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::host::Host;
+use super::{host::Host, place::Place};
 use crate::{
     broker::{Consumer, Delivery, Queue, RoutingKey},
     error::{Chain, ErrorKind, Result},
@@ -24,14 +24,16 @@ const WRITE_WITHIN: Duration = Duration::from_secs(2);
 /// How long a one-shot command is known after its time.
 const SEEN_KEPT: Duration = Duration::from_secs(600);
 
-/// Takes commands until somebody else has taken our place.
+/// Takes commands until somebody else has taken our place, and none while we stand by.
 pub(super) async fn run(host: Arc<Host>) {
     let mut backoff = host.backoff();
     loop {
+        // Who is refused has left the queue to whom it is given.
+        host.may_take().await;
         let Some(identity) = host.identity() else {
             // The link tells when we know who we are.
             // The sender is the host's, so it is there.
-            let _ = host.registered.watch().until(|registered| *registered).await;
+            let _ = host.place.watch().until(|place| *place == Place::Ours).await;
             continue;
         };
         let queue = Queue::of_host(identity.server).name;
@@ -43,6 +45,7 @@ pub(super) async fn run(host: Arc<Host>) {
                 tokio::select! {
                     biased;
                     () = host.fenced() => return,
+                    () = host.refused() => continue,
                     result = take_all(&host, &mut *consumer) => match result {
                         Ok(()) => return,
                         Err(error) => error,

@@ -14,7 +14,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Job, actor, doors::Doors, engine::EngineView, reports::Reports, time::Time, warnings::Warnings};
+use super::{
+    Job, actor, doors::Doors, engine::EngineView, place::Place, reports::Reports, time::Time,
+    warnings::Warnings,
+};
 use crate::{
     broker::Broker,
     clock::{Clock, Timestamp},
@@ -67,8 +70,8 @@ pub(super) struct Host {
     pub snapshot: Notify,
     /// Counts the snapshots that were noted, for those who wait for the next one.
     pub snapshots: Watched<u64>,
-    /// Whether the control plane has heard of us since we began.
-    pub registered: Watched<bool>,
+    /// What the control plane says of our place.
+    pub place: Watched<Place>,
     time: Time,
     fenced: Watched<bool>,
     mistaken: Watched<Option<String>>,
@@ -107,7 +110,7 @@ impl Host {
             engine: EngineView::default(),
             snapshot: Notify::new(),
             snapshots: Watched::new(0),
-            registered: Watched::new(false),
+            place: Watched::new(Place::Unasked),
             time: Time::new(parts.clock),
             fenced: Watched::new(false),
             mistaken: Watched::new(None),
@@ -222,7 +225,7 @@ impl Host {
             && error.kind() == ErrorKind::Fenced
             // A registration of our own whose answer got lost fences us as well, until the
             // next one is answered.
-            && *self.registered.look()
+            && self.is_registered()
             && self.identity().is_some_and(|identity| identity.epoch == me.epoch)
         {
             self.fence(error);

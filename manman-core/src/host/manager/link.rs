@@ -10,12 +10,12 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use uuid::Uuid;
 
-use super::{host::Host, reports::send, sweep::Sweep};
+use super::{host::Host, place::Place, reports::send, sweep::Sweep};
 use crate::{
     broker::{Class, RoutingKey},
     clock::Timestamp,
-    error::{Chain, ErrorKind, Result},
-    host::{HostEvent, journal::Identity},
+    error::{Chain, Error, ErrorKind, Result},
+    host::{HostEvent, journal::Identity, plan::Stage},
     id::{AttemptId, Generation, SessionId},
     model::{Reason, State, Want, reason::ReasonCode},
     uplink::{Desired, Known, Snapshot},
@@ -75,8 +75,7 @@ impl Link {
                         self.snapshot_at = Instant::now();
                     }
                     Err(error) => {
-                        let message = format!("cannot register {}: {}", host.config.name, Chain(&error));
-                        host.condition("register", message);
+                        self.unregistered(&error);
                         sleep(backoff.delay()).await;
                         continue;
                     }
@@ -103,7 +102,7 @@ impl Link {
                 Turn::Receipts => {
                     let done = self.receipts().await;
                     self.receipts_wait = (self.receipts_wait * 2).min(host.config.fence());
-                    let waited_for = !host.reports.unreceipted().is_empty();
+                    let waited_for = host.reports.await_attempts() || !host.reports.unreceipted().is_empty();
                     let wait = if waited_for { self.receipts_wait } else { host.config.fence() };
                     self.receipts_at = Instant::now() + wait;
                     done
@@ -118,7 +117,7 @@ impl Link {
                     if error.kind() == ErrorKind::NotFound {
                         // It was restored from an old copy and does not know our registration.
                         self.registered = false;
-                        host.registered.replace(false);
+                        host.unregistered();
                     }
                     let message = format!("the control plane cannot be asked: {}", Chain(&error));
                     host.condition("control plane", message);
@@ -166,7 +165,7 @@ impl Link {
         // Known for as long as we live; after that we register again anyway.
         let _ = host.noted(host.journal.identify(identity)).await;
         self.registered = true;
-        host.registered.replace(true);
+        host.place.replace(Place::Ours);
         host.well("register");
         host.events.tell(HostEvent::Registered(identity));
         tracing::info!(server.id = %identity.server, epoch = %identity.epoch, "registered");
@@ -174,11 +173,32 @@ impl Link {
         // Beats say the same a little later.
         let _ = send(&host, Uuid::now_v7(), Class::Report, RoutingKey::host_status, online).await;
         // What was said under the registration before may not count any more.
+        host.reports.say_attempts_again(&host.journal);
         host.reports.say_ends_again();
         for (_, door) in host.doors.all() {
             door.say_again(false);
         }
         Ok(())
+    }
+
+    /// What it means that we could not register.
+    fn unregistered(&self, error: &Error) {
+        let host = &self.host;
+        let mut message = format!("cannot register {}: {}", host.config.name, Chain(error));
+        if error.kind() == ErrorKind::Conflict {
+            host.stand_by();
+        } else {
+            host.unregistered();
+        }
+        if host.stands_by() {
+            message.push_str(
+                "; this host stands by: its games go on, and it takes no commands and does nothing else until it \
+                 is registered. If its place is to be the other machine's, stop this host manager, or give it a \
+                 name and a data directory of its own, SERVER_NAME and DATA_DIR; if it is to be here, stop the \
+                 other one, or restart this one with TAKE_OVER=true",
+            );
+        }
+        host.condition("register", message);
     }
 
     /// Asks what is wanted, and notes it.
@@ -198,7 +218,14 @@ impl Link {
             known.into_iter().map(|(session, generation)| Known { session, generation }).collect();
         let asked = Instant::now();
         let snapshot = host.ask("ask what is wanted", me, host.uplink.snapshot(me, &known)).await?;
+        let knew_time = host.knows_time();
         host.told_time(snapshot.taken_at, asked);
+        if !knew_time {
+            // Starts wait for it.
+            for (_, door) in host.doors.all() {
+                door.knock();
+            }
+        }
         self.note(&snapshot).await;
         // Lost with us, it is noted after the next one.
         drop(host.journal.catch_up());
@@ -212,6 +239,7 @@ impl Link {
         let mut noted = Vec::new();
         for desired in &snapshot.wanted {
             let session = desired.session;
+            attempts_on_record(host, desired);
             noted.push(match host.journal.session(session) {
                 None if host.journal.look(|state| state.forgotten.contains(&session)) => {
                     host.reports.latest(ended_before(desired, host.now()));
@@ -254,9 +282,10 @@ impl Link {
         }
     }
 
-    /// Asks which ends are on record; also whether our registration still holds.
-    async fn receipts(&self) -> Result<()> {
-        let host = &self.host;
+    /// Asks which ends are on record; also whether our registration still holds. Those of
+    /// attempts are told by a snapshot.
+    async fn receipts(&mut self) -> Result<()> {
+        let host = self.host.clone();
         let me = host.me()?;
         let ends: Vec<AttemptId> = host.journal.look(|state| {
             let ended = |session: SessionId| {
@@ -277,6 +306,9 @@ impl Link {
             if let Some(door) = host.doors.of(run.session) {
                 door.knock();
             }
+        }
+        if host.reports.await_attempts() {
+            self.snapshot().await?;
         }
         Ok(())
     }
@@ -312,6 +344,28 @@ fn ended_before(desired: &Desired, now: Timestamp) -> SessionReport {
         at: now,
         reason: Reason::new(ReasonCode::Exited, text),
         last_lines: Vec::new(),
+    }
+}
+
+/// Notes which ends of a session's attempts are on record: of those before the highest one that
+/// is, since an end is said before anything of the attempt after it, under each registration.
+fn attempts_on_record(host: &Host, desired: &Desired) {
+    let receipted = host.reports.receipted(desired.session, desired.attempt);
+    if receipted.is_empty() {
+        return;
+    }
+    // Lost with us, it is said again.
+    drop(host.journal.change(desired.session, |entry| {
+        for attempt in receipted {
+            if let Some(known) = entry.memory.attempts.get_mut(&attempt)
+                && let Stage::Over { receipted, .. } = &mut known.stage
+            {
+                *receipted = true;
+            }
+        }
+    }));
+    if let Some(door) = host.doors.of(desired.session) {
+        door.knock();
     }
 }
 

@@ -18,6 +18,7 @@ mod host;
 mod join;
 mod link;
 mod noting;
+mod place;
 mod reports;
 mod sweep;
 mod time;

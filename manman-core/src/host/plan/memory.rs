@@ -126,8 +126,9 @@ pub enum Stage {
     Over {
         /// How it ended.
         cause: Cause,
-        /// Whether that was reported.
-        said: bool,
+        /// Whether the control plane has that.
+        #[serde(rename = "said")]
+        receipted: bool,
     },
 }
 

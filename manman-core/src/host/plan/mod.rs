@@ -195,6 +195,9 @@ pub struct Work {
     pub held: Option<(Step, Timestamp)>,
     /// The current attempt was begun by this process, in time.
     pub begun: bool,
+    /// Nobody has said yet what time it is: `now` is what the machine's clock shows, and may be
+    /// hours off. Then no start is taken for expired, and none for in time.
+    pub time_unknown: bool,
     /// Its image is here.
     pub image: bool,
     /// Its directories are made.
@@ -329,6 +332,9 @@ fn without_attempt(desired: &Desired, want: Want, work: &Work, memory: &Memory, 
     };
     if let Some(reason) = &work.failure {
         return Plan::of([Step::End { attempt, cause: Cause::Never(reason.clone()) }]);
+    }
+    if memory.highest == 0 && work.time_unknown {
+        return Plan::default();
     }
     if memory.highest == 0 && now > desired.not_after {
         let cause = match desired.attempt {

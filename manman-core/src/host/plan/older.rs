@@ -12,7 +12,7 @@ pub(super) struct Older {
     pub(super) alive: Option<u32>,
     /// What takes the deployment's name from them.
     pub(super) named: Vec<Step>,
-    /// What removes those that were reported.
+    /// What removes those whose ends are on record.
     pub(super) rest: Vec<Step>,
 }
 
@@ -21,13 +21,14 @@ impl Older {
         let mut older = Self::default();
         for (&attempt, state) in seen.range(..memory.highest) {
             let known = memory.attempts.get(&attempt);
-            let said = known.is_none_or(|known| !matches!(known.stage, Stage::Over { said: false, .. }));
+            let receipted =
+                known.is_none_or(|known| !matches!(known.stage, Stage::Over { receipted: false, .. }));
             let retired = work.retired.contains(&attempt);
             match state {
                 AttemptState::Running { .. } => older.alive = Some(attempt),
                 AttemptState::Created => older.named.push(Step::Remove { attempt }),
                 AttemptState::Exited(_) if !retired => older.named.push(Step::Retire { attempt }),
-                AttemptState::Exited(_) if said => older.rest.push(Step::Remove { attempt }),
+                AttemptState::Exited(_) if receipted => older.rest.push(Step::Remove { attempt }),
                 AttemptState::Exited(_) | AttemptState::Removing => {}
             }
         }

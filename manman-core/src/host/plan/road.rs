@@ -69,8 +69,13 @@ impl Road<'_> {
         if created {
             return Plan::of([Step::Start { attempt }]);
         }
-        if self.attempt.first && !self.work.begun && self.now > self.desired.not_after {
-            return Plan::of([Step::End { attempt, cause: expired(self.work) }]);
+        if self.attempt.first && !self.work.begun {
+            if self.work.time_unknown {
+                return Plan::default();
+            }
+            if self.now > self.desired.not_after {
+                return Plan::of([Step::End { attempt, cause: expired(self.work) }]);
+            }
         }
         if self.memory.spec.is_none() {
             return Plan::of([Step::FetchSpec]);

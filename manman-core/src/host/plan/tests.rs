@@ -119,6 +119,33 @@ fn a_start_expires_only_while_nothing_was_created() {
 }
 
 #[test]
+fn while_it_is_not_known_what_time_it_is_no_start_is_begun_and_none_expires() {
+    let unknown = |state: Option<AttemptState>| {
+        let mut actual = seen(state);
+        actual.work.time_unknown = true;
+        actual
+    };
+    for secs in [1, 61] {
+        for memory in [memory(), at(Stage::Begun)] {
+            assert_eq!(plan(&desired(RUN), &unknown(None), &memory, after(secs)), Plan::default());
+            let blind = Actual { seen: None, ..unknown(None) };
+            let whole = Memory { whole: true, ..memory.clone() };
+            assert_eq!(plan(&desired(RUN), &blind, &whole, after(secs)), Plan::default());
+            assert!(matches!(steps(STOP, &unknown(None), &memory, secs)[..], [Step::End { .. }]));
+        }
+        // What was created is not held up, nor is what follows an attempt.
+        let created = unknown(Some(AttemptState::Created));
+        assert_eq!(steps(RUN, &created, &at(Stage::Begun), secs), [Step::Start { attempt: 1 }]);
+        let mut restarting = at(Stage::Begun);
+        restarting.attempts.get_mut(&1).unwrap().first = false;
+        assert_eq!(steps(RUN, &unknown(None), &restarting, secs)[0], Step::Pull);
+        let over = at(Stage::Over { cause: Cause::Exited(exit(0)), receipted: false });
+        let again = [Step::Begin { attempt: 2, restarts: 1, first: false }];
+        assert_eq!(steps(Want::Run { restarts: 1 }, &unknown(None), &over, secs), again);
+    }
+}
+
+#[test]
 fn what_is_on_record_and_nowhere_else_is_gone() {
     let mut forgotten = desired(RUN);
     forgotten.attempt = 4;
@@ -286,7 +313,7 @@ fn what_failed_a_moment_ago_waits_unless_something_else_is_wanted() {
 fn a_restart_is_a_stop_and_the_next_attempt() {
     let restart = Want::Run { restarts: 1 };
     assert!(matches!(&steps(restart, &seen(running()), &at(Stage::Running), 100)[..], [Step::Signal { .. }]));
-    let over = at(Stage::Over { cause: Cause::Exited(exit(0)), said: false });
+    let over = at(Stage::Over { cause: Cause::Exited(exit(0)), receipted: false });
     assert_eq!(steps(restart, &seen(exited(0)), &over, 100), [Step::Retire { attempt: 1 }]);
     let mut retired = over;
     retired.attempts.get_mut(&1).unwrap().retired = true;
@@ -459,7 +486,7 @@ impl World {
             }
             Step::Over { attempt, cause } => {
                 let known = self.memory.attempts.get_mut(&attempt).unwrap();
-                known.stage = Stage::Over { cause, said: true };
+                known.stage = Stage::Over { cause, receipted: true };
             }
             Step::End { attempt, cause } => {
                 assert!(self.memory.end.is_none(), "an end is changed");
@@ -649,7 +676,7 @@ fn what_is_certain_needs_no_engine() {
         assert_eq!(steps(want, &blind, &at(Stage::Starting), 1), kill);
     }
     let over = |cause: Cause| {
-        let mut memory = at(Stage::Over { cause, said: true });
+        let mut memory = at(Stage::Over { cause, receipted: true });
         memory.attempts.insert(2, Attempt::begun(1, false));
         memory.highest = 2;
         memory

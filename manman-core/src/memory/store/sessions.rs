@@ -61,7 +61,8 @@ impl Books {
     }
 
     fn report(&mut self, source: Source, report: &SessionReport, now: Timestamp) -> Result<Applied> {
-        if !self.is_current(source) {
+        let current = self.servers.get(&source.server).map(|presence| presence.server.epoch);
+        if decide::is_fenced(report, source, current) {
             return Ok(Applied::Fenced);
         }
         if !self.is_first(source, now) {

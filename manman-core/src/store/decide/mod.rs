@@ -12,7 +12,7 @@ mod want;
 
 pub use ports::{ports_change, ports_cover, ports_take};
 pub use post::Post;
-pub use report::{apply, is_outdated};
+pub use report::{apply, is_fenced, is_outdated};
 pub use seen::same_as_seen;
 pub use server::{Presence, beaten, is_silent, registered, reported, silenced};
 pub use silence::{abandoned, expired, lost};

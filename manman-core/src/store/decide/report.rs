@@ -16,6 +16,19 @@ use crate::{
 /// The most last lines that are kept of a console, and the most bytes of one.
 const LAST_LINES: (usize, usize) = (20, 500);
 
+/// Whether `report` does not count: its sender was replaced by the registration `current`, or
+/// was never registered.
+///
+/// What became of a command counts all the same. Only who took it can say so, it says so once and
+/// keeps nothing of it, and it may wait at the broker while its host registers anew. It moves
+/// nothing but its command, and that only once.
+pub fn is_fenced(report: &SessionReport, source: Source, current: Option<Epoch>) -> bool {
+    current.is_none_or(|current| match report {
+        SessionReport::Outcome { .. } => source.epoch > current,
+        _ => source.epoch != current,
+    })
+}
+
 /// Whether `report` is older than the `last` one that was applied to its session, so
 /// that it must not win over it. What is said only once is never outdated.
 pub fn is_outdated(report: &SessionReport, source: Source, last: Option<(Epoch, i64)>) -> bool {

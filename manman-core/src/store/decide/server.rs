@@ -47,12 +47,16 @@ pub fn registered(
     text::check("machine_id", &hello.machine_id, 255)?;
     text::check("engine_id", &hello.engine_id, 255)?;
     text::check("public_address", hello.public_address.as_deref().unwrap_or_default(), 255)?;
-    if let Some(Presence { server, .. }) = before
+    if let Some(Presence { server, away_until }) = before
         && server.machine_id != hello.machine_id
         && !hello.take_over
-        && let Some(heard) = server.last_seen.map(|at| now.since(at)).filter(|&heard| heard < stale_after)
+        && let Some(heard) = server.last_seen.map(|at| now.since(at))
     {
-        return Err(DeedError::ServerTaken { name: hello.name.clone(), heard_secs: heard.as_secs() });
+        let back_in = away_until.map_or(Duration::ZERO, |until| until.since(now));
+        if heard < stale_after || !back_in.is_zero() {
+            let (heard_secs, back_in_secs) = (heard.as_secs(), back_in.as_secs());
+            return Err(DeedError::ServerTaken { name: hello.name.clone(), heard_secs, back_in_secs });
+        }
     }
     let known = before.map(|presence| &presence.server);
     let server = Server {
@@ -164,6 +168,21 @@ mod tests {
         assert!(matches!(other(false, at(104)), Err(DeedError::ServerTaken { heard_secs: 4, .. })));
         assert_eq!(other(true, at(104)).unwrap().server.machine_id, "m2");
         assert_eq!(other(false, at(110)).unwrap().server.machine_id, "m2");
+    }
+
+    #[test]
+    fn another_machine_waits_for_one_that_said_it_comes_back() {
+        let (away, _) = reported(&fresh(), &HostReport::GoingAway { seconds: 60 }, at(100));
+        let other = |take_over, now| {
+            registered(Some(&away), ServerId(9), &hello("m2", take_over), STALE, now).map(|(it, _)| it)
+        };
+        let refused = other(false, at(130)).unwrap_err();
+        let text = "server box is held by another machine that was heard 30 s ago, and that said it is back within 30 s";
+        assert_eq!(refused.to_string(), text);
+        assert!(other(false, at(159)).is_err());
+        assert_eq!(other(true, at(130)).unwrap().server.machine_id, "m2");
+        let next = other(false, at(160)).unwrap();
+        assert_eq!((next.server.machine_id.as_str(), next.away_until), ("m2", None));
     }
 
     #[test]

@@ -32,6 +32,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@module $fresh, servers:
             each_registration_fences_the_one_before,
             another_machine_waits_or_takes_over,
+            another_machine_waits_for_one_that_comes_back,
             a_beat_brings_a_server_back,
             what_a_beat_says_is_wrong_is_kept_until_the_next,
             a_sweep_finds_who_fell_silent,
@@ -86,6 +87,7 @@ macro_rules! store_conformance {
         $crate::store_conformance!(@module $fresh, commands:
             an_input_is_for_the_attempt_that_runs,
             the_first_word_on_a_command_stands,
+            an_outcome_outlives_its_registration,
             what_nobody_answers_for_is_unknown,
         );
         $crate::store_conformance!(@module $fresh, outbox:

@@ -96,8 +96,11 @@ impl Actor {
                 self.door.knocked().await;
                 continue;
             }
-            let look_due = self.look_at.is_some_and(|at| Instant::now() >= at);
-            if self.door.take_look() || look_due || self.listening.is_due() {
+            if self.host.stands_by() {
+                self.stand_by().await;
+                continue;
+            }
+            if self.is_to_look() {
                 self.look().await;
                 continue;
             }
@@ -124,6 +127,25 @@ impl Actor {
             if self.rest(plan.wake_at.map(|at| self.host.instant(at))).await || rush >= RUSH {
                 rush = 0;
             }
+        }
+    }
+
+    fn is_to_look(&mut self) -> bool {
+        let due = self.look_at.is_some_and(|at| Instant::now() >= at);
+        self.door.take_look() || due || self.listening.is_due()
+    }
+
+    /// Does nothing about its game, which goes on, but read its console.
+    async fn stand_by(&mut self) {
+        if self.doing.take().is_some() | self.killing.take().is_some() {
+            (self.work.busy, self.progress) = (None, None);
+            // How far it came is for a look to tell.
+            self.door.look();
+        }
+        if self.is_to_look() {
+            self.look().await;
+        } else {
+            self.rest(None).await;
         }
     }
 
@@ -157,7 +179,8 @@ impl Actor {
     }
 
     fn plan(&self, entry: &Entry) -> Plan {
-        let actual = Actual { seen: self.seen.clone(), work: self.work.clone() };
+        let work = Work { time_unknown: !self.host.knows_time(), ..self.work.clone() };
+        let actual = Actual { seen: self.seen.clone(), work };
         plan(&entry.desired, &actual, &entry.memory, self.host.now())
     }
 

@@ -84,7 +84,7 @@ impl Act {
     pub(super) async fn over(&self, attempt: u32, cause: Cause) -> Done {
         self.last_lines(attempt, &cause).await;
         // Not on the disk, it is found again after a death; the next attempt is not begun before.
-        self.note_if_possible(attempt, |known| known.stage = Stage::Over { cause, said: false }).await;
+        self.note_if_possible(attempt, |known| known.stage = Stage::Over { cause, receipted: false }).await;
         self.host.reports.over(&self.host, self.run(attempt));
         Ok(Effect::Noted)
     }

@@ -34,14 +34,19 @@ const SEATS: usize = 1_024;
 /// How long a viewer that does not ask keeps its seat.
 const SEAT_KEPT: Duration = Duration::from_secs(30);
 
-/// Answers until somebody else has taken our place.
+/// Answers until somebody else has taken our place, and not while we stand by.
 pub(super) async fn run(host: Arc<Host>) {
-    let mut desk =
-        Desk { host: host.clone(), seats: BTreeMap::new(), work: FuturesUnordered::new(), unreadable: 0 };
-    tokio::select! {
-        biased;
-        () = host.fenced() => {}
-        () = desk.serve() => {}
+    loop {
+        host.may_take().await;
+        let mut desk =
+            Desk { host: host.clone(), seats: BTreeMap::new(), work: FuturesUnordered::new(), unreadable: 0 };
+        tokio::select! {
+            biased;
+            () = host.fenced() => return,
+            // The queue is left, for whoever the questions are for.
+            () = host.refused() => {}
+            () = desk.serve() => {}
+        }
     }
 }
 

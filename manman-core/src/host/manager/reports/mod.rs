@@ -1,12 +1,13 @@
 //! What is said to the control plane, until it has arrived.
 //!
 //! Where a session is: only the latest. That an attempt ended, and what became of a
-//! command: once, in order. That it ended: again and again, until it is on record.
+//! command: once, in order; the former again under each registration until it is on record.
+//! That it ended: again and again, until it is on record.
 
 mod publish;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -39,7 +40,7 @@ const END_AGAIN: (Duration, Duration) = (Duration::from_secs(10), Duration::from
 pub(super) struct Reports {
     sessions: Mutex<BTreeMap<SessionId, Pending>>,
     bell: Notify,
-    /// An end was published, and may be on record soon.
+    /// An end of a session or of an attempt was published, and may be on record soon.
     pub published: Notify,
 }
 
@@ -50,6 +51,8 @@ struct Pending {
     once: VecDeque<Saying>,
     /// Where it is.
     latest: Option<Saying>,
+    /// The attempts whose ends were published, and are not known to be on record.
+    over: BTreeSet<u32>,
     /// It has ended, and that is to be said until it is on record.
     ended: Option<EndAgain>,
     /// One of it is on its way.
@@ -88,22 +91,43 @@ type Due = (SessionId, Which, Option<Saying>);
 impl Reports {
     /// Takes up what the journal says is still to be said.
     pub fn resume(&self, journal: &Journal) {
-        let (ended, over) = journal.look(|state| {
-            let (mut ended, mut over) = (Vec::new(), Vec::new());
+        self.say_attempts_again(journal);
+        let ended: Vec<SessionId> = journal.look(|state| {
+            let unreceipted = state
+                .sessions
+                .iter()
+                .filter(|(_, entry)| entry.memory.end.as_ref().is_some_and(|end| !end.receipted));
+            unreceipted.map(|(&session, _)| session).collect()
+        });
+        ended.into_iter().for_each(|session| self.ended(session));
+    }
+
+    /// Ends of attempts that are not known to be on record may not have counted: they are said
+    /// before anything of the attempts after them is said under this registration.
+    pub fn say_attempts_again(&self, journal: &Journal) {
+        let over = journal.look(|state| {
+            let mut over = Vec::new();
             for (&session, entry) in &state.sessions {
-                if entry.memory.end.as_ref().is_some_and(|end| !end.receipted) {
-                    ended.push(session);
-                }
                 for (&attempt, known) in &entry.memory.attempts {
-                    if let Stage::Over { cause, said: false } = &known.stage {
-                        over.push(plan::attempt_ended(session, attempt, cause, known.stop.is_some()));
+                    if let Stage::Over { cause, receipted: false } = &known.stage {
+                        over.push((
+                            attempt,
+                            plan::attempt_ended(session, attempt, cause, known.stop.is_some()),
+                        ));
                     }
                 }
             }
-            (ended, over)
+            over
         });
-        over.into_iter().for_each(|report| self.once(report, None));
-        ended.into_iter().for_each(|session| self.ended(session));
+        for (attempt, report) in over {
+            let waits = self.sessions().get_mut(&report.session()).is_some_and(|pending| {
+                pending.over.remove(&attempt);
+                pending.is_to_tell(attempt)
+            });
+            if !waits {
+                self.once(report, None);
+            }
+        }
     }
 
     /// Where a session is. What was to be said of that before is not, any more.
@@ -165,7 +189,25 @@ impl Reports {
         self.with(session, |pending| {
             pending.latest = None;
             pending.ended = None;
+            pending.over.clear();
         });
+    }
+
+    /// The ends of a session's attempts before `highest` are on record: which of those that were
+    /// published was not known to be.
+    pub fn receipted(&self, session: SessionId, highest: u32) -> BTreeSet<u32> {
+        match self.sessions().get_mut(&session) {
+            Some(pending) => {
+                let rest = pending.over.split_off(&highest);
+                std::mem::replace(&mut pending.over, rest)
+            }
+            None => BTreeSet::new(),
+        }
+    }
+
+    /// Whether ends of attempts were published and are not known to be on record.
+    pub fn await_attempts(&self) -> bool {
+        self.sessions().values().any(|pending| !pending.over.is_empty())
     }
 
     /// The ends that were published and are not known to be on record.
@@ -236,7 +278,13 @@ impl Reports {
             return;
         }
         match which {
-            Which::Once => drop(pending.once.pop_front()),
+            Which::Once => {
+                let said = pending.once.pop_front();
+                if let Some(SessionReport::AttemptEnded { attempt, .. }) = said.map(|saying| saying.report) {
+                    pending.over.insert(attempt);
+                    self.published.notify_one();
+                }
+            }
             // A later one came meanwhile: that is still to be said.
             Which::Latest if pending.latest.as_ref().map(|saying| saying.id) == id => pending.latest = None,
             Which::Latest => {}
@@ -261,8 +309,18 @@ impl Pending {
         oldest.is_some_and(|at| self.once.remove(at).is_some())
     }
 
+    /// Whether the end of this attempt waits to be said, and is not on its way.
+    fn is_to_tell(&self, attempt: u32) -> bool {
+        let of = |saying: &Saying| match saying.report {
+            SessionReport::AttemptEnded { attempt, .. } => Some(attempt),
+            _ => None,
+        };
+        self.once.iter().skip(usize::from(self.busy)).any(|saying| of(saying) == Some(attempt))
+    }
+
     fn is_done(&self) -> bool {
-        !self.busy && self.once.is_empty() && self.latest.is_none() && self.ended.is_none()
+        let waits = !self.once.is_empty() || self.latest.is_some() || self.ended.is_some();
+        !self.busy && !waits && self.over.is_empty()
     }
 }
 

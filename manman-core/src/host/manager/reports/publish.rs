@@ -6,11 +6,14 @@ use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
-use super::{super::host::Host, Saying, Which};
+use super::{
+    super::{host::Host, place::Place},
+    Saying, Which,
+};
 use crate::{
     broker::{Class, Exchange, Message, RoutingKey},
     error::{Chain, Error, ErrorKind, Result},
-    host::plan::{self, Stage},
+    host::plan,
     id::{Generation, ServerId, SessionId},
     retry::Backoff,
     wire::{Envelope, HostReport, Report, SessionReport, VERSION},
@@ -30,11 +33,11 @@ pub(in crate::host::manager) async fn run(host: Arc<Host>) {
     let mut backoff = host.backoff();
     let mut on_their_way: FuturesUnordered<BoxFuture<'static, Published>> = FuturesUnordered::new();
     // Reports under a registration that is replaced in the same moment would not count.
-    let mut registered = host.registered.watch();
-    let mut hold = (!*registered.see()).then(|| Instant::now() + REGISTERED_WITHIN);
+    let mut place = host.place.watch();
+    let mut hold = (*place.see() != Place::Ours).then(|| Instant::now() + REGISTERED_WITHIN);
     loop {
         let mut next = hold;
-        if hold.is_none() && host.identity().is_some() && !host.is_fenced() {
+        if hold.is_none() && host.identity().is_some() && !host.is_fenced() && !host.stands_by() {
             let (due, later) = host.reports.due(AT_ONCE.saturating_sub(on_their_way.len()));
             next = later;
             for (session, which, saying) in due {
@@ -48,7 +51,9 @@ pub(in crate::host::manager) async fn run(host: Arc<Host>) {
                 Err(error) => hold = Some(hold_back(&error, &mut backoff)),
             },
             () = host.reports.bell.notified() => {}
-            Ok(()) = registered.changed() => hold = None,
+            Ok(()) = place.changed() => if host.is_registered() {
+                hold = None;
+            },
             () = until(next) => hold = None,
         }
     }
@@ -108,21 +113,6 @@ fn settle(host: &Host, (session, which, saying, result): Published) -> Result<()
         result => result,
     };
     host.reports.settle(session, which, id, result.is_ok());
-    if result.is_ok()
-        && let Some(Saying { report: SessionReport::AttemptEnded { attempt, .. }, .. }) = &saying
-    {
-        // Lost with us, it is said again.
-        drop(host.journal.change(session, |entry| {
-            if let Some(known) = entry.memory.attempts.get_mut(attempt)
-                && let Stage::Over { said, .. } = &mut known.stage
-            {
-                *said = true;
-            }
-        }));
-        if let Some(door) = host.doors.of(session) {
-            door.knock();
-        }
-    }
     result
 }
 
@@ -165,7 +155,7 @@ pub(in crate::host::manager) async fn send(
 
 /// Says that we go, for how long we need not be missed, and that our games go on.
 pub(in crate::host::manager) async fn go_away(host: &Arc<Host>) {
-    if host.is_fenced() || host.identity().is_none() {
+    if host.is_fenced() || host.stands_by() || host.identity().is_none() {
         return;
     }
     // What waited is said first, as far as it goes without waiting.

@@ -77,6 +77,28 @@ pub async fn the_first_word_on_a_command_stands(ground: &Ground) {
     assert_eq!(ground.get(session.id).await, session);
 }
 
+/// "The outcome of a one-shot command settles that command, whoever is registered since it was
+/// said."
+pub async fn an_outcome_outlives_its_registration(ground: &Ground) {
+    let (host, session) = ground.running("box").await;
+    let (done, refused) = (input(ground, session.id).await, input(ground, session.id).await);
+    let outcome = |command, outcome| SessionReport::Outcome { session: session.id, command, outcome };
+    let never = crate::store::Welcomed { epoch: crate::id::Epoch(host.epoch.0 + 2), ..host };
+    let again = ground.server("box").await;
+    let said = (ground.source(host), outcome(done.id, Outcome::Done));
+    for applied in [Applied::Changed, Applied::Duplicate] {
+        assert_eq!(ground.store.session_report(said.0, &said.1).await.unwrap(), applied);
+    }
+    assert_eq!(state(ground, done.id).await, CommandState::Settled(Outcome::Done));
+    let refusal = Outcome::Refused("stdin is closed".into());
+    assert_eq!(ground.report(never, outcome(refused.id, Outcome::Done)).await, Applied::Fenced);
+    assert_eq!(ground.report(again, outcome(refused.id, refusal.clone())).await, Applied::Changed);
+    // Who was replaced has no say against whoever has answered.
+    assert_eq!(ground.report(host, outcome(refused.id, Outcome::Done)).await, Applied::Same);
+    assert_eq!(state(ground, refused.id).await, CommandState::Settled(refusal));
+    assert_eq!(ground.get(session.id).await, session);
+}
+
 /// "Turns commands that nobody answered for, `grace` after their time, to unknown."
 pub async fn what_nobody_answers_for_is_unknown(ground: &Ground) {
     let store = &ground.store;

@@ -44,7 +44,7 @@ pub async fn each_registration_fences_the_one_before(ground: &Ground) {
 }
 
 /// "[`DeedError::ServerTaken`] if another machine holds the name, was heard within
-/// `stale_after`, and `take_over` is not asked for."
+/// `stale_after` … and `take_over` is not asked for."
 pub async fn another_machine_waits_or_takes_over(ground: &Ground) {
     let store = &ground.store;
     ground.server("box").await;
@@ -56,6 +56,24 @@ pub async fn another_machine_waits_or_takes_over(ground: &Ground) {
     assert_eq!(store.server_register(&over, STALE).await.unwrap().epoch, Epoch(2));
     ground.pass(STALE);
     assert_eq!(store.server_register(&hello("box", "third"), STALE).await.unwrap().epoch, Epoch(3));
+}
+
+/// "… or said that it is away until later than now …"
+pub async fn another_machine_waits_for_one_that_comes_back(ground: &Ground) {
+    let store = &ground.store;
+    let host = ground.server("box").await;
+    let away = HostReport::GoingAway { seconds: 60 };
+    assert_eq!(store.server_report(ground.source(host), &away).await.unwrap(), Applied::Changed);
+    ground.pass(STALE * 2);
+    let error = refused(store.server_register(&hello("box", "elsewhere"), STALE).await);
+    assert!(matches!(error, DeedError::ServerTaken { heard_secs: 20, back_in_secs: 40, .. }), "{error:?}");
+    // The machine itself may come back at any time.
+    assert_eq!(ground.server("box").await.epoch, Epoch(2));
+    let away = HostReport::GoingAway { seconds: 60 };
+    let again = Welcomed { epoch: Epoch(2), ..host };
+    store.server_report(ground.source(again), &away).await.unwrap();
+    ground.pass(Duration::from_secs(60));
+    assert_eq!(store.server_register(&hello("box", "elsewhere"), STALE).await.unwrap().epoch, Epoch(3));
 }
 
 /// "Notes a heartbeat: last_seen, capacity, … and `online` if it was not, with the external
