@@ -141,6 +141,57 @@ async fn a_frozen_database_ends_each_call() {
     blocking(move || drop(server)).await;
 }
 
+/// The path of every connection goes dark without a word, in the midst of deeds or between
+/// them, and a new connection passes: an address that moved, a firewall that forgot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_in_the_dark_give_their_places_back() {
+    let url = common::migrated().await;
+    let (proxy, through) = common::proxied(&url);
+    let mut config = PostgresConfig::at(through);
+    config.connections = 4;
+    let store = Arc::new(PostgresStore::open(&config).await.unwrap());
+    let (_, sgc) = deployment(&*store, "box").await;
+
+    // A deed on each of them, all held up.
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE deployments IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
+    let deeds: Vec<_> = (0..config.connections)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.session_start(sgc, VALID, &write()).await })
+        })
+        .collect();
+    let mut patience = Patience::new(PATIENCE);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *held).await.unwrap() < deeds.len() as i64 {
+        assert!(!patience.is_spent(), "they do not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proxy.strand();
+    // Each has its deadline; whoever waits for the deed may have less.
+    for deed in deeds {
+        deed.abort();
+        assert!(deed.await.unwrap_err().is_cancelled());
+    }
+    held.rollback().await.unwrap();
+    other.close().await.unwrap();
+    let begun = Instant::now();
+    while let Err(error) = store.session_live_count().await {
+        assert!(error.is_temporary(), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error:?}");
+    }
+    println!("a call after {:?}", begun.elapsed());
+
+    // Between deeds the first call finds out, and is answered all the same.
+    for _ in 0..2 {
+        proxy.strand();
+        store.session_live_count().await.unwrap();
+    }
+    store.close().await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_one_sentence_without_the_secret() {
     let good = common::migrated().await;

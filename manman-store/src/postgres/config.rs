@@ -1,6 +1,6 @@
 //! Where the database is and how it is reached.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, io, str::FromStr, time::Duration};
 
 use manman_core::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -55,6 +55,8 @@ const STATEMENT: &str = "10s";
 const LOCK: &str = "8s";
 /// The longest that a deed waits for us between two statements.
 const IDLE: &str = "15s";
+/// The longest that an idle connection takes to say that it is still there.
+const STILL_THERE: Duration = Duration::from_secs(2);
 
 impl PostgresConfig {
     /// The database at `url` with every default.
@@ -138,12 +140,23 @@ pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
         let message = format!("{place} is PostgreSQL {major}, and manman needs {} or newer", OLDEST / 10_000);
         return Err(Error::new(ErrorKind::Config, OPERATION, message));
     }
+    // The driver's own test has no end of its own; how they come back is for `Lent`.
     let pool = PgPoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(still_there(connection)))
         .max_connections(config.connections)
         .acquire_timeout(Duration::from_secs(u64::from(config.acquire_timeout_secs)))
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3600));
     Ok(pool.connect_lazy_with(options))
+}
+
+/// That the server answers on a connection. One that fails here is cut off without a goodbye.
+async fn still_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(STILL_THERE, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
 }
 
 /// One connection, with a word on what to do if it cannot be had.

@@ -1,7 +1,7 @@
 //! What a copy of the store leaves to the dialect, for PostgreSQL.
 
 use manman_core::error::Result;
-use sqlx::{Postgres, Transaction};
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::{copy::Kind, dialect::Lock, schema, translate::translate};
 
@@ -40,11 +40,11 @@ pub(super) async fn alone(tx: &mut Transaction<'_, Postgres>) -> Result<()> {
 }
 
 /// Gives ids of a table out from beyond `counter`, if it is not further already.
-pub(super) async fn count_on(tx: &mut Transaction<'_, Postgres>, table: &str, counter: i64) -> Result<()> {
+pub(super) async fn count_on(tx: &mut PgConnection, table: &str, counter: i64) -> Result<()> {
     let sql = "SELECT setval(format('%I', sequencename)::regclass, greatest(coalesce(last_value, 0), $2))
         FROM information_schema.columns
         JOIN pg_sequences ON schemaname = table_schema AND sequencename = table_name || '_' || column_name || '_seq'
         WHERE table_schema = current_schema() AND is_identity = 'YES' AND table_name = $1";
     let query = sqlx::query(sql).bind(table.to_owned()).bind(counter);
-    query.execute(&mut **tx).await.map(drop).map_err(|error| translate("copy the store", error))
+    query.execute(tx).await.map(drop).map_err(|error| translate("copy the store", error))
 }
