@@ -33,7 +33,7 @@ pub struct PostgresConfig {
     /// it is older. Default `false`. A newer one is always refused.
     #[serde(default)]
     pub migrate: bool,
-    /// The most connections of this process, 2 to 200. Default 16. A relay has one more.
+    /// The most connections of this process, 2 to 200. Default 16. A relay has two more.
     #[serde(default = "connections")]
     pub connections: u32,
     /// How long a deed waits for one of them, in seconds, 1 to 600. Default 5.
