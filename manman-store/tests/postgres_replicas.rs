@@ -349,6 +349,29 @@ async fn a_relay_whose_path_was_gone_hears_again() {
     close(stores).await;
 }
 
+/// A relay that says nothing any more loses the lead within ten seconds, and it knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_froze_loses_the_lead() {
+    let url = common::migrated().await;
+    let (proxy, through) = common::proxied(&url);
+    let stores = [open(&through).await, open(&url).await];
+    let [frozen, other] = &stores;
+    let (_, sgc) = deployment(&**other, "box").await;
+    other.session_start(sgc, VALID, &write()).await.unwrap();
+    assert!(!frozen.outbox_due(9).await.unwrap().is_empty());
+    // Nothing of it is heard and nothing is told to it, as of a process that is stopped.
+    proxy.freeze();
+    let begun = Instant::now();
+    while other.outbox_due(9).await.unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the lead is kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("led after {:?}", begun.elapsed());
+    proxy.pass();
+    assert!(frozen.outbox_due(9).await.unwrap().is_empty());
+    close(stores).await;
+}
+
 /// A path that is gone without a word is not told from one on which nothing is said.
 #[tokio::test]
 async fn a_bell_is_replaced_when_it_is_old() {

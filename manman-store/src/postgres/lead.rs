@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use manman_core::error::Result;
+use manman_core::error::{Error, ErrorKind, Result};
 use sqlx::{
     Connection as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
@@ -84,11 +84,28 @@ impl Lead {
         Self { options, seat, seats: AtomicU64::new(0), leads: AtomicBool::new(false), bell }
     }
 
-    /// Whether such a connection can be had: what stands between may not let its options
-    /// through, as a pooler does, and then nothing would ever leave.
+    /// Whether such a connection can be had, or nothing would ever leave.
     pub async fn probe(&self) -> Result<()> {
-        let connection = connect(&self.options).await?;
+        let connection = self.sit().await?;
         within("close", connection.close()).await
+    }
+
+    /// A connection that the database ends when it is silent. What stands between may drop
+    /// what we asked for, as a pooler does, and a relay that froze would keep the lead.
+    async fn sit(&self) -> Result<PgConnection> {
+        const OPERATION: &str = "take the lead";
+        let mut connection = connect(&self.options).await?;
+        let query = sqlx::query_scalar("SELECT current_setting('idle_session_timeout')");
+        let kept: String = within(OPERATION, query.fetch_one(&mut connection)).await?;
+        if kept == SILENT {
+            return Ok(connection);
+        }
+        within("close", connection.close()).await?;
+        let why = format!(
+            "the database was asked for idle_session_timeout {SILENT} and has {kept:?}: give a URL that does \
+             not go through a pooler"
+        );
+        Err(Error::new(ErrorKind::Config, OPERATION, why))
     }
 
     /// Takes the lead if nobody has it; whether it is ours.
@@ -102,7 +119,7 @@ impl Lead {
             None => None,
         };
         if asked.is_none() {
-            let mut fresh = Seat { connection: connect(&self.options).await?, taken: false };
+            let mut fresh = Seat { connection: self.sit().await?, taken: false };
             asked = Some(ask(&mut fresh).await?);
             known = Some(fresh);
             self.seats.fetch_add(1, Ordering::Relaxed);

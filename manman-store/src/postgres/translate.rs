@@ -12,7 +12,7 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
 
 fn of_error(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     match error {
-        // What PgBouncer says with a code that says it of everything.
+        // What a pooler says with a code that says it of everything.
         sqlx::Error::Database(database) if database.message().contains("startup parameter") => {
             (ErrorKind::Config, REFUSED_SETTING)
         }
@@ -67,7 +67,7 @@ pub(super) fn of_certificate(error: &sqlx::Error) -> Option<(ErrorKind, &'static
 
 /// A setting that a connection begins with; our statements name none.
 const REFUSED_SETTING: &str = "the database refuses a setting that the connection asks for: see the options in its URL, \
-                               and, with PgBouncer, ignore_startup_parameters";
+                               and give one that does not go through a pooler";
 
 /// A call that got no answer.
 pub(super) fn too_late(operation: &'static str) -> Error {
