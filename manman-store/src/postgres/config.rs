@@ -16,6 +16,10 @@ use super::{
 
 const OPERATION: &str = "open the database";
 
+/// What a connection of somebody is called who uses the store, and what one of a tool.
+pub(super) const STORE: &str = "manman";
+const TOOL: &str = "manman tool";
+
 /// The oldest server, as it tells its version: `idle_session_timeout`, by which a relay that
 /// froze loses its lead, came with 14.
 const OLDEST: u32 = 14_00_00;
@@ -106,7 +110,7 @@ impl PostgresConfig {
             ("idle_in_transaction_session_timeout", IDLE),
         ];
         Ok(options
-            .application_name("manman")
+            .application_name(TOOL)
             .options(limits)
             // Every statement of the store, with room.
             .statement_cache_capacity(256))
@@ -131,7 +135,11 @@ impl fmt::Debug for PostgresConfig {
 /// `Config` if the URL or what it says is wrong, or the server is older than PostgreSQL 14;
 /// `Unavailable` if nobody answers there.
 pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
-    let options = config.options()?;
+    pool_of(config, config.options()?).await
+}
+
+/// The same for a store.
+pub(super) async fn pool_of(config: &PostgresConfig, options: PgConnectOptions) -> Result<PgPool> {
     let first = connect(&options).await?;
     let version = first.server_version_num();
     first.close().await.map_err(|error| translate(OPERATION, error))?;
