@@ -167,8 +167,6 @@ async fn certificates_count(version: NatsVersion) {
     let ours = format!("cert={tls}/client.pem&key={tls}/client.key");
     let named = "server_name=nats.example";
     gets_in(&format!("tls://{at}?ca={tls}/ca.pem&{named}&{ours}")).await;
-    // The server asks for TLS; the URL need not.
-    gets_in(&format!("nats://{at}?ca={tls}/ca.pem&{named}&{ours}")).await;
     let away = ErrorKind::Unavailable;
     stays_out(&format!("tls://{at}?ca={other}/ca.pem&{named}&{ours}"), away, "not accepted, check ca").await;
     stays_out(&format!("tls://{at}?ca={tls}/ca.pem&{ours}"), away, "is for another name").await;
@@ -197,7 +195,7 @@ async fn files_that_cannot_be_used_are_named() {
         format!("creds={junk}"),
         "token_file=/nowhere/token".to_owned(),
     ] {
-        let config = format!("nats://127.0.0.1:1?{parameter}").parse().unwrap();
+        let config = format!("tls://127.0.0.1:1?{parameter}").parse().unwrap();
         let error = manman_broker::nats::NatsBroker::open(&config).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{parameter}: {error:?}");
         let file = parameter.rsplit('=').next().unwrap();

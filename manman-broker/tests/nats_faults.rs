@@ -18,7 +18,7 @@ use std::{
 
 use futures::{StreamExt as _, stream};
 use manman_core::{
-    broker::{Broker, Queue},
+    broker::{Broker, Class, Message, Queue},
     error::ErrorKind,
     id::ServerId,
 };
@@ -238,6 +238,64 @@ async fn a_consumer_that_an_administrator_deleted_heals(version: NatsVersion) {
     delivery.handle.ack().await.unwrap();
 }
 
+/// A report that was handed out too often leaves its queue over a slow link too, while beats
+/// come one after the other.
+async fn beats_do_not_hold_up_a_burial(version: NatsVersion) {
+    let server = NatsServer::start(version);
+    let url = format!("nats://127.0.0.1:{}", server.port());
+    let proxy = Proxy::to_port(server.port());
+    let (near, far) = (open(&url).await, open(&format!("nats://127.0.0.1:{}", proxy.port())).await);
+    let queue = Queue { max_deliveries: 2, ..reports(ServerId(7)) };
+    insist_on_queue(&near, &queue).await;
+    let sent = report(ServerId(7), 1);
+    insist(&near, sent.clone()).await;
+    // Consumers that died with it.
+    let admin = async_nats::connect(&url).await.unwrap();
+    let inbox = admin.new_inbox();
+    let mut come = admin.subscribe(inbox.clone()).await.unwrap();
+    for _ in 0..queue.max_deliveries {
+        let next = format!("$JS.API.CONSUMER.MSG.NEXT.manman_q_{}.take", queue.name);
+        admin.publish_with_reply(next, inbox.clone(), "".into()).await.unwrap();
+        let taken = timeout(PATIENCE, come.next()).await.unwrap().unwrap();
+        admin.publish(taken.reply.unwrap(), "-NAK".into()).await.unwrap();
+        admin.flush().await.unwrap();
+    }
+    let mut consumer = far.consume(&queue.name).await.unwrap();
+    proxy.delay(Duration::from_millis(200));
+    let beats = async {
+        let beat = || Message { class: Class::Telemetry, ..report(ServerId(7), 0) };
+        loop {
+            near.publish(beat()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let taken = async {
+        loop {
+            let delivery = consumer.next().await.unwrap();
+            assert_eq!(delivery.message.class, Class::Telemetry);
+            delivery.handle.ack().await.unwrap();
+        }
+    };
+    let left = async {
+        loop {
+            let info = admin.request(format!("$JS.API.STREAM.INFO.manman_q_{}", queue.name), "".into());
+            let info = String::from_utf8_lossy(&info.await.unwrap().payload).replace(' ', "");
+            if info.contains("\"messages\":0,") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        () = left => {}
+        () = beats => {}
+        () = taken => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("it stays in its queue"),
+    }
+    let dead = near.dead_letters(9).await.unwrap();
+    assert_eq!(dead.iter().map(|dead| dead.message.id).collect::<Vec<_>>(), [sent.id]);
+}
+
 /// C10: a stream that somebody made otherwise is a `Conflict`, and stays as it is.
 async fn a_stream_of_another_make_conflicts(version: NatsVersion) {
     let server = NatsServer::start(version);
@@ -348,6 +406,7 @@ on_each_server! {
     a_server_that_comes_later_is_found,
     revoked_credentials_heal,
     a_consumer_that_an_administrator_deleted_heals,
+    beats_do_not_hold_up_a_burial,
     a_stream_of_another_make_conflicts,
     a_bound_of_the_server_is_named,
     a_body_that_is_far_too_large_is_not_kept,

@@ -3,7 +3,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use manman_core::error::{Error, ErrorKind};
+use manman_services::Patience;
 use manman_store::{
     PostgresConfig, PostgresStore,
     migrate::{Database, Direction, Goal, MigrateError, Migration, PostgresRunner, Set, Standing, Version},
@@ -120,6 +123,29 @@ async fn a_schema_that_is_not_this_builds_is_told_with_what_to_do() {
     }
     let status = runner.status().await.unwrap();
     assert_eq!(status.last().map(|it| (it.version, it.standing)), Some((1000, Standing::Unknown)));
+    pool.close().await;
+}
+
+/// A backup, or whatever else reads for long, holds up a step and nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_waits_for_a_long_read_lets_others_by() {
+    let (_, pool, runner) = fresh(Set::postgres()).await;
+    runner.goto(1).await.unwrap();
+    let mut long = pool.begin().await.unwrap();
+    sqlx::query("SELECT * FROM servers").fetch_all(&mut *long).await.unwrap();
+    let up = tokio::spawn(async move { runner.up().await });
+    let mut patience = Patience::new(Duration::from_secs(60));
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'servers'::regclass";
+    for _ in 0..2 {
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+            assert!(!patience.is_spent(), "the step does not wait");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let read = sqlx::query("SELECT * FROM servers").fetch_all(&pool);
+        tokio::time::timeout(Duration::from_secs(6), read).await.expect("it waits behind the step").unwrap();
+    }
+    long.rollback().await.unwrap();
+    assert_eq!(up.await.unwrap().unwrap().len(), Set::postgres().all().len() - 1);
     pool.close().await;
 }
 

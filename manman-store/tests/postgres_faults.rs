@@ -17,6 +17,10 @@ use manman_core::{
 use manman_services::{POSTGRES_PASSWORD, Patience, Postgres, PostgresSetup, free_port};
 use manman_store::{PostgresConfig, PostgresStore};
 use sqlx::Connection as _;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -141,6 +145,57 @@ async fn a_frozen_database_ends_each_call() {
     blocking(move || drop(server)).await;
 }
 
+/// The path of every connection goes dark without a word, in the midst of deeds or between
+/// them, and a new connection passes: an address that moved, a firewall that forgot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_in_the_dark_give_their_places_back() {
+    let url = common::migrated().await;
+    let (proxy, through) = common::proxied(&url);
+    let mut config = PostgresConfig::at(through);
+    config.connections = 4;
+    let store = Arc::new(PostgresStore::open(&config).await.unwrap());
+    let (_, sgc) = deployment(&*store, "box").await;
+
+    // A deed on each of them, all held up.
+    let mut other = sqlx::PgConnection::connect(&url).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE deployments IN ACCESS EXCLUSIVE MODE").execute(&mut *held).await.unwrap();
+    let deeds: Vec<_> = (0..config.connections)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.session_start(sgc, VALID, &write()).await })
+        })
+        .collect();
+    let mut patience = Patience::new(PATIENCE);
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *held).await.unwrap() < deeds.len() as i64 {
+        assert!(!patience.is_spent(), "they do not wait");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    proxy.strand();
+    // Each has its deadline; whoever waits for the deed may have less.
+    for deed in deeds {
+        deed.abort();
+        assert!(deed.await.unwrap_err().is_cancelled());
+    }
+    held.rollback().await.unwrap();
+    other.close().await.unwrap();
+    let begun = Instant::now();
+    while let Err(error) = store.session_live_count().await {
+        assert!(error.is_temporary(), "{error:?}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{error:?}");
+    }
+    println!("a call after {:?}", begun.elapsed());
+
+    // Between deeds the first call finds out, and is answered all the same.
+    for _ in 0..2 {
+        proxy.strand();
+        store.session_live_count().await.unwrap();
+    }
+    store.close().await;
+}
+
 #[tokio::test]
 async fn what_is_wrong_is_one_sentence_without_the_secret() {
     let good = common::migrated().await;
@@ -175,6 +230,47 @@ async fn what_is_wrong_is_one_sentence_without_the_secret() {
     let empty = PostgresStore::open(&PostgresConfig::at(common::empty().await)).await.unwrap_err();
     assert_eq!(empty.kind(), ErrorKind::Config);
     assert!(empty.message().contains("version 0"), "{empty}");
+}
+
+/// A pooler that drops what a connection asks for: a relay that froze would keep the lead.
+#[tokio::test]
+async fn a_pooler_is_named_as_what_stands_in_the_way() {
+    let url = common::migrated().await;
+    let (_, address) = url.rsplit_once('@').unwrap();
+    let place = address.split_once('/').unwrap().0.to_owned();
+    let pooler = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = pooler.local_addr().unwrap().port();
+    let through = format!("{}?sslmode=disable", url.replace(&place, &format!("127.0.0.1:{port}")));
+    let pooling = tokio::spawn(async move {
+        while let Ok((client, _)) = pooler.accept().await {
+            let server = TcpStream::connect(&place).await.unwrap();
+            tokio::spawn(without_options(client, server));
+        }
+    });
+    let error = PostgresStore::open(&PostgresConfig::at(through)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error:?}");
+    assert!(error.message().contains("does not go through a pooler"), "{error}");
+    pooling.abort();
+}
+
+/// Forwards all but the options of the first message: a length, a version, and pairs of words
+/// that each end with NUL.
+async fn without_options(mut client: TcpStream, mut server: TcpStream) -> std::io::Result<()> {
+    let length = client.read_u32().await?;
+    let version = client.read_u32().await?;
+    let mut words = vec![0; length as usize - 8];
+    client.read_exact(&mut words).await?;
+    let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+    let mut kept = Vec::new();
+    for pair in words.chunks(2).filter(|pair| pair.len() == 2 && !pair[0].is_empty() && pair[0] != b"options")
+    {
+        kept.extend([pair[0], &[0], pair[1], &[0]].concat());
+    }
+    kept.push(0);
+    server.write_u32(kept.len() as u32 + 8).await?;
+    server.write_u32(version).await?;
+    server.write_all(&kept).await?;
+    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
 #[tokio::test]

@@ -300,6 +300,107 @@ async fn a_relay_wakes_for_what_another_process_posts() {
     close(stores).await;
 }
 
+/// Whether a ring wakes a relay at once; one that is deaf looks after a second.
+async fn hears(relay: &Arc<PostgresStore>, other: &PostgresStore, session: SessionId) -> bool {
+    const AT_ONCE: Duration = Duration::from_millis(500);
+    for _ in 0..5 {
+        drain(relay).await;
+        // What was rung before, and a bell that was just made.
+        let mut begun = Instant::now();
+        relay.outbox_wait().await;
+        while begun.elapsed() < AT_ONCE {
+            begun = Instant::now();
+            relay.outbox_wait().await;
+        }
+        let waiting = {
+            let relay = Arc::clone(relay);
+            tokio::spawn(async move { relay.outbox_wait().await })
+        };
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let rung = Instant::now();
+        other.session_want(session, WantChange::Restart, &write()).await.unwrap();
+        waiting.await.unwrap();
+        if rung.elapsed() < AT_ONCE {
+            return true;
+        }
+    }
+    false
+}
+
+/// The path of a relay goes dark without a word: with its seat it gets another bell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_whose_path_was_gone_hears_again() {
+    let url = common::migrated().await;
+    let (proxy, through) = common::proxied(&url);
+    let stores = [open(&through).await, open(&url).await];
+    let [relay, other] = &stores;
+    let (host, sgc) = deployment(&**other, "box").await;
+    let session = other.session_start(sgc, VALID, &write()).await.unwrap().session.id;
+    other.session_report(source(host, 1), &running(session)).await.unwrap();
+    assert!(hears(relay, other, session).await);
+    proxy.strand();
+    other.session_want(session, WantChange::Restart, &write()).await.unwrap();
+    let begun = Instant::now();
+    while !relay.outbox_due(9).await.is_ok_and(|due| !due.is_empty()) {
+        assert!(begun.elapsed() < PATIENCE, "it does not lead again");
+    }
+    println!("leads again after {:?}", begun.elapsed());
+    assert!(hears(relay, other, session).await, "it is deaf");
+    close(stores).await;
+}
+
+/// A relay that says nothing any more loses the lead within ten seconds, and it knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_relay_that_froze_loses_the_lead() {
+    let url = common::migrated().await;
+    let (proxy, through) = common::proxied(&url);
+    let stores = [open(&through).await, open(&url).await];
+    let [frozen, other] = &stores;
+    let (_, sgc) = deployment(&**other, "box").await;
+    other.session_start(sgc, VALID, &write()).await.unwrap();
+    assert!(!frozen.outbox_due(9).await.unwrap().is_empty());
+    // Nothing of it is heard and nothing is told to it, as of a process that is stopped.
+    proxy.freeze();
+    let begun = Instant::now();
+    while other.outbox_due(9).await.unwrap().is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(15), "the lead is kept");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("led after {:?}", begun.elapsed());
+    proxy.pass();
+    assert!(frozen.outbox_due(9).await.unwrap().is_empty());
+    close(stores).await;
+}
+
+/// A path that is gone without a word is not told from one on which nothing is said.
+#[tokio::test]
+async fn a_bell_is_replaced_when_it_is_old() {
+    let url = common::migrated().await;
+    let store = open(&url).await;
+    store.outbox_due(9).await.unwrap();
+    let mut look = PgConnection::connect(&url).await.unwrap();
+    let mut bell = async |old: Option<i32>| {
+        let begun = Instant::now();
+        loop {
+            store.outbox_wait().await;
+            let sql = "SELECT pid FROM pg_stat_activity
+                WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+            let found: Vec<i32> = sqlx::query_scalar(sql).fetch_all(&mut look).await.unwrap();
+            match found[..] {
+                [bell] if Some(bell) != old => return bell,
+                _ => assert!(begun.elapsed() < PATIENCE, "{old:?}, now {found:?}"),
+            }
+        }
+    };
+    let first = bell(None).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    bell(Some(first)).await;
+    look.close().await.unwrap();
+    store.close().await;
+}
+
 /// The database undoes one of two that wait for each other; the deed is done again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deed_that_the_database_undid_is_done_again() {

@@ -9,7 +9,8 @@ use crate::secret::Secret;
 /// How to reach a NATS server, and who we are there:
 /// `nats://user:password@one:4222,two:4222?ca=/etc/manman/ca.pem`.
 ///
-/// The scheme is `nats` (TLS if the server asks for it) or `tls` (never without). The port
+/// The scheme is `nats` (TLS if the server asks for it) or `tls` (never without), the user is
+/// named once for all servers. The port
 /// is 4222 unless given; a user without a password is a token. `%` escapes what a URL cannot
 /// hold. What may follow after `?`, joined by `&`:
 ///
@@ -78,13 +79,22 @@ impl FromStr for NatsConfig {
         let tls = match scheme {
             "nats" => false,
             "tls" => true,
-            other => return Err(wrong(format!("unknown scheme {other:?}: nats or tls"))),
+            _ => return Err(wrong("unknown scheme: it is nats:// or tls://")),
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        if query.contains('@') {
+            return Err(wrong("an '@' comes after a '?': percent-encode both, %3F and %40"));
+        }
         let (user, hosts) = match rest.rsplit_once('@') {
             Some((user, hosts)) => (Some(user), hosts),
             None => (None, rest),
         };
+        if user.is_some_and(|user| user.contains('@')) {
+            return Err(wrong(
+                "there are several '@': several hosts have one user, nats://user:password@one,two; \
+                 an '@' in a password is %40",
+            ));
+        }
         let mut config = Self {
             servers: hosts.trim_end_matches('/').split(',').map(server).collect::<Result<_, _>>()?,
             tls,
@@ -104,6 +114,9 @@ impl FromStr for NatsConfig {
         if config.cert.is_some() != config.key.is_some() {
             return Err(wrong("cert and key go together: give both or neither"));
         }
+        if !tls && (config.ca.is_some() || config.cert.is_some() || config.server_name.is_some()) {
+            return Err(wrong("ca, cert, key and server_name are for TLS: write tls://"));
+        }
         Ok(config)
     }
 }
@@ -111,7 +124,7 @@ impl FromStr for NatsConfig {
 impl NatsConfig {
     fn set(&mut self, name: &str, value: String) -> Result<(), Error> {
         if value.is_empty() {
-            return Err(wrong(format!("the parameter {name:?} has no value")));
+            return Err(wrong("a parameter has no value"));
         }
         match name {
             "ca" => self.ca = Some(value.into()),
@@ -124,15 +137,21 @@ impl NatsConfig {
             "token_file" => self.identify(NatsAuth::TokenFile(value.into()))?,
             "prefix" if word(&value) => self.prefix = value,
             "prefix" => {
-                return Err(wrong(format!("prefix {value:?} is not made of letters, digits and '-'")));
+                return Err(wrong("the prefix is not made of letters, digits and '-'"));
             }
             "inbox" if value.split('.').all(|part| word(&part.replace('_', "-"))) => self.inbox = value,
-            "inbox" => return Err(wrong(format!("inbox {value:?} is not words joined by dots"))),
+            "inbox" => return Err(wrong("the inbox is not words joined by dots")),
             "replicas" => match value.parse() {
                 Ok(replicas @ 1..=5) => self.replicas = replicas,
-                _ => return Err(wrong(format!("replicas {value:?} is not a number from 1 to 5"))),
+                _ => return Err(wrong("replicas is not a number from 1 to 5")),
             },
-            other => return Err(wrong(format!("unknown parameter {other:?}"))),
+            // Perhaps the rest of a token that has an '&' in it.
+            _ => {
+                return Err(wrong(
+                    "it has an unknown parameter: there are ca, cert, key, server_name, creds, nkey, token, \
+                     token_file, prefix, inbox, replicas",
+                ));
+            }
         }
         Ok(())
     }
@@ -156,13 +175,17 @@ fn wrong(what: impl Into<String>) -> Error {
 fn server(text: &str) -> Result<(String, u16), Error> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !host.ends_with(':') && !port.ends_with(']') => {
-            (host, port.parse().map_err(|_| wrong(format!("the port of host {host:?} is not a number")))?)
+            let odd =
+                "the port of a host is not a number; if that is a part of the password, percent-encode it";
+            (host, port.parse().map_err(|_| wrong(odd))?)
         }
         _ => (text, 4222),
     };
     let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
     if host.is_empty() || !host.bytes().all(is_name) {
-        return Err(wrong(format!("{host:?} is not the name or address of a host")));
+        return Err(wrong(
+            "what should be a host is not the name or address of one: percent-encode user and password",
+        ));
     }
     Ok((host.to_owned(), port))
 }
@@ -221,6 +244,20 @@ mod tests {
             ("amqp://u:canary@h", "unknown scheme"),
             ("nats://u:canary@h:x", "port"),
             ("nats://u:canary@", "is not the name"),
+            ("nats://u:can?ary/canary@h", "percent-encode"),
+            ("nats://canary!en?x@h", "percent-encode"),
+            ("nats://u:12?canary@h", "percent-encode"),
+            ("nats://u:a:canary?c@h", "percent-encode"),
+            ("nats://u:canary", "percent-encode"),
+            ("nats://u/canary", "percent-encode"),
+            ("canary://h", "unknown scheme"),
+            ("nats://u:canary@one,u:canary@two", "several hosts have one user"),
+            ("nats://h?token=a&canary=b", "unknown parameter"),
+            ("nats://h?token=a&canary", "no value"),
+            ("nats://h?prefix=canary%20", "prefix"),
+            ("nats://h?ca=/f", "write tls://"),
+            ("nats://h?server_name=h", "write tls://"),
+            ("nats://h?cert=/f&key=/f", "write tls://"),
             ("nats://u:canary@h?creds=/f", "two ways"),
             ("nats://h?colour=red", "unknown parameter"),
             ("nats://h?prefix=a.b", "prefix"),

@@ -150,17 +150,17 @@ impl NatsConsumer {
                     return Err(Error::new(ErrorKind::Unavailable, OPERATION, message));
                 }
             };
-            if let Came::Delivery(delivery) = self.came(came).await? {
+            if let Came::Delivery(delivery) = self.came(came)? {
                 return Ok(delivery);
             }
         }
     }
 
-    async fn came(&mut self, came: async_nats::Message) -> Result<Came> {
+    fn came(&mut self, came: async_nats::Message) -> Result<Came> {
         match came.status {
             None | Some(StatusCode::OK) => {
                 self.asked = None;
-                Ok(self.delivery(came).await)
+                Ok(self.delivery(came))
             }
             Some(StatusCode::IDLE_HEARTBEAT) => {
                 self.asked = Some(Instant::now());
@@ -179,7 +179,7 @@ impl NatsConsumer {
     }
 
     /// A message to hand out, unless it was handed out too often.
-    async fn delivery(&self, came: async_nats::Message) -> Came {
+    fn delivery(&self, came: async_nats::Message) -> Came {
         let Some(reply) = came.reply.as_ref().map(ToString::to_string) else { return Came::Nothing };
         let context = jetstream::new(self.shared.link.client.clone());
         let came = jetstream::Message { message: came, context };
@@ -207,19 +207,22 @@ impl NatsConsumer {
             reply,
         };
         if attempt > self.spec.max_deliveries {
-            self.bury(origin, message, attempt - 1).await;
+            self.bury(origin, message, attempt - 1);
             return Came::Nothing;
         }
         let handle = NatsSettle::hold(origin, message.clone(), attempt, &self.held);
         Came::Delivery(Delivery { message, attempt, handle: Box::new(handle) })
     }
 
-    /// Consumers that died with it used up its deliveries.
-    async fn bury(&self, origin: Origin, message: Message, attempts: u32) {
-        if let Err(error) = origin.bury_too_often(&message, attempts).await {
-            warn!(message.id = %message.id, "a message that was handed out too often stays: {error}");
-            origin.give_back(Duration::from_secs(5));
-        }
+    /// Consumers that died with it used up its deliveries. Done whoever waits for the next
+    /// one: it gives up when anything else comes.
+    fn bury(&self, origin: Origin, message: Message, attempts: u32) {
+        self.shared.runtime.spawn(async move {
+            if let Err(error) = origin.bury_too_often(&message, attempts).await {
+                warn!(message.id = %message.id, "a message that was handed out too often stays: {error}");
+                origin.give_back(Duration::from_secs(5));
+            }
+        });
     }
 
     /// Asks for nothing more; what is on its way goes back.

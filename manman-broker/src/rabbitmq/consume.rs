@@ -21,7 +21,7 @@ use manman_core::{
     broker::{Consumer, Delivery},
     error::{Error, ErrorKind, Result},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use super::{
     backend::{Inner, Kind},
@@ -109,13 +109,20 @@ impl RabbitConsumer {
 
     /// Gives back what was dropped without a word.
     async fn give_back(&self) -> Result<()> {
-        let returned =
-            std::mem::take(&mut *self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner));
-        for at in returned {
-            at.give_back().await?;
+        while let Some(at) = self.returned() {
+            // Whoever waits for the next one may give up meanwhile: this is done all the same.
             at.settled();
+            let (told, given) = oneshot::channel();
+            let given_back = async move { drop(told.send(at.give_back().await)) };
+            self.broker.spawn(given_back.boxed());
+            given.await.unwrap_or_else(|_| Err(lost(OPERATION)))?;
         }
         Ok(())
+    }
+
+    fn returned(&self) -> Option<At> {
+        let mut returned = self.shared.returned.lock().unwrap_or_else(PoisonError::into_inner);
+        (!returned.is_empty()).then(|| returned.remove(0))
     }
 
     /// The next message of either queue; an end of one is the end of all.

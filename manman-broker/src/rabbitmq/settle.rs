@@ -83,22 +83,37 @@ impl At {
         self.link.call(operation, within, ack).await
     }
 
-    /// Gives it back now, or gives it up. A quorum queue counts that and keeps its place.
+    /// Gives it back now, or gives it up.
     pub async fn give_back(&self) -> Result<()> {
         if self.held.stored && !self.held.again {
             let reason = format!("max_deliveries: handed out {} times", self.held.attempt);
             return self.bury(&reason).await;
         }
+        self.requeue(self.held.again).await
+    }
+
+    /// Gives it back, or drops it. A quorum queue counts that and keeps its place.
+    async fn requeue(&self, requeue: bool) -> Result<()> {
         let within = self.broker.config.call_timeout();
         if !self.channel.status().connected() {
             return Err(lost("nack"));
         }
-        let options = BasicNackOptions { requeue: self.held.again, multiple: false };
+        let options = BasicNackOptions { requeue, multiple: false };
         self.link.call("nack", within, self.channel.basic_nack(self.held.tag, options)).await
     }
 
-    /// Puts it among the dead letters.
+    /// Puts it among the dead letters; if that fails it is handed out again, or it would be out
+    /// for as long as its consumer lives, and none could come after it.
     async fn bury(&self, reason: &str) -> Result<()> {
+        let done = self.put_among_the_dead(reason).await;
+        if done.is_err() {
+            // It is told what went wrong first.
+            let _ = self.requeue_after(AGAIN_AFTER).await;
+        }
+        done
+    }
+
+    async fn put_among_the_dead(&self, reason: &str) -> Result<()> {
         let Held { queue, message, attempt, .. } = &self.held;
         let (body, reason) = kept(message, reason);
         let letter = Letter {
@@ -117,6 +132,10 @@ impl At {
         if delay.is_zero() || !self.held.again {
             return self.give_back().await;
         }
+        self.requeue_after(delay).await
+    }
+
+    async fn requeue_after(&self, delay: Duration) -> Result<()> {
         if !self.channel.status().connected() {
             return Err(lost("nack"));
         }
@@ -135,7 +154,7 @@ impl At {
                 if *held == Some(at.held.tag) {
                     *held = None;
                 }
-                if let Err(error) = at.give_back().await {
+                if let Err(error) = at.requeue(true).await {
                     // It comes again with the end of its channel.
                     debug!("a message is not given back by hand: {}", Chain(&error));
                 }
@@ -172,12 +191,6 @@ impl Settle for RabbitSettle {
         let Some(at) = self.at.take() else { return Ok(()) };
         let reason: String = reason.chars().take(REASON).collect();
         let done = at.bury(&reason).await;
-        if done.is_err() {
-            let mut later = at.clone();
-            later.held.again = true;
-            // It is told what went wrong first.
-            let _ = later.give_back_after(AGAIN_AFTER).await;
-        }
         at.settled();
         done
     }

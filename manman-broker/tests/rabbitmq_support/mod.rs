@@ -4,6 +4,7 @@
 
 mod accounts;
 mod alone;
+mod burial;
 mod forging;
 mod oversize;
 mod plane;

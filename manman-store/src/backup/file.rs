@@ -131,6 +131,43 @@ mod tests {
     }
 
     #[test]
+    fn of_two_backups_to_one_file_one_is_there_and_the_other_says_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("backup");
+        let begun = || {
+            let mut writer = Writer::create(&path).unwrap();
+            writer.header(&Header::new(3, "c".into(), Timestamp::from_micros(0), BTreeMap::new())).unwrap();
+            writer
+        };
+        let (mut first, second) = (begun(), begun());
+        first.table(Table { table: "games".into(), columns: vec!["id".into()] }).unwrap();
+        first.row(vec![1.into()]).unwrap();
+        first.finish().unwrap();
+        assert_eq!(verified(&path).unwrap().rows["games"], 1);
+        assert_eq!(second.finish().unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(verified(&path).unwrap().rows["games"], 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_death_has_left_goes_with_the_next_backup() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("backup");
+        let left = dir.path().join(format!("backup.{}.part", "0a".repeat(16)));
+        let others = [dir.path().join("backup.part"), dir.path().join("backup.mine.part")];
+        for file in [&left, &others[0], &others[1]] {
+            std::fs::write(file, "half").unwrap();
+        }
+        // One that is being written stays.
+        let under_way = Writer::create(&path).unwrap();
+        assert!(!left.exists());
+        Writer::create(&path).unwrap().finish().unwrap();
+        drop(under_way);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), others.len());
+    }
+
+    #[test]
     fn any_byte_that_is_missing_or_another_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = written(dir.path());

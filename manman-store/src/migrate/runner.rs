@@ -1,5 +1,7 @@
 //! Runs migrations.
 
+use std::time::{Duration, Instant};
+
 use manman_core::{
     clock::{Clock, SystemClock},
     error::{Error, ErrorKind},
@@ -14,6 +16,10 @@ use super::{
 use crate::migrate::{
     Applied, Direction, Goal, MigrateError, Set, Standing, Status, Step, Version, next_step, sound, steps_to,
 };
+
+/// The longest that a step is tried again that others hold up, and the pause between.
+const HELD_UP: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_secs(1);
 
 type Connection = <Db as Database>::Connection;
 
@@ -165,19 +171,30 @@ impl Runner {
     pub async fn run(&self, mut goal: Goal) -> Result<Vec<Step>, MigrateError> {
         let mut connection = self.connection().await?;
         let mut ran = Vec::new();
+        let mut begun = Instant::now();
         loop {
             // Looking and running under one lock: another runner may have been here.
             let mut tx = begin(&mut connection).await?;
             let applied = applied(&mut tx).await?;
             let Some(step) = next_step(&self.set, &applied, goal)? else { break };
-            run(&mut tx, &step).await.map_err(|source| MigrateError::Failed {
-                version: step.migration.version,
-                direction: step.direction,
-                source,
-            })?;
+            schema::hurry(&mut tx).await?;
+            match run(&mut tx, &step).await {
+                Ok(()) => {}
+                // Whoever queued up behind it goes on meanwhile.
+                Err(error) if schema::is_held_up(&error) && begun.elapsed() < HELD_UP => {
+                    tx.rollback().await.map_err(failed)?;
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(source) => {
+                    let Step { migration, direction } = step;
+                    return Err(MigrateError::Failed { version: migration.version, direction, source });
+                }
+            }
             commit(tx).await?;
             goal = goal.after_one();
             ran.push(step);
+            begun = Instant::now();
         }
         close(connection).await?;
         Ok(ran)

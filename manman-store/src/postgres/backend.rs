@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::sync::Notify;
 
 use super::{
-    config::{PostgresConfig, pool},
+    config::{PostgresConfig, STORE, pool_of},
     lead::Lead,
     runner::Runner,
     store::installation,
@@ -42,7 +42,8 @@ impl PostgresStore {
     /// # Errors
     /// As [`PostgresStore::open`].
     pub async fn open_by(config: &PostgresConfig, clock: Option<Arc<dyn Clock>>) -> Result<Self> {
-        let pool = pool(config).await?;
+        let options = config.options()?.application_name(STORE);
+        let pool = pool_of(config, options.clone()).await?;
         let runner = Runner::new(pool.clone(), Set::postgres());
         if config.migrate {
             runner.up().await?;
@@ -50,7 +51,7 @@ impl PostgresStore {
             runner.check().await?;
         }
         let (cluster, secret) = installation(&pool).await?;
-        let lead = Lead::new(config.options()?);
+        let lead = Lead::new(options);
         lead.probe().await?;
         Ok(Self { pool, clock, cluster, secret, posted: Notify::new(), lead })
     }

@@ -1,6 +1,6 @@
 //! Where the database is and how it is reached.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, io, str::FromStr, time::Duration};
 
 use manman_core::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -15,6 +15,10 @@ use super::{
 };
 
 const OPERATION: &str = "open the database";
+
+/// What a connection of somebody is called who uses the store, and what one of a tool.
+pub(super) const STORE: &str = "manman";
+const TOOL: &str = "manman tool";
 
 /// The oldest server, as it tells its version: `idle_session_timeout`, by which a relay that
 /// froze loses its lead, came with 14.
@@ -33,7 +37,7 @@ pub struct PostgresConfig {
     /// it is older. Default `false`. A newer one is always refused.
     #[serde(default)]
     pub migrate: bool,
-    /// The most connections of this process, 2 to 200. Default 16. A relay has one more.
+    /// The most connections of this process, 2 to 200. Default 16. A relay has two more.
     #[serde(default = "connections")]
     pub connections: u32,
     /// How long a deed waits for one of them, in seconds, 1 to 600. Default 5.
@@ -55,6 +59,8 @@ const STATEMENT: &str = "10s";
 const LOCK: &str = "8s";
 /// The longest that a deed waits for us between two statements.
 const IDLE: &str = "15s";
+/// The longest that an idle connection takes to say that it is still there.
+const STILL_THERE: Duration = Duration::from_secs(2);
 
 impl PostgresConfig {
     /// The database at `url` with every default.
@@ -90,6 +96,7 @@ impl PostgresConfig {
         if !["postgres", "postgresql"].contains(&base) {
             return Err(refused(format!("{scheme}:// is no database of ours; postgres:// is")));
         }
+        known(rest).map_err(refused)?;
         // What the parser says of a URL may quote it.
         let options =
             PgConnectOptions::from_str(&format!("postgres://{rest}")).map_err(|error| match error {
@@ -104,12 +111,56 @@ impl PostgresConfig {
             ("idle_in_transaction_session_timeout", IDLE),
         ];
         Ok(options
-            .application_name("manman")
+            .application_name(TOOL)
             .options(limits)
             // Every statement of the store, with room.
             .statement_cache_capacity(256))
     }
 }
+
+/// Refuses what the driver would leave out and log, with its value, which may be a secret.
+fn known(rest: &str) -> Result<(), String> {
+    let Some((_, query)) = rest.split_once('?') else { return Ok(()) };
+    if query.contains('@') {
+        return Err("the URL of the database has an '@' after a '?': percent-encode both, %3F and %40".into());
+    }
+    let query = query.split('#').next().unwrap_or_default();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        // Without a name it may be the rest of a password that has an '&' in it.
+        let (name, _) = pair.split_once('=').ok_or("the URL of the database has a parameter without '='")?;
+        let is_option = name.starts_with("options[") && name.ends_with(']');
+        if !is_option && !PARAMETERS.contains(&name) && !OTHERS.contains(&name) {
+            let why = "is no parameter of the URL of a database";
+            return Err(format!("{name:?} {why}; there are {}", PARAMETERS.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+/// What the driver reads.
+const PARAMETERS: [&str; 11] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "options",
+];
+/// Other ways to write the same, and what is said by us whatever the URL says.
+const OTHERS: [&str; 7] = [
+    "ssl-mode",
+    "ssl-root-cert",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "application_name",
+    "statement-cache-capacity",
+];
 
 impl fmt::Debug for PostgresConfig {
     /// Without the URL, which holds a password.
@@ -129,7 +180,11 @@ impl fmt::Debug for PostgresConfig {
 /// `Config` if the URL or what it says is wrong, or the server is older than PostgreSQL 14;
 /// `Unavailable` if nobody answers there.
 pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
-    let options = config.options()?;
+    pool_of(config, config.options()?).await
+}
+
+/// The same for a store.
+pub(super) async fn pool_of(config: &PostgresConfig, options: PgConnectOptions) -> Result<PgPool> {
     let first = connect(&options).await?;
     let version = first.server_version_num();
     first.close().await.map_err(|error| translate(OPERATION, error))?;
@@ -138,12 +193,23 @@ pub async fn pool(config: &PostgresConfig) -> Result<PgPool> {
         let message = format!("{place} is PostgreSQL {major}, and manman needs {} or newer", OLDEST / 10_000);
         return Err(Error::new(ErrorKind::Config, OPERATION, message));
     }
+    // The driver's own test has no end of its own; how they come back is for `Lent`.
     let pool = PgPoolOptions::new()
+        .test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(still_there(connection)))
         .max_connections(config.connections)
         .acquire_timeout(Duration::from_secs(u64::from(config.acquire_timeout_secs)))
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3600));
     Ok(pool.connect_lazy_with(options))
+}
+
+/// That the server answers on a connection. One that fails here is cut off without a goodbye.
+async fn still_there(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match tokio::time::timeout(STILL_THERE, connection.ping()).await {
+        Ok(answered) => answered.map(|()| true),
+        Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
 }
 
 /// One connection, with a word on what to do if it cannot be had.
@@ -203,12 +269,31 @@ mod tests {
             "mysql://me:hunter2@db/x",
             "postgres://me:hunter2@db:port/x",
             "postgres://me:hunter2@db/x?sslmode=maybe",
+            "postgres://me@db/x?sslpassword=hunter2",
+            "postgres://me@db/x?sslmode=require&pasword=hunter2",
+            "postgres://me@db/x?password=a&hunter2",
+            "postgres://me:a?b=hunter2@db/x",
         ] {
             let error = PostgresConfig::at(url).options().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{url}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
         assert!(!format!("{:?}", PostgresConfig::at("postgres://me:hunter2@db/x")).contains("hunter2"));
+    }
+
+    #[test]
+    fn a_parameter_that_nobody_reads_is_refused_by_its_name() {
+        for (url, said) in [
+            ("postgres://me@db/x?sslmode=require&pasword=hunter2", "\"pasword\" is no parameter"),
+            ("postgres://me@db/x?connect_timeout=5", "\"connect_timeout\" is no parameter"),
+            ("postgres://me:a?b=c@db/x", "percent-encode"),
+        ] {
+            let error = PostgresConfig::at(url).options().unwrap_err();
+            assert!(error.message().contains(said), "{error}");
+        }
+        let options =
+            "sslmode=require&host=other&application_name=x&options=-c%20work_mem%3D8MB&options[jit]=off";
+        PostgresConfig::at(format!("postgres://me@db/x?{options}")).options().unwrap();
     }
 
     #[tokio::test]

@@ -3,19 +3,20 @@
 use std::{future::Future, time::Duration};
 
 use manman_core::{clock::Timestamp, error::Result};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 use super::{
     PostgresStore,
     deed::Scope,
     lead::BELL,
+    lent::Lent,
     store::Query,
     translate::{is_stale_plan, too_late, translate},
 };
 
 pub(super) type Db = Postgres;
 pub(super) type Row = sqlx::postgres::PgRow;
-type Tx = Transaction<'static, Postgres>;
+pub(super) type Tx = Lent;
 
 pub(super) const STORE: &str = "PostgresStore";
 /// The highest session id that was ever given.
@@ -77,8 +78,8 @@ pub(super) async fn begin(
     name: &'static str,
     scope: Scope,
 ) -> Result<(Tx, Timestamp)> {
-    let begin = store.pool.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED");
-    let mut tx = within(name, begin).await?;
+    let mut tx = within(name, Lent::of(&store.pool)).await?;
+    within(name, tx.begin("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
     let (all, server) = (Lock::Everything.number(), Lock::Server.number());
     let query = match scope {
         Scope::All => sqlx::query(locked!("pg_advisory_xact_lock($1), ")).bind(all),
@@ -141,14 +142,14 @@ pub(super) async fn read_optional(
     name: &'static str,
     query: Query<'_>,
 ) -> Result<Option<Row>> {
-    let mut connection = within(name, pool.acquire()).await?;
+    let mut connection = within(name, Lent::of(pool)).await?;
     let row = within(name, query.fetch_optional(&mut *connection)).await;
     drop(connection);
     all_fresh(pool, row).await
 }
 
 pub(super) async fn read_all(pool: &PgPool, name: &'static str, query: Query<'_>) -> Result<Vec<Row>> {
-    let mut connection = within(name, pool.acquire()).await?;
+    let mut connection = within(name, Lent::of(pool)).await?;
     let rows = within(name, query.fetch_all(&mut *connection)).await;
     drop(connection);
     all_fresh(pool, rows).await
@@ -161,7 +162,7 @@ async fn all_fresh<T>(pool: &PgPool, result: Result<T>) -> Result<T> {
         tokio::task::yield_now().await;
         let mut idle = Vec::new();
         while let Some(connection) = pool.try_acquire() {
-            idle.push(connection);
+            idle.push(Lent::from(connection));
         }
         for connection in &mut idle {
             within("forget statements", connection.clear_cached_statements()).await?;

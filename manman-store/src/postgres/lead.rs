@@ -1,16 +1,19 @@
 //! Which relay carries: one at a time, whichever process it is in.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
-use manman_core::error::Result;
+use manman_core::error::{Error, ErrorKind, Result};
 use sqlx::{
-    Connection as _, PgConnection,
-    postgres::{PgConnectOptions, PgListener},
+    Connection as _, PgConnection, PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use super::{
     PostgresStore,
@@ -26,13 +29,21 @@ pub(super) const BELL: &str = "manman_outbox";
 /// is free: of a process that froze, or of a machine that is gone.
 const SILENT: &str = "10s";
 
+/// A bell that is older may be deaf: nothing else tells that the path of a connection is gone
+/// on which nothing is said.
+const OLD: Duration = Duration::from_secs(60);
+/// After which the database forgets a bell that was replaced and could not be told.
+const FORGOTTEN: &str = "150s";
+
 /// The connection whose lock makes the relay of this process the one that carries. The lock
 /// goes with the connection: to hold it is to have it.
 pub(super) struct Lead {
     options: PgConnectOptions,
     seat: Mutex<Option<Seat>>,
+    /// How many there were.
+    seats: AtomicU64,
     leads: AtomicBool,
-    bell: Mutex<Option<PgListener>>,
+    bell: Mutex<Option<Bell>>,
 }
 
 struct Seat {
@@ -40,17 +51,61 @@ struct Seat {
     taken: bool,
 }
 
+/// What hears that something was put into the outbox, on a connection of its own: dropped
+/// where the path is gone, it has that for as long as the kernel sends again.
+struct Bell {
+    pool: PgPool,
+    listener: PgListener,
+    /// The number of the seat beside which it was made; what ends that may have ended this.
+    seat: u64,
+    made: Instant,
+}
+
+impl Bell {
+    async fn make(options: PgConnectOptions, seat: u64) -> Result<Self, sqlx::Error> {
+        let options = options.options([("idle_session_timeout", FORGOTTEN)]);
+        let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+        let pool = pool.connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(BELL).await?;
+        Ok(Self { pool, listener, seat, made: Instant::now() })
+    }
+
+    async fn close(self) {
+        drop(self.listener);
+        let _ = timeout(Duration::from_secs(2), self.pool.close()).await;
+    }
+}
+
 impl Lead {
     pub fn new(options: PgConnectOptions) -> Self {
         let options = options.options([("idle_session_timeout", SILENT)]);
-        Self { options, seat: Mutex::default(), leads: AtomicBool::new(false), bell: Mutex::default() }
+        let (seat, bell) = (Mutex::default(), Mutex::default());
+        Self { options, seat, seats: AtomicU64::new(0), leads: AtomicBool::new(false), bell }
     }
 
-    /// Whether such a connection can be had: what stands between may not let its options
-    /// through, as a pooler does, and then nothing would ever leave.
+    /// Whether such a connection can be had, or nothing would ever leave.
     pub async fn probe(&self) -> Result<()> {
-        let connection = connect(&self.options).await?;
+        let connection = self.sit().await?;
         within("close", connection.close()).await
+    }
+
+    /// A connection that the database ends when it is silent. What stands between may drop
+    /// what we asked for, as a pooler does, and a relay that froze would keep the lead.
+    async fn sit(&self) -> Result<PgConnection> {
+        const OPERATION: &str = "take the lead";
+        let mut connection = connect(&self.options).await?;
+        let query = sqlx::query_scalar("SELECT current_setting('idle_session_timeout')");
+        let kept: String = within(OPERATION, query.fetch_one(&mut connection)).await?;
+        if kept == SILENT {
+            return Ok(connection);
+        }
+        within("close", connection.close()).await?;
+        let why = format!(
+            "the database was asked for idle_session_timeout {SILENT} and has {kept:?}: give a URL that does \
+             not go through a pooler"
+        );
+        Err(Error::new(ErrorKind::Config, OPERATION, why))
     }
 
     /// Takes the lead if nobody has it; whether it is ours.
@@ -64,9 +119,10 @@ impl Lead {
             None => None,
         };
         if asked.is_none() {
-            let mut fresh = Seat { connection: connect(&self.options).await?, taken: false };
+            let mut fresh = Seat { connection: self.sit().await?, taken: false };
             asked = Some(ask(&mut fresh).await?);
             known = Some(fresh);
+            self.seats.fetch_add(1, Ordering::Relaxed);
         }
         *seat = known;
         let leads = asked.unwrap_or(false);
@@ -80,7 +136,9 @@ impl Lead {
             // Whether or not it could say goodbye, it is gone.
             let _ = within("close", seat.connection.close()).await;
         }
-        drop(self.bell.lock().await.take());
+        if let Some(bell) = self.bell.lock().await.take() {
+            bell.close().await;
+        }
     }
 }
 
@@ -108,25 +166,21 @@ impl PostgresStore {
     /// listened to it does not; whoever waits looks from time to time all the same.
     pub(super) async fn posted_elsewhere(&self) {
         let mut bell = self.lead.bell.lock().await;
-        if bell.is_none() {
-            let made = async {
-                let mut listener = PgListener::connect_with(&self.pool).await?;
-                listener.listen(BELL).await?;
-                Ok(listener)
-            };
-            match within("listen", made).await {
-                Ok(listener) => *bell = Some(listener),
+        let seat = self.lead.seats.load(Ordering::Relaxed);
+        drop(bell.take_if(|bell| bell.seat != seat || bell.made.elapsed() > OLD));
+        let Some(known) = &mut *bell else {
+            match within("listen", Bell::make(self.lead.options.clone(), seat)).await {
+                // What was put in before it heard anything is there by now.
+                Ok(made) => return *bell = Some(made),
                 Err(_) => return std::future::pending().await,
             }
-        }
-        if let Some(listener) = bell.as_mut() {
-            match listener.recv().await.map_err(|error| translate("listen", error)) {
-                // Many rings are one.
-                Ok(_) => while listener.next_buffered().is_some() {},
-                Err(_) => {
-                    *bell = None;
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+        };
+        match known.listener.recv().await.map_err(|error| translate("listen", error)) {
+            // Many rings are one.
+            Ok(_) => while known.listener.next_buffered().is_some() {},
+            Err(_) => {
+                *bell = None;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     }

@@ -28,6 +28,7 @@ mod dialect;
 #[path = "../sql/games.rs"]
 mod games;
 mod lead;
+mod lent;
 #[path = "../sql/map.rs"]
 mod map;
 #[path = "../sql/outbox.rs"]

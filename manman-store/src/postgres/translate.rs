@@ -12,7 +12,7 @@ pub(crate) fn translate(operation: &'static str, error: sqlx::Error) -> Error {
 
 fn of_error(error: &sqlx::Error) -> (ErrorKind, &'static str) {
     match error {
-        // What PgBouncer says with a code that says it of everything.
+        // What a pooler says with a code that says it of everything.
         sqlx::Error::Database(database) if database.message().contains("startup parameter") => {
             (ErrorKind::Config, REFUSED_SETTING)
         }
@@ -67,7 +67,7 @@ pub(super) fn of_certificate(error: &sqlx::Error) -> Option<(ErrorKind, &'static
 
 /// A setting that a connection begins with; our statements name none.
 const REFUSED_SETTING: &str = "the database refuses a setting that the connection asks for: see the options in its URL, \
-                               and, with PgBouncer, ignore_startup_parameters";
+                               and give one that does not go through a pooler";
 
 /// A call that got no answer.
 pub(super) fn too_late(operation: &'static str) -> Error {
@@ -88,6 +88,11 @@ pub(super) fn is_stale_plan(error: &Error) -> bool {
     code_of(error).is_some_and(|code| code == STALE_PLAN)
 }
 
+/// Whether a statement waited too long for what others hold.
+pub(super) fn is_held_up(error: &Error) -> bool {
+    code_of(error).is_some_and(|code| code == HELD_UP)
+}
+
 fn code_of(error: &Error) -> Option<String> {
     let source = std::error::Error::source(error)?.downcast_ref::<sqlx::Error>()?;
     Some(source.as_database_error()?.code()?.into_owned())
@@ -95,6 +100,7 @@ fn code_of(error: &Error) -> Option<String> {
 
 const SERIALIZATION: &str = "40001";
 const DEADLOCK: &str = "40P01";
+const HELD_UP: &str = "55P03";
 /// "cached plan must not change result type": columns came while the statement was kept.
 const STALE_PLAN: &str = "0A000";
 
@@ -108,7 +114,7 @@ fn by_code(code: &str) -> (ErrorKind, &'static str) {
         "MM001" => (ErrorKind::Conflict, "an end is never changed"),
         SERIALIZATION | DEADLOCK => (ErrorKind::Busy, "others changed the same at the same time"),
         STALE_PLAN => (ErrorKind::Busy, "the schema was changed a moment ago"),
-        "55P03" => (ErrorKind::Busy, "others held what it needs for too long"),
+        HELD_UP => (ErrorKind::Busy, "others held what it needs for too long"),
         "57014" => (ErrorKind::Timeout, "it took too long"),
         "57P01" | "57P02" | "57P03" | "57P05" => {
             (ErrorKind::Unavailable, "the database is shutting down or starting")

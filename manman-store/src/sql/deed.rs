@@ -12,12 +12,11 @@ use manman_core::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use sqlx::Transaction;
 use uuid::Uuid;
 
 use super::{
     SqlStore,
-    dialect::{self, Db, Row},
+    dialect::{self, Row, Tx},
     map::{Columns, class_name, exchange_name},
     store::Query,
     tables,
@@ -38,7 +37,7 @@ fn tidies(message: Uuid) -> bool {
 /// A deed that is not done yet. Dropped without a commit, nothing of it happened.
 pub(super) struct Deed<'s> {
     store: &'s SqlStore,
-    tx: Transaction<'static, Db>,
+    tx: Tx,
     name: &'static str,
     /// When it is done.
     pub now: Timestamp,

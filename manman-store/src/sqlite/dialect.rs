@@ -8,7 +8,7 @@ use super::{SqliteStore, deed::Scope, store::Query, translate::translate};
 
 pub(super) type Db = Sqlite;
 pub(super) type Row = sqlx::sqlite::SqliteRow;
-type Tx = Transaction<'static, Sqlite>;
+pub(super) type Tx = Transaction<'static, Sqlite>;
 
 pub(super) const STORE: &str = "SqliteStore";
 /// The highest session id that was ever given.

@@ -1,6 +1,6 @@
 //! What the migration runner leaves to the dialect, for SQLite.
 
-use manman_core::error::Result;
+use manman_core::error::{Error, Result};
 use sqlx::{Row as _, Sqlite, Transaction};
 
 use super::translate::translate;
@@ -24,6 +24,16 @@ pub(super) const RECORD: &str = "CREATE TABLE IF NOT EXISTS schema_migrations (
 /// It began with the lock.
 pub(super) async fn lock(_tx: &mut Transaction<'_, Sqlite>) -> Result<()> {
     Ok(())
+}
+
+/// Nobody comes after it before it is done.
+pub(super) async fn hurry(_tx: &mut Transaction<'_, Sqlite>) -> Result<()> {
+    Ok(())
+}
+
+/// What others hold was waited for at its beginning.
+pub(super) fn is_held_up(_error: &Error) -> bool {
+    false
 }
 
 /// A table that refers to what is not there.

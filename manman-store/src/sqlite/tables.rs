@@ -1,7 +1,7 @@
 //! What a copy of the store leaves to the dialect, for SQLite.
 
 use manman_core::error::Result;
-use sqlx::{Sqlite, Transaction};
+use sqlx::{Sqlite, SqliteConnection, Transaction};
 
 use super::{copy::Kind, translate::translate};
 
@@ -32,13 +32,13 @@ pub(super) async fn alone(_tx: &mut Transaction<'_, Sqlite>) -> Result<()> {
 }
 
 /// Gives ids of a table out from beyond `counter`, if it is not further already.
-pub(super) async fn count_on(tx: &mut Transaction<'_, Sqlite>, table: &str, counter: i64) -> Result<()> {
+pub(super) async fn count_on(tx: &mut SqliteConnection, table: &str, counter: i64) -> Result<()> {
     let failed = |error| translate("copy the store", error);
     let known = sqlx::query("UPDATE sqlite_sequence SET seq = max(seq, $2) WHERE name = $1");
-    let done = known.bind(table.to_owned()).bind(counter).execute(&mut **tx).await.map_err(failed)?;
+    let done = known.bind(table.to_owned()).bind(counter).execute(&mut *tx).await.map_err(failed)?;
     if done.rows_affected() == 0 {
         let new = sqlx::query("INSERT INTO sqlite_sequence (name, seq) VALUES ($1, $2)");
-        new.bind(table.to_owned()).bind(counter).execute(&mut **tx).await.map_err(failed)?;
+        new.bind(table.to_owned()).bind(counter).execute(&mut *tx).await.map_err(failed)?;
     }
     Ok(())
 }

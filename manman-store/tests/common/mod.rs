@@ -4,7 +4,7 @@
 
 pub mod ground;
 
-use manman_services::Postgres;
+use manman_services::{Postgres, Proxy};
 use manman_store::{
     PostgresConfig,
     migrate::{PostgresRunner, Set},
@@ -15,6 +15,14 @@ use tokio::sync::OnceCell;
 /// The URL of an empty database.
 pub async fn empty() -> String {
     tokio::task::spawn_blocking(|| Postgres::shared().url(&Postgres::shared().database())).await.unwrap()
+}
+
+/// A way to the database at `url` that can be hurt, and its URL by that way.
+pub fn proxied(url: &str) -> (Proxy, String) {
+    let port = Postgres::shared().port();
+    let proxy = Proxy::to_port(port);
+    let through = url.replace(&format!("127.0.0.1:{port}/"), &format!("127.0.0.1:{}/", proxy.port()));
+    (proxy, through)
 }
 
 /// The URL of a database with the latest schema and nothing in it.

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{BufWriter, Write as _},
+    fs::{self, File, OpenOptions},
+    io::{self, BufWriter, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -14,8 +14,12 @@ use manman_core::{
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
 
 use super::{Header, Line, Table, Trailer, failed};
+
+/// How the name of a file ends that is not whole.
+const PART: &str = ".part";
 
 /// Writes a backup beside its place, and puts it there when it is whole.
 pub(crate) struct Writer {
@@ -33,19 +37,20 @@ impl Writer {
     /// installation.
     pub fn create(path: &Path) -> Result<Self> {
         if path.exists() {
-            let message = format!("{} is there already, and is not overwritten", path.display());
-            return Err(Error::new(ErrorKind::Conflict, "back up the store", message));
+            return Err(is_there(path));
         }
+        remove_left(path);
+        // A name of its own: another backup to the same file may be under way.
         let mut part = path.as_os_str().to_owned();
-        part.push(".part");
+        part.push(format!(".{}{PART}", Uuid::new_v4().simple()));
         let part = PathBuf::from(part);
-        let mut open = std::fs::OpenOptions::new();
-        // One that a death has left, or that somebody has prepared, is not written into.
-        let _ = std::fs::remove_file(&part);
+        let mut open = OpenOptions::new();
         open.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let file = open.open(&part).map_err(|error| failed(&part, "written", error))?;
+        // By which others know that it is being written, where the file system has locks.
+        let _ = file.try_lock();
         Ok(Self {
             out: BufWriter::new(file),
             path: path.to_owned(),
@@ -78,14 +83,27 @@ impl Writer {
         let trailer = Trailer { rows: std::mem::take(&mut self.rows), sha256 };
         self.line(&Line::Trailer(trailer.clone()))?;
         let done = self.out.flush().and_then(|()| self.out.get_ref().sync_all());
-        done.and_then(|()| std::fs::rename(&self.part, &self.path))
+        done.and_then(|()| self.put())
             .and_then(|()| match self.path.parent().filter(|it| !it.as_os_str().is_empty()) {
                 Some(dir) => File::open(dir)?.sync_all(),
                 None => Ok(()),
             })
-            .map_err(|error| failed(&self.path, "written", error))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => is_there(&self.path),
+                _ => failed(&self.path, "written", error),
+            })?;
         self.finished = true;
         Ok(trailer)
+    }
+
+    /// Puts the file in its place, unless another one came there meanwhile.
+    fn put(&self) -> io::Result<()> {
+        match fs::hard_link(&self.part, &self.path) {
+            Ok(()) => fs::remove_file(&self.part),
+            // Not every file system has links.
+            Err(_) if !self.path.exists() => fs::rename(&self.part, &self.path),
+            Err(error) => Err(error),
+        }
     }
 
     fn line(&mut self, line: &impl Serialize) -> Result<()> {
@@ -102,7 +120,31 @@ impl Drop for Writer {
     fn drop(&mut self) {
         if !self.finished {
             // Half a backup is none; if it stays, its name says what it is.
-            let _ = std::fs::remove_file(&self.part);
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+fn is_there(path: &Path) -> Error {
+    let message = format!("{} is there already, and is not overwritten", path.display());
+    Error::new(ErrorKind::Conflict, "back up the store", message)
+}
+
+/// Removes what backups to `path` left that died: their locks are gone.
+fn remove_left(path: &Path) {
+    let (Some(name), Some(dir)) = (path.file_name(), path.parent()) else { return };
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    let begin = format!("{}.", name.to_string_lossy());
+    for entry in fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let between = name.to_str().and_then(|name| name.strip_prefix(&begin)?.strip_suffix(PART));
+        let is_ours = between.is_some_and(|it| it.len() == 32 && it.bytes().all(|b| b.is_ascii_hexdigit()));
+        if is_ours
+            && entry.file_type().is_ok_and(|it| it.is_file())
+            && File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok())
+        {
+            // Whatever hinders it, the next backup tries again.
+            let _ = fs::remove_file(entry.path());
         }
     }
 }
