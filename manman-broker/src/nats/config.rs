@@ -7,12 +7,12 @@ use manman_core::error::{Error, ErrorKind};
 use crate::secret::Secret;
 
 /// How to reach a NATS server, and who we are there:
-/// `nats://user:password@one:4222,two:4222?ca=/etc/manman/ca.pem`.
+/// `tls://user:password@one:4222,two:4222?ca=/etc/manman/ca.pem`.
 ///
-/// The scheme is `nats` (TLS if the server asks for it) or `tls` (never without), the user is
-/// named once for all servers. The port
-/// is 4222 unless given; a user without a password is a token. `%` escapes what a URL cannot
-/// hold. What may follow after `?`, joined by `&`:
+/// The scheme is `nats` (TLS if the server asks for it) or `tls` (never without); the user is
+/// named once for all servers. The port is 4222 unless given; a user without a password is a
+/// token. `%` escapes what a URL cannot hold. What may follow after `?`, joined by `&`; `ca`,
+/// `cert`, `key` and `server_name` only with `tls`:
 ///
 /// | parameter | what |
 /// |---|---|

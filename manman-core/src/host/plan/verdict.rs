@@ -37,7 +37,10 @@ pub fn because(cause: &Cause) -> Reason {
                 None => "ended with the engine".to_owned(),
             },
         ),
-        Cause::Gone => Reason::new(ReasonCode::RemovedOutside, "its container was removed by somebody else"),
+        Cause::Gone => Reason::new(
+            ReasonCode::RemovedOutside,
+            "its container or process record was removed by somebody else",
+        ),
         Cause::Never(reason) => reason.clone(),
         Cause::NotStarted => Reason::new(ReasonCode::Asked, "stopped before it was started"),
     }
@@ -85,7 +88,9 @@ fn stopped(cause: &Cause, mode: StopMode) -> Reason {
             None => format!("{verb} as asked ({})", exit.error),
         },
         Cause::EngineRestart(_) => format!("{verb} as asked; it ended with the engine"),
-        Cause::Gone => format!("{verb} as asked; its container was removed by somebody else"),
+        Cause::Gone => {
+            format!("{verb} as asked; its container or process record was removed by somebody else")
+        }
         Cause::Never(reason) => format!("{verb} as asked while it could not start: {}", reason.text),
         Cause::NotStarted => format!("{verb} as asked before it was started"),
     };
