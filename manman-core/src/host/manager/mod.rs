@@ -22,6 +22,7 @@ mod place;
 mod reports;
 mod sweep;
 mod time;
+mod wanted;
 mod warnings;
 mod watch;
 
