@@ -11,6 +11,7 @@ use sqlx::{
 
 use super::{
     dialect::within,
+    parameters,
     translate::{of_certificate, translate},
 };
 
@@ -96,7 +97,7 @@ impl PostgresConfig {
         if !["postgres", "postgresql"].contains(&base) {
             return Err(refused(format!("{scheme}:// is no database of ours; postgres:// is")));
         }
-        known(rest).map_err(refused)?;
+        parameters::known(rest).map_err(refused)?;
         // What the parser says of a URL may quote it.
         let options =
             PgConnectOptions::from_str(&format!("postgres://{rest}")).map_err(|error| match error {
@@ -117,50 +118,6 @@ impl PostgresConfig {
             .statement_cache_capacity(256))
     }
 }
-
-/// Refuses what the driver would leave out and log, with its value, which may be a secret.
-fn known(rest: &str) -> Result<(), String> {
-    let Some((_, query)) = rest.split_once('?') else { return Ok(()) };
-    if query.contains('@') {
-        return Err("the URL of the database has an '@' after a '?': percent-encode both, %3F and %40".into());
-    }
-    let query = query.split('#').next().unwrap_or_default();
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        // Without a name it may be the rest of a password that has an '&' in it.
-        let (name, _) = pair.split_once('=').ok_or("the URL of the database has a parameter without '='")?;
-        let is_option = name.starts_with("options[") && name.ends_with(']');
-        if !is_option && !PARAMETERS.contains(&name) && !OTHERS.contains(&name) {
-            let why = "is no parameter of the URL of a database";
-            return Err(format!("{name:?} {why}; there are {}", PARAMETERS.join(", ")));
-        }
-    }
-    Ok(())
-}
-
-/// What the driver reads.
-const PARAMETERS: [&str; 11] = [
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "host",
-    "hostaddr",
-    "port",
-    "dbname",
-    "user",
-    "password",
-    "options",
-];
-/// Other ways to write the same, and what is said by us whatever the URL says.
-const OTHERS: [&str; 7] = [
-    "ssl-mode",
-    "ssl-root-cert",
-    "ssl-ca",
-    "ssl-cert",
-    "ssl-key",
-    "application_name",
-    "statement-cache-capacity",
-];
 
 impl fmt::Debug for PostgresConfig {
     /// Without the URL, which holds a password.
@@ -279,21 +236,6 @@ mod tests {
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
         assert!(!format!("{:?}", PostgresConfig::at("postgres://me:hunter2@db/x")).contains("hunter2"));
-    }
-
-    #[test]
-    fn a_parameter_that_nobody_reads_is_refused_by_its_name() {
-        for (url, said) in [
-            ("postgres://me@db/x?sslmode=require&pasword=hunter2", "\"pasword\" is no parameter"),
-            ("postgres://me@db/x?connect_timeout=5", "\"connect_timeout\" is no parameter"),
-            ("postgres://me:a?b=c@db/x", "percent-encode"),
-        ] {
-            let error = PostgresConfig::at(url).options().unwrap_err();
-            assert!(error.message().contains(said), "{error}");
-        }
-        let options =
-            "sslmode=require&host=other&application_name=x&options=-c%20work_mem%3D8MB&options[jit]=off";
-        PostgresConfig::at(format!("postgres://me@db/x?{options}")).options().unwrap();
     }
 
     #[tokio::test]

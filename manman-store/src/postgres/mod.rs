@@ -33,6 +33,7 @@ mod lent;
 mod map;
 #[path = "../sql/outbox.rs"]
 mod outbox;
+mod parameters;
 #[path = "../sql/reports.rs"]
 mod reports;
 #[path = "../migrate/runner.rs"]
