@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{Executor as _, PgConnection, PgPool, Postgres, pool::PoolConnection};
-use tokio::time::timeout;
+use tokio::{runtime::Handle, time::timeout};
 
 /// The longest that a connection takes to come back in order.
 const BACK: Duration = Duration::from_secs(2);
@@ -66,15 +66,18 @@ impl DerefMut for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let Some(mut connection) = self.connection.take() else { return };
+        // Closed without a goodbye where nothing is left to say it.
+        let Ok(runtime) = Handle::try_current() else { return drop(connection.detach()) };
         let in_transaction = self.in_transaction;
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             if in_transaction {
                 let ended = timeout(BACK, connection.execute("ROLLBACK")).await;
                 if !matches!(ended, Ok(Ok(_))) {
                     return drop(connection.detach());
                 }
             }
-            // Given up, it is closed without a goodbye, and its place is free.
+            // What the driver's own drop does, for as long as it takes (public there, though not
+            // in its docs). Given up, it is closed without a goodbye, and its place is free.
             let _ = timeout(BACK, connection.return_to_pool()).await;
         });
     }
