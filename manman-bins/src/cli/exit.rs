@@ -75,7 +75,8 @@ fn as_markdown() -> String {
         "\n`start` and `restart` exit with 1 when the game does not come up, `stop` and `kill` with 0 once it\n\
          has ended, whatever its own exit code was: that is printed, and `-o json` has it as `exit_code`.\n\
          `send` exits with 1 unless the line was written. A reader that goes away (`manman logs NAME | head`)\n\
-         is no failure. `doctor` exits with 1 if it finds a problem.\n\n\
+         is no failure. `doctor` exits with 1 if it finds a problem. `up` exits with 1, not 78, where its address\n\
+         is taken or not there yet: that passes, and systemd tries again.\n\n\
          Ctrl-C (SIGINT) while `start`, `stop`, `kill`, `restart` or `down` wait breaks the wait off, not what was\n\
          asked for: the message says what goes on, and the exit code is 130. It ends `up` with 0, and its games go\n\
          on; a second one ends it at once, with 1. In a `console` at a terminal it is a key. All other commands end\n\
