@@ -95,8 +95,8 @@ pub fn verify(from: &Path) -> Result<Summary> {
 ///
 /// # Errors
 /// `Corrupt` if the backup is damaged, before anything is touched; `Conflict` if the store is
-/// not empty and is to be kept, or on PostgreSQL a process uses it; `Config` if the schemas do
-/// not fit.
+/// not empty and is to be kept; `Busy` if on PostgreSQL a process uses it; `Config` if the
+/// schemas do not fit.
 pub async fn restore(url: &str, from: &Path, existing: Existing) -> Result<Summary> {
     let refused = |kind, why: String| Error::new(kind, "restore the store", why);
     let summary = verify(from)?;

@@ -5,7 +5,7 @@ use std::{fmt, io, str::FromStr, time::Duration};
 use manman_core::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, Executor as _, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
@@ -110,6 +110,10 @@ impl PostgresConfig {
             ("statement_timeout", STATEMENT),
             ("lock_timeout", LOCK),
             ("idle_in_transaction_session_timeout", IDLE),
+            // Within a minute the database lets go of a machine that died.
+            ("tcp_keepalives_idle", "30"),
+            ("tcp_keepalives_interval", "10"),
+            ("tcp_keepalives_count", "3"),
         ];
         Ok(options
             .application_name(TOOL)
@@ -152,6 +156,7 @@ pub(super) async fn pool_of(config: &PostgresConfig, options: PgConnectOptions) 
     }
     // The driver's own test has no end of its own; how they come back is for `Lent`.
     let pool = PgPoolOptions::new()
+        .after_connect(|connection, _| Box::pin(end_with_us(connection)))
         .test_before_acquire(false)
         .before_acquire(|connection, _| Box::pin(still_there(connection)))
         .max_connections(config.connections)
@@ -159,6 +164,13 @@ pub(super) async fn pool_of(config: &PostgresConfig, options: PgConnectOptions) 
         .idle_timeout(Duration::from_secs(600))
         .max_lifetime(Duration::from_secs(3600));
     Ok(pool.connect_lazy_with(options))
+}
+
+/// A statement whose caller gave up ends with its connection, where the server's system tells it
+/// of that; it is not worth a refusal where it does not.
+async fn end_with_us(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let _ = connection.execute("SET client_connection_check_interval = '1s'").await;
+    Ok(())
 }
 
 /// That the server answers on a connection. One that fails here is cut off without a goodbye.

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{FutureExt as _, future::BoxFuture};
 use manman_core::error::{Error, ErrorKind, Result};
 use sqlx::{
     Connection as _, PgConnection, PgPool,
@@ -19,7 +20,6 @@ use super::{
     PostgresStore,
     config::connect,
     dialect::{Lock, within},
-    translate::translate,
 };
 
 /// What is rung when something was put into the outbox.
@@ -43,7 +43,15 @@ pub(super) struct Lead {
     /// How many there were.
     seats: AtomicU64,
     leads: AtomicBool,
-    bell: Mutex<Option<Bell>>,
+    ear: Mutex<Ear>,
+}
+
+/// What rings, and what is to ring after it: made a piece at a time, whenever it is waited for,
+/// since whoever waits gives up at every message of this process's own.
+#[derive(Default)]
+struct Ear {
+    bell: Option<Bell>,
+    next: Option<BoxFuture<'static, Result<Bell>>>,
 }
 
 struct Seat {
@@ -80,8 +88,8 @@ impl Bell {
 impl Lead {
     pub fn new(options: PgConnectOptions) -> Self {
         let options = options.options([("idle_session_timeout", SILENT)]);
-        let (seat, bell) = (Mutex::default(), Mutex::default());
-        Self { options, seat, seats: AtomicU64::new(0), leads: AtomicBool::new(false), bell }
+        let (seat, ear) = (Mutex::default(), Mutex::default());
+        Self { options, seat, seats: AtomicU64::new(0), leads: AtomicBool::new(false), ear }
     }
 
     /// Whether such a connection can be had, or nothing would ever leave.
@@ -136,7 +144,8 @@ impl Lead {
             // Whether or not it could say goodbye, it is gone.
             let _ = within("close", seat.connection.close()).await;
         }
-        if let Some(bell) = self.bell.lock().await.take() {
+        let ear = std::mem::take(&mut *self.ear.lock().await);
+        if let Some(bell) = ear.bell {
             bell.close().await;
         }
     }
@@ -165,23 +174,44 @@ impl PostgresStore {
     /// Completes when any process put something into the outbox. While the database cannot be
     /// listened to it does not; whoever waits looks from time to time all the same.
     pub(super) async fn posted_elsewhere(&self) {
-        let mut bell = self.lead.bell.lock().await;
+        let mut ear = self.lead.ear.lock().await;
+        let Ear { bell, next } = &mut *ear;
         let seat = self.lead.seats.load(Ordering::Relaxed);
-        drop(bell.take_if(|bell| bell.seat != seat || bell.made.elapsed() > OLD));
-        let Some(known) = &mut *bell else {
-            match within("listen", Bell::make(self.lead.options.clone(), seat)).await {
-                // What was put in before it heard anything is there by now.
-                Ok(made) => return *bell = Some(made),
-                Err(_) => return std::future::pending().await,
-            }
-        };
-        match known.listener.recv().await.map_err(|error| translate("listen", error)) {
-            // Many rings are one.
-            Ok(_) => while known.listener.next_buffered().is_some() {},
-            Err(_) => {
-                *bell = None;
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
+        let is_good = |bell: &Bell| bell.seat == seat && bell.made.elapsed() <= OLD;
+        if next.is_none() && !bell.as_ref().is_some_and(is_good) {
+            *next = Some(make(self.lead.options.clone(), seat).boxed());
         }
+        tokio::select! {
+            made = async { or_never(next.as_mut()).await.await } => {
+                *next = None;
+                match made {
+                    // What was put in before it heard anything is there by now.
+                    Ok(made) => *bell = Some(made),
+                    Err(_) => std::future::pending().await,
+                }
+            }
+            rung = async { or_never(bell.as_mut()).await.listener.recv().await } => match rung {
+                // Many rings are one.
+                Ok(_) => while bell.as_mut().is_some_and(|bell| bell.listener.next_buffered().is_some()) {},
+                Err(_) => *bell = None,
+            },
+        }
+    }
+}
+
+/// Makes a bell, not more often than once in a second.
+async fn make(options: PgConnectOptions, seat: u64) -> Result<Bell> {
+    let made = within("listen", Bell::make(options, seat)).await;
+    if made.is_err() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    made
+}
+
+/// What is there; it is waited for in vain if nothing is.
+async fn or_never<T>(it: Option<T>) -> T {
+    match it {
+        Some(it) => it,
+        None => std::future::pending().await,
     }
 }

@@ -41,7 +41,7 @@ const ENDED: Duration = Duration::from_secs(3);
 /// Keeps migrations and deeds out until the end of the transaction.
 ///
 /// # Errors
-/// `Conflict` if a process uses the store: it would go on by what it knows of the old one.
+/// `Busy` if a process uses the store: it would go on by what it knows of the old one.
 pub(super) async fn alone(tx: &mut Transaction<'_, Postgres>) -> Result<()> {
     schema::lock(tx).await?;
     let failed = |error| translate("copy the store", error);
@@ -59,8 +59,9 @@ pub(super) async fn alone(tx: &mut Transaction<'_, Postgres>) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > until {
-            let why = "something uses this store: end control-api and event-processor first";
-            return Err(Error::new(ErrorKind::Conflict, "copy the store", why));
+            let why = "something uses this store: end control-api and event-processor first; where their machine \
+                died, their connections are gone after a minute";
+            return Err(Error::new(ErrorKind::Busy, "copy the store", why));
         }
         sleep(Duration::from_millis(100)).await;
     }

@@ -100,7 +100,8 @@ impl Link {
                 Turn::Receipts => {
                     let done = self.receipts().await;
                     self.receipts_wait = (self.receipts_wait * 2).min(host.config.fence());
-                    let waited_for = host.reports.await_attempts() || !host.reports.unreceipted().is_empty();
+                    let waited_for =
+                        host.reports.await_attempts(&host.journal) || !host.reports.unreceipted().is_empty();
                     let wait = if waited_for { self.receipts_wait } else { host.config.fence() };
                     self.receipts_at = Instant::now() + wait;
                     done
@@ -256,7 +257,8 @@ impl Link {
                 door.knock();
             }
         }
-        if host.reports.await_attempts() {
+        // After a while the next snapshot will do: whoever is to put them on record is away.
+        if self.receipts_wait < host.config.fence() && host.reports.await_attempts(&host.journal) {
             self.snapshot().await?;
         }
         Ok(())

@@ -55,8 +55,20 @@ impl Reports {
     }
 
     /// Whether ends of attempts were published and are not known to be on record.
-    pub fn await_attempts(&self) -> bool {
-        self.sessions().values().any(|pending| !pending.over.is_empty())
+    pub fn await_attempts(&self, journal: &Journal) -> bool {
+        let published: Vec<SessionId> = {
+            let sessions = self.sessions();
+            sessions
+                .iter()
+                .filter(|(_, pending)| !pending.over.is_empty())
+                .map(|(&session, _)| session)
+                .collect()
+        };
+        let (ours, gone): (Vec<_>, Vec<_>) = journal
+            .look(|state| published.into_iter().partition(|session| state.sessions.contains_key(session)));
+        // Of those nobody says any more what is on record.
+        gone.into_iter().for_each(|session| self.with(session, |pending| pending.over.clear()));
+        !ours.is_empty()
     }
 
     /// The ends that were published and are not known to be on record.
