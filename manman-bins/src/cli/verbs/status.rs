@@ -65,9 +65,14 @@ fn headline(installation: &v1::Installation, now: Timestamp) -> String {
     let up = installation
         .started_at
         .map_or_else(String::new, |at| format!(", up {}", span(now.since(timestamp_in(at)))));
+    // A replica of the API has none.
+    let place = match installation.data_dir.as_str() {
+        "" => String::new(),
+        dir => format!(" in {dir}"),
+    };
     format!(
-        "manman {} in {}, process {}{up}, cluster {}",
-        installation.version, installation.data_dir, installation.pid, installation.cluster_id
+        "manman {}{place}, process {}{up}, cluster {}",
+        installation.version, installation.pid, installation.cluster_id
     )
 }
 
