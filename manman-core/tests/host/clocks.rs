@@ -188,10 +188,7 @@ async fn a_restart_that_was_begun_goes_on_by_any_clock_and_alone() {
         let mut world = World::begin().await;
         let sgc = world.playing(Script::default()).await;
         let session = world.up(sgc).await;
-        world.engine.freeze();
-        world.control.session_restart(session, &alice()).await.unwrap();
-        tokio::time::sleep(secs(1)).await;
-        world.control_away();
+        world.alone_amid_a_restart(session).await;
         world.kill().await;
         set_ahead(&world, ahead);
         world.manage();

@@ -206,10 +206,7 @@ async fn who_is_not_answered_serves_its_games() {
     let sgc = world.playing(Script::default()).await;
     let session = world.up(sgc).await;
     // It is asked for a restart, and is in the midst of it when it dies; then nobody answers.
-    world.engine.freeze();
-    world.control.session_restart(session, &alice()).await.unwrap();
-    tokio::time::sleep(secs(1)).await;
-    world.control_away();
+    world.alone_amid_a_restart(session).await;
     world.bounce().await;
     world.engine.thaw();
     world.when(async || world.live() == [run(session, 2)]).await;

@@ -334,6 +334,15 @@ impl World {
         session
     }
 
+    /// Has a session restarted; the engine stops answering in the midst of it, and then the
+    /// control plane does.
+    pub async fn alone_amid_a_restart(&mut self, session: SessionId) {
+        self.engine.freeze();
+        self.control.session_restart(session, &alice()).await.unwrap();
+        tokio::time::sleep(secs(1)).await;
+        self.control_away();
+    }
+
     /// Waits until nothing is left at the engine.
     pub async fn clean(&self) -> Duration {
         self.when(async || self.engine.holds() == (0, 0)).await
