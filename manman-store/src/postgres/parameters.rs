@@ -14,8 +14,7 @@ pub(super) fn known(url: &str) -> Result<(), String> {
         let (name, _) = pair.split_once('=').ok_or("the URL of the database has a parameter without '='")?;
         let name = name.replace("%5B", "[").replace("%5b", "[").replace("%5D", "]").replace("%5d", "]");
         let is_option = name.starts_with("options[") && name.ends_with(']');
-        let is_known = [&PARAMETERS[..], &OTHERS, &UNREAD].concat().contains(&name.as_str());
-        if is_option || is_known {
+        if is_option || PARAMETERS.iter().chain(&OTHERS).chain(&UNREAD).any(|known| *known == name) {
             continue;
         }
         if may_be_a_password {
