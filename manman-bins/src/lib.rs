@@ -7,6 +7,7 @@ pub mod compose;
 pub mod config;
 pub mod daemon;
 pub mod demo;
+mod files;
 pub mod secret;
 pub mod telemetry;
 pub mod uplink;

@@ -9,7 +9,7 @@ use std::{
 
 use manman_core::hex::Hex;
 
-use crate::secret::Secret;
+use crate::{files::remove_if_there, secret::Secret};
 
 /// What a caller over TCP has to show: `mm_` and 32 random bytes in hex.
 #[derive(Clone)]
@@ -71,10 +71,7 @@ impl Token {
     /// time does this: whoever has the data directory's lock.
     fn write(&self, path: &Path) -> io::Result<()> {
         let aside = path.with_extension("new");
-        match fs::remove_file(&aside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove_if_there(&aside)?;
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
         writeln!(file, "{}", self.reveal())?;
         file.sync_all()?;

@@ -1,11 +1,13 @@
 //! The API's Unix socket.
 
-use std::{fs, io, os::unix::net::UnixListener, path::Path};
+use std::{io, os::unix::net::UnixListener, path::Path};
 
 use rustix::{
     fs::{Mode, fchmod},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
 };
+
+use crate::files::remove_if_there;
 
 /// Listens at `path`, which only its owner may connect to from its first moment on. What
 /// an earlier process left there is replaced: whoever calls holds the directory's lock.
@@ -13,10 +15,7 @@ use rustix::{
 /// # Errors
 /// If the path is too long for a socket (107 bytes, unix(7)), or cannot be made.
 pub fn listen_at(path: &Path) -> io::Result<UnixListener> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // Linux makes the file with the socket's own mode, so there is no moment in which
@@ -29,7 +28,10 @@ pub fn listen_at(path: &Path) -> io::Result<UnixListener> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::{fs::PermissionsExt as _, net::UnixStream};
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    };
 
     use super::*;
 

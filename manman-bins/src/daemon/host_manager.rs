@@ -23,6 +23,7 @@ use crate::{
     api::{Token, auth::digest},
     compose::{Carrier, DataLock, Drives, Host, Tasks, choose},
     config::{HostManagerConfig, Places},
+    files::remove_if_there,
     secret::Secret,
     uplink::{GrpcUplink, Line},
 };
@@ -95,7 +96,7 @@ async fn joined(config: &HostManagerConfig, places: &Places<'_>, line: &Line) ->
     if !path.try_exists().map_err(unusable)? {
         // What was noted is about a token that is gone. It goes before there is another one, so
         // that whoever dies on the way does not take it for that one's.
-        forget(&joined).map_err(unusable)?;
+        remove_if_there(&joined).map_err(unusable)?;
     }
     let own = Token::read_or_create(&path).map_err(unusable)?;
     let Some(join) = &config.join_token else { return Ok(own) };
@@ -180,14 +181,6 @@ fn unknown_host(config: &HostManagerConfig, places: &Places<'_>) -> String {
 fn how_to_join(config: &HostManagerConfig) -> String {
     let name = &config.machine.server_name;
     format!("`manman token create {name} --join --server {name}`")
-}
-
-/// Removes a file that need not be there.
-fn forget(path: &Path) -> std::io::Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }
 
 /// Where it is noted with which join token the one at `path` was put on record.

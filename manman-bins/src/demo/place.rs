@@ -20,6 +20,7 @@ use super::image::{self, PROGRAM, WORLD};
 use crate::{
     compose::{RuntimeKind, Say},
     config::UpConfig,
+    files::remove_if_there,
 };
 
 /// The game, as `build.rs` compiles it.
@@ -142,10 +143,7 @@ fn write(directory: &Path, path: &Path) -> io::Result<()> {
         return Ok(());
     }
     let beside = path.with_extension("new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    remove_if_there(&beside)?;
     let mut file = File::options().write(true).create_new(true).mode(0o755).open(&beside)?;
     file.set_permissions(fs::Permissions::from_mode(0o755))?;
     file.write_all(GAME)?;
