@@ -4,10 +4,8 @@
 
 use std::{
     collections::HashSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    sync::{Arc, LazyLock, OnceLock},
+    path::Path,
+    sync::{Arc, LazyLock},
     time::Duration,
 };
 
@@ -19,8 +17,16 @@ use manman_core::{
     id::{ServerId, SessionId},
 };
 use manman_services::{Proxy, Rabbit};
+use rustls::{
+    RootCertStore, ServerConfig, ServerConnection,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::WebPkiClientVerifier,
+};
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
     sync::Mutex,
     time::{Instant, timeout},
 };
@@ -30,7 +36,8 @@ const SERVER: ServerId = ServerId(7);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The node that is hurt. One test at a time; it ends with this program.
-static NODE: LazyLock<Mutex<Rabbit>> = LazyLock::new(|| Mutex::new(Rabbit::start(Some(certificates()))));
+static NODE: LazyLock<Mutex<Rabbit>> =
+    LazyLock::new(|| Mutex::new(Rabbit::start(Some(&certificates().join("ours")))));
 
 fn full() -> bool {
     std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full")
@@ -237,7 +244,7 @@ async fn tls_and_each_mistake_in_it() {
     let node = NODE.lock().await;
     let vhost = node.vhost();
     let file = |name: &str| certificates().join(name).display().to_string();
-    let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
+    let (ca, cert, key) = (file("ours/ca.pem"), file("ours/client.pem"), file("ours/client.key"));
     let begin = async |port: u16, parameters: String| -> Result<RabbitBroker, Error> {
         let who = format!("{}:p%40ss%2Fwo%3Ard%3F", Rabbit::USER);
         let url = format!("amqps://{who}@127.0.0.1:{port}/{vhost}?{parameters}");
@@ -252,7 +259,7 @@ async fn tls_and_each_mistake_in_it() {
     let mut consumer = broker.consume(&Queue::of_processor().name).await.unwrap();
     timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
 
-    let other = file("other-ca.pem");
+    let other = file("others/ca.pem");
     for (port, parameters, says) in [
         (
             port,
@@ -269,9 +276,9 @@ async fn tls_and_each_mistake_in_it() {
         assert!(!text.contains("p@ss"), "{text}");
     }
     for (parameters, says) in [
-        (format!("ca={}", file("missing.pem")), "missing.pem cannot be read"),
-        (format!("ca={}", file("server.key")), "server.key holds no certificate"),
-        (format!("ca={ca}&cert={cert}&key={}", file("server.key")), "do not fit"),
+        (format!("ca={}", file("ours/missing.pem")), "missing.pem cannot be read"),
+        (format!("ca={}", file("ours/server.key")), "server.key holds no certificate"),
+        (format!("ca={ca}&cert={cert}&key={}", file("ours/server.key")), "do not fit"),
         (format!("ca={ca}&cert={cert}&key={ca}"), "holds no key"),
     ] {
         let error = begin(port, parameters).await.unwrap_err();
@@ -286,88 +293,71 @@ async fn tls_and_each_mistake_in_it() {
     node.remove_vhost(&vhost);
 }
 
-/// An authority, a server and a client of it, and another authority.
+/// A server that demands a certificate and takes leave without a word: TLS 1.3 is agreed upon by
+/// then on our side, and the alert of a server is lost where it had not read all of ours.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_demand_for_a_certificate_is_told_without_an_alert() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let ours = certificates().join("ours");
+    let demanding = demands_certificates(&ours);
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            shake_hands(&demanding, &mut socket).await;
+            socket.set_zero_linger().unwrap();
+        }
+    });
+    let url = format!(
+        "amqps://u:hunter2@127.0.0.1:{port}?ca={}&server_name=broker.test",
+        ours.join("ca.pem").display()
+    );
+    let error = RabbitBroker::connect(url.parse().unwrap()).await.unwrap_err();
+    assert!(error.message().contains("say the parameters cert and key"), "{}", Chain(&error));
+    serving.abort();
+}
+
+fn demands_certificates(dir: &Path) -> Arc<ServerConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(dir.join("ca.pem")).unwrap()).unwrap();
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone()).build().unwrap();
+    let server = CertificateDer::from_pem_file(dir.join("server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(dir.join("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_client_cert_verifier(verifier).with_single_cert(vec![server], key).unwrap())
+}
+
+/// Until the server does not like what the client shows, and says nothing of it.
+async fn shake_hands(config: &Arc<ServerConfig>, socket: &mut TcpStream) {
+    let mut server = ServerConnection::new(config.clone()).unwrap();
+    loop {
+        let mut bytes = [0; 4_096];
+        let count = socket.read(&mut bytes).await.unwrap();
+        let mut bytes = &bytes[..count];
+        while !bytes.is_empty() {
+            server.read_tls(&mut bytes).unwrap();
+            if server.process_new_packets().is_err() {
+                return;
+            }
+        }
+        let mut answer = Vec::new();
+        while server.wants_write() {
+            server.write_tls(&mut answer).unwrap();
+        }
+        socket.write_all(&answer).await.unwrap();
+    }
+}
+
+/// Those of an installation, and of another one.
 fn certificates() -> &'static Path {
-    static MADE: OnceLock<PathBuf> = OnceLock::new();
-    static KEPT: OnceLock<TempDir> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let directory = KEPT.get_or_init(|| tempfile::tempdir().unwrap()).path();
-        authority(directory, "ca");
-        authority(directory, "other-ca");
-        signed(directory, "server", "subjectAltName=DNS:broker.test\nextendedKeyUsage=serverAuth\n");
-        signed(directory, "client", "extendedKeyUsage=clientAuth\n");
-        directory.to_owned()
-    })
-}
-
-fn authority(directory: &Path, name: &str) {
-    let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-    openssl(
-        directory,
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "2",
-            "-subj",
-            &format!("/CN={name}"),
-            "-keyout",
-            &key,
-            "-out",
-            &certificate,
-        ],
-    );
-}
-
-fn signed(directory: &Path, name: &str, extensions: &str) {
-    let file = |end: &str| format!("{name}.{end}");
-    fs::write(directory.join(file("ext")), extensions).unwrap();
-    openssl(
-        directory,
-        &[
-            "req",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-subj",
-            &format!("/CN={name}"),
-            "-keyout",
-            &file("key"),
-            "-out",
-            &file("csr"),
-        ],
-    );
-    openssl(
-        directory,
-        &[
-            "x509",
-            "-req",
-            "-in",
-            &file("csr"),
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-days",
-            "2",
-            "-extfile",
-            &file("ext"),
-            "-out",
-            &file("pem"),
-        ],
-    );
-}
-
-fn openssl(directory: &Path, arguments: &[&str]) {
-    let output = Command::new("openssl").current_dir(directory).args(arguments).output();
-    let output = output.expect("openssl; `scripts/services` installs what tests need");
-    assert!(output.status.success(), "openssl {arguments:?}: {output:?}");
+    static MADE: LazyLock<TempDir> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().unwrap();
+        for who in ["ours", "others"] {
+            manman_services::certificates(&dir.path().join(who), "DNS:broker.test");
+        }
+        dir
+    });
+    MADE.path()
 }

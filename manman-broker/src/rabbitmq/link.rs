@@ -21,6 +21,7 @@ use tracing::debug;
 use super::{
     config::RabbitConfig,
     connect::{Socket, connect},
+    tls::Asked,
     translate::{translate, translate_open},
 };
 
@@ -57,12 +58,14 @@ impl Link {
     ) -> Result<Arc<Self>> {
         let socket = Arc::new(Socket::default());
         let within = config.connect_timeout();
+        let asked = Asked::default();
+        let tls = tls.map(|tls| asked.on(&tls));
         let opened = timeout(within, connect(config, tls, purpose, socket.clone())).await;
         let connection = match opened {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 socket.end();
-                return Err(translate_open(&config.place(), &config.user, error));
+                return Err(translate_open(&config.place(), &config.user, asked.is_so(), error));
             }
             Err(_) => {
                 socket.end();

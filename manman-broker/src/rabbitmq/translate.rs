@@ -1,5 +1,7 @@
 //! From RabbitMQ's and lapin's errors to ours: the one place that reads their codes and texts.
 
+use std::io;
+
 use lapin::{
     ErrorKind as LapinKind,
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
@@ -15,9 +17,9 @@ pub(super) fn translate(operation: &'static str, error: lapin::Error) -> Error {
     Error::new(kind, operation, message).because(error)
 }
 
-/// Why there is no connection. Whoever is refused is tried again for ever: an administrator
-/// may help while we wait.
-pub(super) fn translate_open(place: &str, user: &str, error: lapin::Error) -> Error {
+/// Why there is no connection, which the other side `asked` for a certificate of ours. Whoever is
+/// refused is tried again for ever: an administrator may help while we wait.
+pub(super) fn translate_open(place: &str, user: &str, asked: bool, error: lapin::Error) -> Error {
     use AMQPHardError::NOTALLOWED;
     const OPERATION: &str = "connect";
     let (kind, message) = match error.kind() {
@@ -32,6 +34,13 @@ pub(super) fn translate_open(place: &str, user: &str, error: lapin::Error) -> Er
             Some(tls) => {
                 (ErrorKind::Denied, format!("{place} and we do not agree on TLS: {}", tls_remedy(tls)))
             }
+            None if asked && cause.kind() != io::ErrorKind::TimedOut => (
+                ErrorKind::Unavailable,
+                format!(
+                    "{place} asked for a certificate and ended the connection: say the parameters cert and key, \
+                     of an authority that it trusts"
+                ),
+            ),
             None => (ErrorKind::Unavailable, format!("{place} cannot be reached")),
         },
         _ => (ErrorKind::Unavailable, format!("{place} cannot be reached")),
@@ -46,7 +55,7 @@ fn refused(place: &str, user: &str) -> String {
 fn tls_remedy(error: &rustls::Error) -> String {
     use rustls::{AlertDescription, CertificateError, Error};
     match error {
-        Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate is of an authority that is not trusted here: name it with the parameter ca"
                 .to_owned()
         }
