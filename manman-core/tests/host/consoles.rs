@@ -2,7 +2,7 @@
 //! is kept, and what is missing is on record.
 
 use std::sync::{
-    Arc, Mutex,
+    Arc, Condvar, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -131,7 +131,17 @@ struct Between {
     spool: MemorySpool,
     asked: AtomicBool,
     looked: Notify,
-    goes_on: Arc<(Mutex<bool>, std::sync::Condvar)>,
+    goes_on: Arc<(Mutex<bool>, Condvar)>,
+}
+
+/// Lets whoever is held go on, whatever becomes of the test: a runtime waits for its threads.
+struct Holds(Arc<(Mutex<bool>, Condvar)>);
+
+impl Drop for Holds {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
 }
 
 impl Spool for Between {
@@ -177,6 +187,7 @@ impl Spool for Between {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_while_a_session_ends_comes_to_its_end() {
     let spool = Arc::new(Between::default());
+    let holds = Holds(spool.goes_on.clone());
     let gap = Gap { channel: None, bytes: None, lines: None, uncertain: true, reason: "a gap".to_owned() };
     let what = Kept::Gap(gap, Position::START, Timestamp::default());
     spool.open(SESSION).unwrap().append(&[Entry { first: 1, numbers: 1, attempt: 1, what }]).unwrap();
@@ -194,8 +205,7 @@ async fn whoever_comes_while_a_session_ends_comes_to_its_end() {
     });
     spool.looked.notified().await;
     consoles.end(SESSION).await.unwrap();
-    *spool.goes_on.0.lock().unwrap() = true;
-    spool.goes_on.1.notify_all();
+    drop(holds);
     let shown = timeout(secs(20), follower).await;
     assert_eq!(shown.expect("it follows for ever").unwrap(), 1);
     assert_eq!(consoles.sweep().await.unwrap(), []);

@@ -146,7 +146,9 @@ async fn what_is_on_a_disk_is_shown_to_other_machines() {
     let local = manager.consoles();
     drop(world.run(manager));
     let mut place = Place { viewing: Arc::new(replica(&world)), world, local };
-    let session = place.playing(2_000, millis(1)).await;
+    let sgc = place.world.playing(flood(2_000, millis(1))).await;
+    // It may be over before anybody has seen it running.
+    let session = place.world.start(sgc).await;
     let early = open(&*place.viewing, session, Begin::At(1), true).await;
     let early = tokio::spawn(watch(early, Duration::ZERO, 1));
     let late = place.seen(session, Begin::Last(100), true).await;
