@@ -118,7 +118,7 @@ impl Demo {
             let request = v1::GetGameConfigRequest { config_id: found };
             let other = self.client.get_game_config(request).await?.into_inner().config;
             check_own(&other.context("an empty reply")?)?;
-            if self.live(id).await?.is_some() {
+            if self.latest(id).await?.is_some_and(|session| session.ended_at.is_none()) {
                 return Ok(id);
             }
             let request =
@@ -180,20 +180,23 @@ impl Demo {
         Ok(made.context("an empty reply")?.config_id)
     }
 
-    async fn live(&mut self, deployment: i64) -> anyhow::Result<Option<i64>> {
+    async fn latest(&mut self, deployment: i64) -> anyhow::Result<Option<v1::Session>> {
         let request = v1::ListSessionsRequest {
             server_game_config_id: Some(deployment),
-            live_only: true,
+            page_size: Some(1),
             ..Default::default()
         };
-        let live = self.client.list_sessions(request).await?.into_inner().sessions;
-        Ok(live.first().map(|session| session.session_id))
+        Ok(self.client.list_sessions(request).await?.into_inner().sessions.pop())
     }
 
-    /// The live session, or a new one that has come to run. One whose game has ended while
-    /// manman was away is followed by another.
+    /// The live session, or a new one that has come to run. What became of one that ended by
+    /// itself is said: its end may have been noticed before we asked.
     async fn session(&mut self, deployment: i64) -> anyhow::Result<i64> {
-        if let Some(id) = self.live(deployment).await? {
+        let of_interest = |session: &v1::Session| {
+            session.ended_at.is_none() || session.state() == v1::SessionState::Crashed
+        };
+        if let Some(session) = self.latest(deployment).await?.filter(of_interest) {
+            let id = session.session_id;
             match self.await_game(id).await? {
                 Came::Up => return Ok(id),
                 Came::ToItsEnd(why) => {

@@ -100,6 +100,13 @@ fn a_demo_that_ended_while_manman_was_away_is_started_again() {
     assert_eq!(manman.interrupt(), 0);
     manman.spawn_with(&["--demo"]);
     said(&manman, "demo: session 2 runs", 2);
+    // An end that was noticed before the next one comes up is told as well.
+    manman.ok(&["send", "demo", "crash 3"]);
+    said(&manman, "demo: its session has ended", 1);
+    assert_eq!(manman.interrupt(), 0);
+    manman.spawn_with(&["--demo"]);
+    said(&manman, "demo: session 2 has ended (", 1);
+    said(&manman, "demo: session 3 runs", 1);
     manman.ok(&["down"]);
     manman.await_nothing_left();
 }
