@@ -275,9 +275,10 @@ async fn a_role_is_good_for_its_calls() {
 /// Nobody at the other end, then somebody: the same uplink goes on.
 #[tokio::test]
 async fn a_control_plane_that_is_away_is_said_to_be() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address: Address = listener.local_addr().unwrap().to_string().parse().unwrap();
-    drop(listener);
+    // Nobody else's, and nobody listens.
+    let held = tokio::net::TcpSocket::new_v4().unwrap();
+    held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address: Address = held.local_addr().unwrap().to_string().parse().unwrap();
     let uplink = GrpcUplink::new(address.clone(), None, "mm_x").unwrap();
     let error = uplink.register(&hello("box")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
