@@ -23,16 +23,25 @@ fetch_packages() {
     know_packages "${missing[0]}"
     # Whole files only: what is interrupted stays in the partial directory.
     rm -rf "$DEBS/partial"; mkdir "$DEBS/partial"
-    (cd "$DEBS/partial" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" "${missing[@]}" >&2) 9>&-
+    # Lists that are old name files that are no longer there.
+    download_packages "${missing[@]}" || { update_packages; download_packages "${missing[@]}"; }
     mv "$DEBS/partial"/*.deb "$DEBS/"; rmdir "$DEBS/partial"
   fi
   exec 8>&-
 }
 
+download_packages() {
+  (cd "$DEBS/partial" && apt-get download -qq -o APT::Sandbox::User="$(id -un)" "$@" >&2) 9>&-
+}
+
 # A machine fresh from its image has no package lists yet.
 know_packages() {
   apt-cache show "$1" >/dev/null 2>&1 && return 0
-  can_be_root || die "apt knows no package $1: run first: sudo apt-get update"
+  update_packages
+}
+
+update_packages() {
+  can_be_root || die "apt's lists are missing or old: run first: sudo apt-get update"
   as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
 }
 

@@ -12,6 +12,8 @@ SCRIPT=$(cd "$(dirname "$0")" && pwd)/${0##*/}
 STATE=${MANMAN_STATE:-/var/tmp/manman-services-$(id -u)}
 CACHE=${MANMAN_CACHE:-/var/tmp/manman-cache-$(id -u)}
 export DEBIAN_FRONTEND=noninteractive
+# Where Debian keeps what administrators use, and what su leaves out.
+export PATH=$PATH:/usr/sbin:/sbin
 
 # Everything said goes to stderr: stdout belongs to what a script answers.
 say() { printf '[%s] %s\n' "${0##*/}" "$*" >&2; }

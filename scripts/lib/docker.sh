@@ -20,10 +20,22 @@ docker_own_pid() {
   [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = dockerd ] && echo "$pid"
 }
 
+# What a daemon wrote down that is gone, as after a machine that lost its power: by another
+# process of that number the next one would take it for running.
+docker_forget_dead() {
+  local name file pid
+  for name in dockerd=/var/run/docker.pid containerd=/run/docker/containerd/containerd.pid; do
+    file=${name#*=}
+    pid=$(as_root cat "$file" 2>/dev/null) || continue
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${name%%=*}" ] || as_root rm -f "$file"
+  done
+}
+
 docker_start_by_hand() {
   local group=()
   # A caller with sudo has to reach the socket of a daemon that runs as root.
   [ "$(id -u)" = 0 ] || group=(--group "$(id -gn)")
+  docker_forget_dead
   say "starting dockerd by hand, log in $STATE/dockerd.log"
   # A session of its own: neither Ctrl-C here nor the end of a terminal reaches
   # it. The shell in between writes the pid and becomes the daemon.

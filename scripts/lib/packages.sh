@@ -6,7 +6,7 @@
 missing_packages() {
   local pair
   for pair in "$@"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${pair%%=*}" >/dev/null 2>&1 || echo "${pair#*=}"
+    command -v "${pair%%=*}" >/dev/null 2>&1 || echo "${pair#*=}"
   done
 }
 
@@ -25,12 +25,13 @@ install_missing() {
   apt_install $packages
 }
 
-# Other installers may hold dpkg's lock for a while: wait for it, do not fail.
+# Other installers may hold dpkg's lock for a while: wait for it, do not fail. What the packages
+# start must not hold ours.
 apt_install() {
   local log; log=$(mktemp)
   if ! { as_root apt-get -qq -o DPkg::Lock::Timeout=300 update &&
          as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 \
-           install --no-install-recommends "$@"; } >"$log" 2>&1 9>&-; then
+           install --no-install-recommends "$@"; } >"$log" 2>&1 7>&- 9>&-; then
     cat "$log" >&2; rm -f "$log"
     die "apt-get could not install: $*"
   fi
