@@ -13,7 +13,7 @@ fn a_day(cluster: &Cluster) {
     cluster.ok_at(last, &["send", "town", "say from the second"]);
     for replica in [0, last] {
         until("both lines are shown", PATIENCE, || {
-            let shown = cluster.ok_at(replica, &["logs", "town", "--raw"]).out;
+            let shown = cluster.run_at(replica, &["logs", "town", "--raw"]).out;
             let told = ["ready for commands", "CMD: say from the first", "CMD: say from the second"];
             told.iter().all(|line| shown.contains(line)).then_some(())
         });
@@ -22,11 +22,15 @@ fn a_day(cluster: &Cluster) {
     cluster.ok(&["send", "town", "crash 42"]);
     let session = cluster.await_state("town", "crashed");
     assert_eq!(session["exit_code"], 42, "{session:#}");
-    let shown = cluster.ok_at(last, &["logs", "town", "--raw"]);
+    // To its end: what the engine is late with comes after the session's own end.
+    let shown = cluster.ok_at(last, &["logs", "town", "-f", "--raw"]);
     assert!(shown.err.contains("crash requested"), "{shown}");
 
     cluster.ok(&["start", "town"]);
     cluster.ok(&["send", "town", "save"]);
+    until("the game has saved", PATIENCE, || {
+        cluster.run_at(0, &["logs", "town", "--raw"]).out.contains("Saved the game").then_some(())
+    });
     cluster.ok_at(last, &["stop", "town"]);
     let session = cluster.await_state("town", "stopped");
     assert_eq!(session["exit_code"], 0, "{session:#}");

@@ -98,9 +98,11 @@ fn a_host_is_cut_off(kind: Kind) {
     }
     cluster.await_server("box", "stale", PATIENCE);
     let stale = cut.elapsed();
-    // The last beat came up to two seconds before.
-    assert!(stale > Duration::from_millis(7_500), "it was called stale after {stale:?}");
     cluster.await_state("town", "lost");
+    let silent = "SELECT (SELECT max(at) FROM session_timeline WHERE state = 'lost') - last_seen
+        FROM servers WHERE name = 'box'";
+    let silent = Duration::from_micros(cluster.sql(silent).parse().unwrap());
+    assert!(silent >= Duration::from_secs(10), "it was called stale after {silent:?} without a word");
     std::thread::sleep(scaled(Duration::from_secs(5), Duration::from_secs(300)));
     assert_eq!(game(&cluster), before);
 
@@ -189,9 +191,11 @@ fn a_database_is_killed(kind: Kind) {
         (ran.code != 0).then_some(ran)
     });
     assert!(!refused.err.contains("internal"), "{refused}");
-    let health = cluster.apis[0].run(&["health"]);
-    assert!(health.err.contains(r#""store":"#) && health.err.contains(r#""broker":"ok""#), "{health}");
-    assert_ne!(health.code, 0, "{health}");
+    let named = [r#""store":"#, r#""broker":"ok""#];
+    until("the store is named, and the broker answers", PATIENCE, || {
+        let health = cluster.apis[0].run(&["health"]);
+        (health.code != 0 && named.iter().all(|part| health.err.contains(part))).then_some(())
+    });
     postgres.start_again();
     until("it takes writes again", PATIENCE, || {
         let ran = cluster.run_at(0, &["game", "create", "another"]);
@@ -267,5 +271,5 @@ fn an_encrypted_api() {
     let mut silent = Guarded::start(silent, &cluster.path().join("silent.log"));
     until("it is cut off", PATIENCE, || (!silent.lives()).then_some(()));
     assert!(begun.elapsed() > Duration::from_secs(5), "it may take its time: {:?}", begun.elapsed());
-    assert!(cluster.apis[0].is_ready());
+    until("it serves others", PATIENCE, || cluster.apis[0].is_ready().then_some(()));
 }

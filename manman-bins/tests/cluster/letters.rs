@@ -40,20 +40,22 @@ fn messages_are_poison(kind: Kind) {
             id.to_string()
         })
     };
+    let usual = next_report(&cluster);
+    cluster.ok(&["start", "town"]);
     let poisoned = || (poison("{garbage"), poison(r#"{"version":99,"kind":"dance"}"#));
     // The machine may be slow for a while; a queue that is held up is so each time.
     let mut letters = Vec::new();
     let flowed = (0..3).any(|_| {
         letters.push(poisoned());
         let took = next_report(&cluster);
-        eprintln!("the next message flows {took:?} after the poison");
+        eprintln!("the next message flows {took:?} after the poison, {usual:?} without");
         cluster.ok(&["start", "town"]);
-        took <= FLOWS
+        took <= FLOWS.max(5 * usual)
     });
-    assert!(flowed, "the next message took longer than {FLOWS:?}, each time");
+    assert!(flowed, "the next message took longer than {FLOWS:?}, each time; without poison {usual:?}");
     answers(&cluster, 0, "flows");
 
-    let listed = |id: &str| cluster.ok(&["deadletter", "list"]).out.contains(id);
+    let listed = |id: &str| cluster.run_at(0, &["deadletter", "list"]).out.contains(id);
     for (garbage, future) in &letters {
         until("both are dead letters", PATIENCE, || (listed(garbage) && listed(future)).then_some(()));
         let shown = cluster.ok_at(1, &["deadletter", "show", future]).out;
@@ -64,14 +66,14 @@ fn messages_are_poison(kind: Kind) {
     until("it is a dead letter again", PATIENCE, || listed(future).then_some(()));
     for id in [garbage, future] {
         cluster.ok(&["deadletter", "drop", id]);
-        assert!(!listed(id));
+        assert!(!cluster.ok(&["deadletter", "list"]).out.contains(id));
     }
 }
 
-/// How long it takes until the report that the game has crashed is on record.
+/// How long it takes until the report of a game that was told to crash is on record.
 fn next_report(cluster: &Cluster) -> Duration {
-    let begun = Instant::now();
     cluster.crash("town");
+    let begun = Instant::now();
     cluster.await_state("town", "crashed");
     begun.elapsed()
 }

@@ -53,7 +53,8 @@ pub async fn hold(plane: &Plane, size: Size) -> Figures {
     let at_start: Vec<Usage> = plane.parts.iter().map(|part| part.usage()).collect();
     let quiet = games::start_all(&api, quiet).await;
     let started = quiet.len() as f64 / begun.elapsed().as_secs_f64();
-    let start_cpu = plane.parts.iter().zip(&at_start).map(|(part, before)| part.usage().cpu - before.cpu);
+    let start_cpu =
+        plane.parts.iter().zip(&at_start).map(|(part, before)| part.usage().cpu.saturating_sub(before.cpu));
     let start_cpu = start_cpu.sum::<Duration>() / u32::try_from(quiet.len()).unwrap();
     eprintln!("  {} games run after {:?}", quiet.len(), begun.elapsed());
     let loud = games::start_all(&api, loud).await;

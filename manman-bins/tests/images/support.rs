@@ -6,7 +6,10 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -81,7 +84,9 @@ impl Ground {
     }
 
     fn begin() -> Self {
-        let name = format!("i{}", std::process::id());
+        // The one before may be swept yet.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("i{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(&name);
         fs::create_dir_all(&directory).unwrap();
         let broom = Command::new("/bin/sh")

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -34,7 +35,8 @@ impl Held {
     #[track_caller]
     pub fn who_waits(&self, cluster: &Cluster, processes: &[u32]) -> usize {
         let waiting = "SELECT client_port FROM pg_stat_activity
-            WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%sessions%'";
+            WHERE datname = current_database() AND client_port > 0
+                AND wait_event_type = 'Lock' AND query LIKE '%sessions%'";
         until("somebody waits for the lock", PATIENCE, || {
             let ports = cluster.sql(waiting);
             let mut ports = ports.lines().map(|port| port.parse().unwrap());
@@ -54,9 +56,13 @@ impl Drop for Held {
 fn is_of(port: u16, process: u32) -> bool {
     let local = format!("0100007F:{port:04X}");
     let connections = fs::read_to_string("/proc/net/tcp").unwrap();
-    let mut fields = connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    let Some(connection) = fields.find(|fields| fields.get(1) == Some(&local.as_str())) else { return false };
-    let socket = format!("socket:[{}]", connection[9]);
+    // Several that go to different places may have the same.
+    let sockets: Vec<PathBuf> = connections
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|fields| fields.get(1) == Some(&local.as_str()))
+        .map(|fields| format!("socket:[{}]", fields[9]).into())
+        .collect();
     let Ok(open) = fs::read_dir(format!("/proc/{process}/fd")) else { return false };
-    open.flatten().any(|open| fs::read_link(open.path()).is_ok_and(|it| it.as_os_str() == socket.as_str()))
+    open.flatten().any(|open| fs::read_link(open.path()).is_ok_and(|it| sockets.contains(&it)))
 }

@@ -245,8 +245,7 @@ impl Cluster {
     /// The latest session of a deployment.
     #[track_caller]
     pub fn session(&self, name: &str) -> Value {
-        let story = self.story(name);
-        if story["session"].is_object() { story["session"].clone() } else { story }
+        session_of(self.story(name))
     }
 
     /// What became of it, entry by entry.
@@ -260,7 +259,9 @@ impl Cluster {
     #[track_caller]
     pub fn await_state(&self, name: &str, state: &str) -> Value {
         until(&format!("{name} is {state}"), PATIENCE, || {
-            let session = self.session(name);
+            // A call may fail while a part is away.
+            let shown = self.run_at(0, &["session", "show", name, "-o", "json"]);
+            let session = serde_json::from_str(&shown.out).map(session_of).ok()?;
             (session["state"] == state).then_some(session)
         })
     }
@@ -272,6 +273,10 @@ impl Cluster {
         assert_eq!(ran.code, 0, "{sql}: {ran}");
         ran.out.trim().to_owned()
     }
+}
+
+fn session_of(story: Value) -> Value {
+    if story["session"].is_object() { story["session"].clone() } else { story }
 }
 
 impl Drop for Cluster {
