@@ -8,7 +8,10 @@ use manman_core::{
     id::{ClusterId, SessionId},
     runtime::{ContainerSpec, NetworkSpec, Runtime},
 };
-use manman_docker::DockerRuntime;
+use manman_docker::{
+    DockerRuntime,
+    testkit::{Fault, Proxy, socket},
+};
 
 use crate::support::{Ground, SLEEPER, clear, create, eventually, file, refused, shell, start};
 
@@ -246,5 +249,28 @@ async fn managers_that_race_share_a_network() {
     assert!(made.contains_key(&None), "{made:?}");
     eventually("it can be started", || async { runtimes[1].start(spec.run).await.ok() }).await;
     clear(&runtimes[2], &spec).await;
+    assert_eq!(ground.left().await, (0, 0));
+}
+
+/// Who finds the name taken leaves the network, also one that it made, to whoever has the name.
+#[tokio::test]
+async fn who_loses_the_race_leaves_the_network_to_the_winner() {
+    let ground = Ground::new().await;
+    let proxy = Proxy::new(&socket()).unwrap();
+    let (loser, winner) = (ground.runtime_with(|config| config.socket = proxy.socket()), ground.runtime());
+    let (spec, name) = (shell(7, 1, SLEEPER), ground.name(7));
+    winner.prepare(&spec, None).await.unwrap();
+    // The engine holds the name for the winner's container before it shows that.
+    let taken = format!("Conflict. The container name \"/{name}\" is already in use by container \"1f\".");
+    proxy.set("POST", "/containers/create?name=gsc-", Fault::Refuse(409, taken));
+    proxy.set("GET", format!("/containers/{name}/json"), Fault::Refuse(404, "No such container".into()));
+    let (lost, ()) = tokio::join!(loser.create(&spec), async {
+        eventually("the loser makes the network", || async { (ground.left().await.1 == 1).then_some(()) })
+            .await;
+        winner.create(&spec).await.unwrap();
+    });
+    assert_eq!(refused(lost).kind(), ErrorKind::Busy);
+    winner.start(spec.run).await.unwrap();
+    clear(&winner, &spec).await;
     assert_eq!(ground.left().await, (0, 0));
 }
