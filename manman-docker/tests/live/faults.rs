@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use manman_core::{
     error::{Error, ErrorKind},
     id::{AttemptId, SessionId},
+    machine::first_held,
     model::{PortBinding, Protocol},
     runtime::{AttemptState, Runtime},
 };
@@ -205,14 +206,20 @@ async fn a_name_that_nobody_is_seen_to_hold_is_waited_for() {
 #[tokio::test]
 async fn the_port_that_the_engine_refuses_is_the_one_named() {
     let Bad { proxy, runtime, .. } = bad(LONG).await;
-    let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
     let mut spec = shell(1, 1, SLEEPER);
-    spec.ports = [free / 10, free]
-        .map(|number| {
-            let number = i64::from(number).try_into().unwrap();
-            PortBinding { container_port: number, host_port: number, protocol: Protocol::Tcp }
-        })
-        .into();
+    let free = loop {
+        let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        spec.ports = [free / 10, free]
+            .map(|number| {
+                let number = i64::from(number).try_into().unwrap();
+                PortBinding { container_port: number, host_port: number, protocol: Protocol::Tcp }
+            })
+            .into();
+        // Somebody may listen on the shorter one.
+        if first_held(&spec.ports, None).is_none() {
+            break free;
+        }
+    };
     create(&runtime, &spec).await;
     let answer = format!("driver failed: Bind for 0.0.0.0:{free} failed: port is already allocated");
     proxy.set("POST", "/start", Fault::Refuse(500, answer));
