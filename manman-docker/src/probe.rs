@@ -66,6 +66,7 @@ impl Probes {
             created.map_err(|error| translate(operation, error))?;
             Ok(probe)
         };
+        // On a task of its own, which outlasts a caller; what is late beyond that is swept.
         let created = tokio::spawn(within(operation, OLD, create)).await;
         created.unwrap_or_else(|error| {
             Err(Error::new(ErrorKind::Unexpected, operation, "the work broke off").because(error))
@@ -87,7 +88,8 @@ fn is_old(created: Option<i64>, now: Timestamp) -> bool {
     created.is_some_and(|created| created < now.minus(OLD).as_micros() / 1_000_000)
 }
 
-/// A probe that is there, or may be. Dropped, as by whoever ran out of time, it is removed all the same.
+/// A probe that is there, or may be. Dropped, as by whoever ran out of time, it is removed all
+/// the same.
 #[derive(Debug)]
 pub(crate) struct Probe {
     client: Arc<Client>,
