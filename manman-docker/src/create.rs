@@ -159,9 +159,11 @@ impl DockerRuntime {
     }
 }
 
-/// Whether nothing was made for sure: of a call whose answer was lost nobody knows.
+/// Whether nothing was made for sure, by nobody: of a call whose answer was lost nobody knows, and
+/// who holds the name may be another manager of ours whose container is to come into the network.
 fn is_refusal(error: &Error) -> bool {
-    !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable)
+    use ErrorKind::{Busy, Conflict, Timeout, Unavailable};
+    !matches!(error.kind(), Timeout | Unavailable | Busy | Conflict)
 }
 
 fn word(state: &AttemptState) -> &'static str {

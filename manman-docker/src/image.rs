@@ -126,8 +126,8 @@ impl Images {
     async fn files(&self, image: &str) -> Result<Files> {
         let operation = "read the image's users";
         let probe = self.probes.create(operation, image, vec![]).await?;
-        let passwd = self.file(probe.id(), "/etc/passwd").await?;
-        let group = self.file(probe.id(), "/etc/group").await?;
+        let passwd = self.file(probe.name(), "/etc/passwd").await?;
+        let group = self.file(probe.name(), "/etc/group").await?;
         probe.remove(operation).await?;
         Ok(Files { passwd, group })
     }

@@ -1,7 +1,7 @@
 //! Probes: containers that are created to ask the engine something, never started, and
 //! removed again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bollard::{
     models::{ContainerCreateBody, HostConfig, Mount},
@@ -9,20 +9,20 @@ use bollard::{
 };
 use manman_core::{
     clock::{Clock, SystemClock, Timestamp},
-    error::{Chain, Result},
+    error::{Chain, Error, ErrorKind, Result},
     runtime::Owner,
 };
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use crate::{
-    client::Client,
+    client::{Client, within},
     labels,
     translate::{is_absent, translate},
 };
 
 /// Younger ones may be at work: those of another call, or of a manager beside us.
-const OLD_SECS: i64 = 60;
+const OLD: Duration = Duration::from_secs(60);
 
 /// The probes of one owner.
 #[derive(Clone, Debug)]
@@ -36,7 +36,8 @@ impl Probes {
         Self { client, owner }
     }
 
-    /// Makes one from an image that is here.
+    /// Makes one from an image that is here. Dropping this leaves none: what the engine has been
+    /// asked for it makes, so the answer is waited for all the same.
     pub(crate) async fn create(
         &self,
         operation: &'static str,
@@ -57,10 +58,19 @@ impl Probes {
         };
         let name = format!("manman-probe-{}", uuid::Uuid::new_v4().simple());
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
-        let docker = self.client.docker(operation).await?;
-        let created = docker.create_container(Some(options), body).await;
-        let id = created.map_err(|error| translate(operation, error))?.id;
-        Ok(Probe { client: Arc::clone(&self.client), id, removed: false })
+        let docker = self.client.docker(operation).await?.clone();
+        // Before it is there: also a lost answer may leave one.
+        let probe = Probe { client: Arc::clone(&self.client), name, removed: false };
+        let create = async move {
+            let created = docker.create_container(Some(options), body).await;
+            created.map_err(|error| translate(operation, error))?;
+            Ok(probe)
+        };
+        // On a task of its own, which outlasts a caller; what is late beyond that is swept.
+        let created = tokio::spawn(within(operation, OLD, create)).await;
+        created.unwrap_or_else(|error| {
+            Err(Error::new(ErrorKind::Unexpected, operation, "the work broke off").because(error))
+        })
     }
 
     /// Removes, without waiting for it, what a crash or a lost answer left: those of
@@ -75,25 +85,26 @@ impl Probes {
 
 /// Whether one that was created at `created`, in seconds since 1970, serves nobody any more.
 fn is_old(created: Option<i64>, now: Timestamp) -> bool {
-    created.is_some_and(|created| created < now.as_micros() / 1_000_000 - OLD_SECS)
+    created.is_some_and(|created| created < now.minus(OLD).as_micros() / 1_000_000)
 }
 
-/// A probe that is there. Dropped, as by whoever ran out of time, it is removed all the same.
+/// A probe that is there, or may be. Dropped, as by whoever ran out of time, it is removed all
+/// the same.
 #[derive(Debug)]
 pub(crate) struct Probe {
     client: Arc<Client>,
-    id: String,
+    name: String,
     removed: bool,
 }
 
 impl Probe {
-    /// The engine's id of it.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
+    /// By which the engine knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) async fn remove(mut self, operation: &'static str) -> Result<()> {
-        let removed = remove(&self.client, operation, &self.id).await;
+        let removed = remove(&self.client, operation, &self.name).await;
         self.removed = removed.is_ok();
         removed
     }
@@ -103,21 +114,22 @@ impl Drop for Probe {
     fn drop(&mut self) {
         // Without a runtime the process is about to end: the next one sweeps.
         if let (false, Ok(runtime)) = (self.removed, Handle::try_current()) {
-            runtime.spawn(clear(Arc::clone(&self.client), std::mem::take(&mut self.id)));
+            runtime.spawn(clear(Arc::clone(&self.client), std::mem::take(&mut self.name)));
         }
     }
 }
 
-async fn clear(client: Arc<Client>, id: String) {
+/// Removes the probe of this name or id.
+async fn clear(client: Arc<Client>, probe: String) {
     let operation = "remove a probe";
-    if let Err(error) = client.within(operation, remove(&client, operation, &id)).await {
-        warn!(error = %Chain(&error), "the probe {id} stays behind, to be swept");
+    if let Err(error) = client.within(operation, remove(&client, operation, &probe)).await {
+        warn!(error = %Chain(&error), "the probe {probe} may stay behind, to be swept");
     }
 }
 
-async fn remove(client: &Client, operation: &'static str, id: &str) -> Result<()> {
+async fn remove(client: &Client, operation: &'static str, probe: &str) -> Result<()> {
     let options = RemoveContainerOptionsBuilder::new().v(true).build();
-    match client.docker(operation).await?.remove_container(id, Some(options)).await {
+    match client.docker(operation).await?.remove_container(probe, Some(options)).await {
         Err(error) if !is_absent(&error) => Err(translate(operation, error)),
         _ => Ok(()),
     }

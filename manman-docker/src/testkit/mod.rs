@@ -59,24 +59,25 @@ impl Broom {
         Self { socket: socket.into(), cluster }
     }
 
-    /// Sweeps now.
+    /// Sweeps now. What the engine refuses to remove keeps nothing else.
     ///
     /// # Errors
-    /// If the engine does not answer or refuses.
+    /// If the engine does not answer, and the first of its refusals.
     pub async fn sweep(&self) -> io::Result<()> {
         let docker = client(&self.socket).await?;
         let filters = HashMap::from([("label".to_owned(), vec![format!("manman.cluster={}", self.cluster)])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let mut swept = Ok(());
         for container in docker.list_containers(Some(options)).await.map_err(io::Error::other)? {
             let options = RemoveContainerOptionsBuilder::new().v(true).force(true).build();
             let id = container.id.unwrap_or_default();
-            docker.remove_container(&id, Some(options)).await.map_err(io::Error::other)?;
+            swept = swept.and(docker.remove_container(&id, Some(options)).await);
         }
         let options = ListNetworksOptionsBuilder::new().filters(&filters).build();
         for network in docker.list_networks(Some(options)).await.map_err(io::Error::other)? {
-            docker.remove_network(&network.id.unwrap_or_default()).await.map_err(io::Error::other)?;
+            swept = swept.and(docker.remove_network(&network.id.unwrap_or_default()).await);
         }
-        Ok(())
+        swept.map_err(io::Error::other)
     }
 }
 

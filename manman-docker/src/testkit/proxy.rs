@@ -4,12 +4,12 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional},
     net::{UnixListener, UnixStream},
+    sync::watch,
     task::JoinHandle,
 };
 
@@ -22,6 +22,8 @@ pub enum Fault {
     LoseAnswer,
     /// Nothing happens, for as long as the manager waits.
     Hang,
+    /// It reaches the engine once the faults are cleared, whether the manager still waits or not.
+    Hold,
 }
 
 /// One request that is answered with a fault: its method, and a part of its path.
@@ -31,7 +33,7 @@ type Rule = (&'static str, String, Fault);
 #[derive(Debug)]
 pub struct Proxy {
     dir: tempfile::TempDir,
-    rules: Arc<Mutex<Vec<Rule>>>,
+    rules: watch::Sender<Vec<Rule>>,
     accepting: JoinHandle<()>,
 }
 
@@ -43,12 +45,12 @@ impl Proxy {
     pub fn new(socket: &Path) -> io::Result<Self> {
         let dir = tempfile::Builder::new().prefix("manman-proxy-").tempdir_in("/tmp")?;
         let listener = UnixListener::bind(dir.path().join("docker.sock"))?;
-        let rules = Arc::<Mutex<Vec<Rule>>>::default();
-        let (engine, known) = (socket.to_owned(), Arc::clone(&rules));
+        let rules = watch::Sender::<Vec<Rule>>::default();
+        let (engine, known) = (socket.to_owned(), rules.subscribe());
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // A connection that breaks is the manager's to notice.
-                tokio::spawn(serve(stream, engine.clone(), Arc::clone(&known)));
+                tokio::spawn(serve(stream, engine.clone(), known.clone()));
             }
         });
         Ok(Self { dir, rules, accepting })
@@ -61,12 +63,12 @@ impl Proxy {
 
     /// From now on does `fault` to each request of `method` with `part` in its path.
     pub fn set(&self, method: &'static str, part: impl Into<String>, fault: Fault) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push((method, part.into(), fault));
+        self.rules.send_modify(|rules| rules.push((method, part.into(), fault)));
     }
 
     /// Does nothing any more.
     pub fn clear(&self) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.rules.send_modify(Vec::clear);
     }
 }
 
@@ -76,7 +78,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn serve(mut manager: UnixStream, engine: PathBuf, rules: Arc<Mutex<Vec<Rule>>>) -> io::Result<()> {
+async fn serve(
+    mut manager: UnixStream,
+    engine: PathBuf,
+    mut rules: watch::Receiver<Vec<Rule>>,
+) -> io::Result<()> {
     let mut head = Vec::new();
     let end = loop {
         if let Some(end) = head.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -90,13 +96,13 @@ async fn serve(mut manager: UnixStream, engine: PathBuf, rules: Arc<Mutex<Vec<Ru
     let mut words = text.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let fault = {
-        let rules = rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = rules.borrow();
         rules
             .iter()
             .find(|(of, part, _)| *of == method && path.contains(part.as_str()))
             .map(|rule| rule.2.clone())
     };
-    match fault {
+    match &fault {
         Some(Fault::Hang) => {
             // Until the manager gives up.
             while manager.read(&mut [0; 1024]).await? > 0 {}
@@ -111,6 +117,9 @@ async fn serve(mut manager: UnixStream, engine: PathBuf, rules: Arc<Mutex<Vec<Ru
             );
             return manager.write_all(answer.as_bytes()).await;
         }
+        Some(Fault::Hold) => {
+            rules.wait_for(Vec::is_empty).await.map_err(io::Error::other)?;
+        }
         Some(Fault::LoseAnswer) | None => {}
     }
     let mut server = UnixStream::connect(engine).await?;
@@ -121,7 +130,7 @@ async fn serve(mut manager: UnixStream, engine: PathBuf, rules: Arc<Mutex<Vec<Ru
         server.write_all(b"\r\nConnection: close").await?;
     }
     server.write_all(&head[end..]).await?;
-    if fault.is_some() {
+    if fault == Some(Fault::LoseAnswer) {
         let (mut answers, mut requests) = server.into_split();
         let (mut from_manager, _to_manager) = manager.split();
         let mut lost = Vec::new();

@@ -387,8 +387,11 @@ async fn a_killed_game_loses_nothing_that_was_logged() {
         let game = game.start();
         let mut keeper = Keeper::default();
         keeper.follow(&mut console, |keeper| keeper.bytes() > 2_000_000).await;
-        docker(&["kill", &game.id]);
+        // Read on meanwhile: what a slow command line leaves unread would soon be too much.
+        let id = game.id.clone();
+        let kill = tokio::task::spawn_blocking(move || docker(&["kill", &id]));
         keeper.follow(&mut console, |_| false).await;
+        kill.await.unwrap();
         assert_eq!(keeper.end, Some(EndCause::Ended));
         assert_eq!(keeper.gaps, []);
         let mut again = Keeper::default();

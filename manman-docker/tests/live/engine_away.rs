@@ -14,7 +14,8 @@ use manman_docker::{
 };
 
 use crate::support::{
-    BUSYBOX, Ground, PATIENCE, SLEEPER, clear, ended, eventually, pid, refused, shell, start,
+    BUSYBOX, Ground, PATIENCE, SLEEPER, clear, create, ended, eventually, file, hinted, pid, refused, shell,
+    start,
 };
 
 async fn second(options: Options) -> (SecondEngine, Ground, DockerRuntime) {
@@ -41,6 +42,7 @@ async fn games_outlive_an_engine_with_live_restore() {
     start(&runtime, &lives).await;
     start(&runtime, &ends).await;
     let process = pid(&runtime, lives.run).await;
+    let of_ends = format!("/proc/{}", pid(&runtime, ends.run).await);
     let events = runtime.events().await.unwrap();
 
     engine.stop().await.unwrap();
@@ -51,7 +53,6 @@ async fn games_outlive_an_engine_with_live_restore() {
     assert!(runtime.events().await.is_err());
     // One ends while nobody looks.
     std::fs::write(ground.config.data_dir.join("gsc-test-2/go"), "").unwrap();
-    let of_ends = format!("/proc/{}", pid_of(&ground, 2));
     eventually("the game ends", || async { (!std::path::Path::new(&of_ends).exists()).then_some(()) }).await;
 
     engine.start_again().await.unwrap();
@@ -70,34 +71,18 @@ async fn games_outlive_an_engine_with_live_restore() {
     }
 }
 
-/// The process that a game wrote down, or that of the container.
-fn pid_of(ground: &Ground, sgc: i64) -> i64 {
-    // The engine is away; its shim knows, and so does /proc.
-    let marker = format!("gsc-test-{sgc}");
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i64>().ok());
-    let ours = |pid: &i64| {
-        let mounts = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap_or_default();
-        let root = ground.config.data_dir.join(&marker);
-        mounts.lines().any(|line| {
-            line.split(' ')
-                .nth(3)
-                .is_some_and(|source| root.to_string_lossy().ends_with(source) && source.contains(&marker))
-        })
-    };
-    pids.filter(ours).min().unwrap()
-}
-
 #[tokio::test]
 async fn games_end_with_an_engine_without_live_restore() {
-    let (mut engine, _ground, runtime) = second(Options { live_restore: false }).await;
+    let (mut engine, ground, runtime) = second(Options { live_restore: false }).await;
     let before = runtime.engine().await.unwrap();
     assert!(!before.survives_restart);
     assert!(before.warnings.iter().any(|warning| warning.contains("live-restore")));
     assert!(!before.boot.is_empty());
     assert_eq!(runtime.engine().await.unwrap().boot, before.boot);
-    let spec = shell(1, 1, SLEEPER);
+    let obeys = "trap 'exit 0' TERM; echo > /data/game/ready; while :; do sleep 3600 & wait $!; done";
+    let spec = shell(1, 1, obeys);
     start(&runtime, &spec).await;
+    file(&ground, 1, "ready").await;
     let events = runtime.events().await.unwrap();
     engine.stop().await.unwrap();
     stream_ends(events).await;
@@ -126,11 +111,11 @@ async fn games_end_with_an_engine_without_live_restore() {
 async fn a_frozen_engine_holds_nobody_up() {
     let (engine, ground, runtime) = second(Options { live_restore: true }).await;
     let hurried = ground.runtime_with(|config| config.call_timeout_millis = 2_000);
-    let spec = shell(1, 1, SLEEPER);
+    let (spec, late) = (shell(1, 1, SLEEPER), shell(2, 1, SLEEPER));
+    let mut events = runtime.events().await.unwrap();
     start(&runtime, &spec).await;
     let process = pid(&runtime, spec.run).await;
-    let mut events = runtime.events().await.unwrap();
-    while events.next().await != Some(RuntimeEvent::Attempt(spec.run)) {}
+    hinted(&mut events, spec.run).await;
 
     engine.freeze().unwrap();
     let began = Instant::now();
@@ -147,11 +132,13 @@ async fn a_frozen_engine_holds_nobody_up() {
     eventually("the engine answers again", || async { runtime.engine().await.ok() }).await;
     assert_eq!(pid(&runtime, spec.run).await, process);
     // The stream of hints lived through it.
+    create(&runtime, &late).await;
+    hinted(&mut events, late.run).await;
     runtime.kill(spec.run).await.unwrap();
-    let hint = async { while events.next().await.is_some_and(|event| event == RuntimeEvent::Resync) {} };
-    tokio::time::timeout(PATIENCE, hint).await.expect("a hint comes");
     assert!(matches!(ended(&runtime, spec.run).await.code, 137));
-    clear(&runtime, &spec).await;
+    for spec in [&spec, &late] {
+        clear(&runtime, spec).await;
+    }
 }
 
 /// A second engine in a namespace of its own leaves the first one's network alone.

@@ -6,10 +6,12 @@ use bollard::models::ContainerInspectResponse;
 use manman_core::{
     error::ErrorKind,
     model::{CapProfile, PortBinding, Protocol},
-    runtime::{AttemptState, ContainerSpec, Runtime, RuntimeEvent},
+    runtime::{AttemptState, ContainerSpec, Runtime},
 };
 
-use crate::support::{Ground, SLEEPER, clear, create, ended, eventually, file, refused, shell, start};
+use crate::support::{
+    Ground, SLEEPER, clear, create, ended, eventually, file, hinted, refused, shell, start,
+};
 
 async fn inspect(ground: &Ground, name: &str) -> ContainerInspectResponse {
     ground.docker.inspect_container(name, None).await.unwrap()
@@ -278,13 +280,8 @@ async fn what_others_do_is_seen() {
         runtime.inspect(removed.run).await.unwrap().is_none().then_some(())
     })
     .await;
-    let mut hinted = Vec::new();
-    while hinted.len() < 2 {
-        match futures::StreamExt::next(&mut events).await.unwrap() {
-            RuntimeEvent::Attempt(run) if !hinted.contains(&run) => hinted.push(run),
-            _ => {}
-        }
-    }
+    hinted(&mut events, killed.run).await;
+    hinted(&mut events, removed.run).await;
     for spec in [&killed, &removed] {
         clear(&runtime, spec).await;
     }

@@ -9,5 +9,6 @@ mod engine_facts;
 mod faults;
 mod lifecycle;
 mod network;
+mod probes;
 mod pull;
 mod support;

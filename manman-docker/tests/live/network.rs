@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest, NetworkInspect};
 use manman_core::{
     error::ErrorKind,
-    id::{ClusterId, SessionId},
+    id::SessionId,
     runtime::{ContainerSpec, NetworkSpec, Runtime},
 };
-use manman_docker::DockerRuntime;
+use manman_docker::{
+    DockerRuntime,
+    testkit::{Fault, Proxy, socket},
+};
 
 use crate::support::{Ground, SLEEPER, clear, create, eventually, file, refused, shell, start};
 
@@ -126,12 +129,13 @@ async fn not_every_network_can_be_shared() {
         assert_eq!(refused(runtime.create(&spec).await).kind(), ErrorKind::Denied, "{name}");
     }
     // A network of the host's driver cannot have another name, but one of another installation can.
-    let name = format!("manman-theirs-{}", ground.owner.cluster.short());
-    let labels = [("manman.type", "network".to_owned()), ("manman.cluster", ClusterId::random().to_string())];
+    let other = Ground::new().await;
+    let name = format!("manman-theirs-{}", other.owner.cluster.short());
+    let labels = [("manman.type", "network".to_owned()), ("manman.cluster", other.owner.cluster.to_string())];
     let request = NetworkCreateRequest {
         name: name.clone(),
         labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
-        ipam: Some(ipam("10.214.77.0/28")),
+        ipam: Some(ipam(own_subnet(&other, "0/28"))),
         ..Default::default()
     };
     ground.docker.create_network(request).await.unwrap();
@@ -143,8 +147,15 @@ async fn not_every_network_can_be_shared() {
     assert_eq!(ground.left().await, (0, 0));
 }
 
-fn ipam(subnet: &str) -> Ipam {
-    let config = IpamConfig { subnet: Some(subnet.to_owned()), ..Default::default() };
+/// A subnet outside of the pool that no other test or run has, apart from one that asks for the same
+/// `part` and is one of 4096.
+fn own_subnet(ground: &Ground, part: &str) -> String {
+    let [first, second, ..] = ground.owner.cluster.0.into_bytes();
+    format!("10.{}.{second}.{part}", 215 + first % 16)
+}
+
+fn ipam(subnet: String) -> Ipam {
+    let config = IpamConfig { subnet: Some(subnet), ..Default::default() };
     Ipam { config: Some(vec![config]), ..Default::default() }
 }
 
@@ -167,8 +178,9 @@ async fn two_installations_may_have_a_session_of_one_number() {
 #[tokio::test]
 async fn an_exhausted_pool_is_said() {
     let ground = Ground::new().await;
+    let pool = own_subnet(&ground, "32/27");
     let runtime = ground.runtime_with(|config| {
-        config.address_pool = "10.214.78.0/27".parse().unwrap();
+        config.address_pool = pool.parse().unwrap();
         config.shared_prefix = 28;
     });
     let specs = [shell(1, 1, SLEEPER), shell(2, 1, SLEEPER)];
@@ -179,7 +191,7 @@ async fn an_exhausted_pool_is_said() {
     runtime.prepare(&third, None).await.unwrap();
     let error = refused(runtime.create(&third).await);
     assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Busy, true));
-    assert!(error.message().contains("10.214.78.0/27"), "{error}");
+    assert!(error.message().contains(&pool), "{error}");
     assert_eq!(ground.left().await, (2, 2));
     clear(&runtime, &specs[0]).await;
     runtime.create(&third).await.unwrap();
@@ -224,7 +236,7 @@ async fn duplicates_of_a_network_go_together() {
     let twin = NetworkCreateRequest {
         name: network.name.clone().unwrap(),
         labels: network.labels.clone(),
-        ipam: Some(ipam("10.214.79.0/28")),
+        ipam: Some(ipam(own_subnet(&ground, "64/28"))),
         ..Default::default()
     };
     ground.docker.create_network(twin).await.unwrap();
@@ -246,5 +258,28 @@ async fn managers_that_race_share_a_network() {
     assert!(made.contains_key(&None), "{made:?}");
     eventually("it can be started", || async { runtimes[1].start(spec.run).await.ok() }).await;
     clear(&runtimes[2], &spec).await;
+    assert_eq!(ground.left().await, (0, 0));
+}
+
+/// Who finds the name taken leaves the network, also one that it made, to whoever has the name.
+#[tokio::test]
+async fn who_loses_the_race_leaves_the_network_to_the_winner() {
+    let ground = Ground::new().await;
+    let proxy = Proxy::new(&socket()).unwrap();
+    let (loser, winner) = (ground.runtime_with(|config| config.socket = proxy.socket()), ground.runtime());
+    let (spec, name) = (shell(7, 1, SLEEPER), ground.name(7));
+    winner.prepare(&spec, None).await.unwrap();
+    // The engine holds the name for the winner's container before it shows that.
+    let taken = format!("Conflict. The container name \"/{name}\" is already in use by container \"1f\".");
+    proxy.set("POST", "/containers/create?name=gsc-", Fault::Refuse(409, taken));
+    proxy.set("GET", format!("/containers/{name}/json"), Fault::Refuse(404, "No such container".into()));
+    let (lost, ()) = tokio::join!(loser.create(&spec), async {
+        eventually("the loser makes the network", || async { (ground.left().await.1 == 1).then_some(()) })
+            .await;
+        winner.create(&spec).await.unwrap();
+    });
+    assert_eq!(refused(lost).kind(), ErrorKind::Busy);
+    winner.start(spec.run).await.unwrap();
+    clear(&winner, &spec).await;
     assert_eq!(ground.left().await, (0, 0));
 }

@@ -20,9 +20,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use manman_docker::testkit::{Fault, Proxy, socket};
-
-use crate::support::{Ground, eventually, refused};
+use crate::support::{Ground, refused};
 
 /// How a registry answers.
 #[derive(Clone, Copy, PartialEq)]
@@ -237,13 +235,13 @@ async fn a_pull_that_hangs_holds_nobody_up() {
     runtime.list().await.unwrap();
 }
 
-async fn remove(ground: &Ground, image: &ImageRef) {
+pub async fn remove(ground: &Ground, image: &ImageRef) {
     let options = None::<bollard::query_parameters::RemoveImageOptions>;
     ground.docker.remove_image(image.as_str(), options, None).await.unwrap();
 }
 
 /// Makes an image with these files whose processes run as `user`.
-async fn import(ground: &Ground, user: &str, files: &[(&str, &str)]) -> ImageRef {
+pub async fn import(ground: &Ground, user: &str, files: &[(&str, &str)]) -> ImageRef {
     let name = format!("manman-user-{}:{}", ground.owner.cluster.short(), user.replace(':', "-"));
     let options = CreateImageOptionsBuilder::new()
         .from_src("-")
@@ -285,24 +283,4 @@ async fn the_user_of_an_image_is_found_in_its_files() {
     let testgame =
         runtime.pull(&"manman-fixture/testgame:1".parse().unwrap(), Box::new(|_| {})).await.unwrap();
     assert_eq!((testgame.uid, testgame.gid), (Some(1000), Some(1000)));
-}
-
-/// Not even a container that only looked.
-#[tokio::test]
-async fn a_look_into_an_image_that_hangs_leaves_nothing_behind() {
-    let ground = Ground::new().await;
-    let proxy = Proxy::new(&socket()).unwrap();
-    let hurried = ground.runtime_with(|config| {
-        config.socket = proxy.socket();
-        config.call_timeout_millis = 3_000;
-    });
-    let image = import(&ground, "steam", &[("etc/passwd", "steam:x:1001:1002:::\n")]).await;
-    proxy.set("GET", "/archive", Fault::Hang);
-    let error = refused(hurried.pull(&image, Box::new(|_| {})).await);
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    eventually("the probe goes", || async { (ground.left().await == (0, 0)).then_some(()) }).await;
-    proxy.clear();
-    let info = ground.runtime().pull(&image, Box::new(|_| {})).await.unwrap();
-    assert_eq!((info.uid, info.gid), (Some(1001), Some(1002)));
-    remove(&ground, &image).await;
 }

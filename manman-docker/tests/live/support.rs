@@ -3,12 +3,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bollard::Docker;
+use futures::{StreamExt, stream::BoxStream};
 use manman_core::{
     clock::{Clock, SystemClock},
     error::{Error, ErrorKind, Result},
     id::{AttemptId, ClusterId, ServerId, SessionId, SgcId},
     model::ConfigBody,
-    runtime::{AttemptState, ContainerSpec, Exit, Mount, Owner, Runtime},
+    runtime::{AttemptState, ContainerSpec, Exit, Mount, Owner, Runtime, RuntimeEvent},
 };
 use manman_docker::{
     DockerConfig, DockerRuntime,
@@ -153,6 +154,14 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: 
         }
     };
     tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| panic!("{what} in time"))
+}
+
+/// Waits for a hint at this attempt.
+pub async fn hinted(events: &mut BoxStream<'static, RuntimeEvent>, run: AttemptId) {
+    let hint = async {
+        while events.next().await.expect("the stream of hints goes on") != RuntimeEvent::Attempt(run) {}
+    };
+    tokio::time::timeout(PATIENCE, hint).await.unwrap_or_else(|_| panic!("a hint at {run} comes in time"));
 }
 
 /// The error of what is refused.

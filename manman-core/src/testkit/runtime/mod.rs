@@ -21,7 +21,7 @@ pub use screen::Screen;
 use std::time::Duration;
 
 /// How long a case waits for what is to come. Long: it bounds a hang, it measures nothing.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs every case of the runtime contract against the fixtures that a function makes.
 ///
