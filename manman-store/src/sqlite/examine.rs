@@ -72,8 +72,19 @@ pub async fn examine(path: &Path) -> Result<Examination> {
 async fn open(path: &Path) -> Result<SqlitePool> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let way = if Path::new(&log).exists() { "mode=ro&readonly_shm=1" } else { "mode=ro&immutable=1" };
-    let uri = format!("file:{}?{way}", encoded(path));
+    let log = Path::new(&log);
+    if log.exists() {
+        match open_as(path, "readonly_shm=1").await {
+            // The last one that had it open has closed it just now.
+            Err(_) if !log.exists() => {}
+            opened => return opened,
+        }
+    }
+    open_as(path, "immutable=1").await
+}
+
+async fn open_as(path: &Path, way: &str) -> Result<SqlitePool> {
+    let uri = format!("file:{}?mode=ro&{way}", encoded(path));
     let options = SqliteConnectOptions::new().filename(uri).read_only(true);
     SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)
 }

@@ -8,12 +8,18 @@ use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path};
 /// # Errors
 /// What the system says of the file.
 pub fn holder(file: &Path) -> io::Result<Option<u32>> {
-    let inode = match fs::metadata(file) {
+    let found = match fs::metadata(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        found => found?.ino(),
+        found => found?,
     };
+    let (device, inode) = (found.dev(), found.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
-    if let Some(pid) = locks.lines().find_map(|line| held(line, inode)) {
+    let mut holders = locks.lines().filter_map(|line| held(line, inode));
+    // Files of several file systems may have the same number.
+    let holder = holders.find(|(on, pid)| {
+        *on == (rustix::fs::major(device), rustix::fs::minor(device)) || has_open(*pid, file)
+    });
+    if let Some((_, pid)) = holder {
         return Ok(Some(pid));
     }
     // Some file systems number a file otherwise there, and a container's kernel may show no
@@ -22,14 +28,17 @@ pub fn holder(file: &Path) -> io::Result<Option<u32>> {
     Ok(said.filter(|pid| has_open(*pid, file)))
 }
 
-/// The process of a line of /proc/locks (proc_locks(5)):
-/// `1: FLOCK  ADVISORY  WRITE 5069 fe:00:5890052 0 EOF`.
-fn held(line: &str, inode: u64) -> Option<u32> {
+/// The device and the process of a line of /proc/locks (proc_locks(5)), if it is about a file of
+/// this number: `1: FLOCK  ADVISORY  WRITE 5069 fe:00:5890052 0 EOF`.
+fn held(line: &str, inode: u64) -> Option<((u32, u32), u32)> {
     let words: Vec<_> = line.split_ascii_whitespace().collect();
     let [_, "FLOCK", _, "WRITE", pid, place, ..] = words[..] else { return None };
-    let same = place.rsplit(':').next()?.parse() == Ok(inode);
+    let parts: Vec<_> = place.split(':').collect();
+    let [major, minor, number] = parts[..] else { return None };
+    let device = (u32::from_str_radix(major, 16).ok()?, u32::from_str_radix(minor, 16).ok()?);
     // A process that cannot be seen from here is 0.
-    if same { pid.parse().ok().filter(|&pid| pid > 0) } else { None }
+    let pid = pid.parse().ok().filter(|&pid| pid > 0)?;
+    (number.parse() == Ok(inode)).then_some((device, pid))
 }
 
 fn has_open(pid: u32, file: &Path) -> bool {
@@ -57,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_kernels_lines_are_read() {
-        assert_eq!(held("1: FLOCK  ADVISORY  WRITE 5069 fe:00:77 0 EOF", 77), Some(5069));
+        assert_eq!(held("1: FLOCK  ADVISORY  WRITE 5069 fe:00:77 0 EOF", 77), Some(((0xfe, 0), 5069)));
         for other in
             ["1: FLOCK ADVISORY WRITE 5069 fe:00:78 0 EOF", "2: OFDLCK ADVISORY READ -1 00:06:77 0 EOF", ""]
         {
