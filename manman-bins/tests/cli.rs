@@ -46,6 +46,7 @@ async fn a_first_day() {
     assert!(again.err.contains("session 1") && again.err.contains("what to do:"), "{again}");
 
     assert_eq!(house.ok("send trains save").await.out, "written to session 1\n");
+    house.shows("trains", "saved").await;
     let spoken = house.talk("console trains --wait 5s", "err oops\nsave\n").await;
     assert_eq!((spoken.code, spoken.out.as_str(), spoken.err.as_str()), (0, "saved\n", "oops\n"));
     let refused = house.run("game delete openttd").await;

@@ -164,7 +164,10 @@ async fn every_command_has_a_good_use_and_answers_a_mistake() {
     for (command, good, mistake, code, said) in COMMANDS {
         match command {
             "up" => up(&house, &filled(good)).await,
-            "console" => assert_eq!(house.talk(good, "save\n").await.out, "saved\n"),
+            "console" => {
+                house.shows("trains", "saved").await;
+                assert_eq!(house.talk(good, "save\n").await.out, "saved\n");
+            }
             _ => drop(house.ok(&filled(good)).await),
         }
         let ran = house.run(&filled(mistake)).await;

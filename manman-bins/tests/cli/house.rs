@@ -112,7 +112,8 @@ impl House {
 
     /// Enters a server that is not heard.
     pub async fn silent_server(&self, name: &str) {
-        let database = SqliteConfig::at(self.dir().join("manman.db"));
+        let mut database = SqliteConfig::at(self.dir().join("manman.db"));
+        database.busy_timeout_secs = 60;
         let store = SqliteStore::open(&database, Arc::new(SystemClock)).await.unwrap();
         let hello = Registration {
             name: name.parse().unwrap(),
@@ -196,6 +197,17 @@ impl House {
     pub async fn json(&self, line: &str) -> Value {
         let ran = self.ok(&format!("{line} -o json")).await;
         serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("manman {line}: {error}: {ran}"))
+    }
+
+    /// Waits until this is shown of the console of a deployment: who follows it from then on does
+    /// not see it.
+    pub async fn shows(&self, name: &str, text: &str) {
+        let mut tries = 0;
+        while !self.ok(&format!("logs {name}")).await.out.contains(text) {
+            tries += 1;
+            assert!(tries < 600, "{name} never shows {text:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// A deployment of a game that says hello and obeys.

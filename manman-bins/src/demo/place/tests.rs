@@ -129,10 +129,15 @@ fn the_game_greets_at_once_and_saves_when_it_quits() {
     stdout.read_line(&mut first).unwrap();
     assert_eq!(first, "village demo: day 0, 0 villagers\n");
     game.type_in(b"quit\n");
+    let mut rest = String::new();
+    stdout.read_to_string(&mut rest).unwrap();
     let (code, _, err, directory) = game.end();
     assert_eq!((code, err.as_str()), (0, ""));
     let save = directory.path().join("village.save");
-    assert_eq!(fs::read_to_string(&save).unwrap(), "village 1\nday 0\nend\n");
+    // Its days are short, and this machine may be slow.
+    let days = rest.lines().filter(|line| line.starts_with("[day ")).count();
+    let saved = fs::read_to_string(&save).unwrap();
+    assert!(saved.starts_with(&format!("village 1\nday {days}\n")) && saved.ends_with("end\n"), "{saved}");
 
     fs::write(&save, "village 1\nday 7\nAda\nend\n").unwrap();
     let mut game = Running::again(directory, Stdio::piped());
