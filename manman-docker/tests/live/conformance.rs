@@ -73,9 +73,9 @@ impl RuntimeFixture for DockerFixture {
     }
 
     async fn hold_port(&self) -> (Port, Box<dyn Any + Send>) {
-        let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-        let port = i64::from(listener.local_addr().unwrap().port());
-        (port.try_into().unwrap(), Box::new(listener))
+        let port = manman_services::free_port();
+        let listener = TcpListener::bind(("0.0.0.0", port)).unwrap();
+        (i64::from(port).try_into().unwrap(), Box::new(listener))
     }
 
     async fn plant_foreign(&self) -> Vec<String> {

@@ -339,8 +339,7 @@ async fn a_missing_source_is_made_by_binds_and_refused_by_mounts() {
 async fn of_many_starts_on_one_port_one_wins() {
     let ground = Ground::new().await;
     let runtime = ground.runtime();
-    let number = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
-    let number = i64::from(number).try_into().unwrap();
+    let number = i64::from(manman_services::free_port()).try_into().unwrap();
     let specs: Vec<_> = (1..=4)
         .map(|session| {
             let mut spec = shell(session, 1, SLEEPER);

@@ -208,7 +208,7 @@ async fn the_port_that_the_engine_refuses_is_the_one_named() {
     let Bad { proxy, runtime, .. } = bad(LONG).await;
     let mut spec = shell(1, 1, SLEEPER);
     let free = loop {
-        let free = std::net::TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        let free = manman_services::free_port();
         spec.ports = [free / 10, free]
             .map(|number| {
                 let number = i64::from(number).try_into().unwrap();

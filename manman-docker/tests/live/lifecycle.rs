@@ -1,6 +1,6 @@
 //! From create to remove, where there is more to Docker than the contract says.
 
-use std::{net::TcpListener, time::Duration};
+use std::time::Duration;
 
 use bollard::models::ContainerInspectResponse;
 use manman_core::{
@@ -8,6 +8,7 @@ use manman_core::{
     model::{CapProfile, PortBinding, Protocol},
     runtime::{AttemptState, ContainerSpec, Runtime},
 };
+use manman_services::free_port;
 
 use crate::support::{
     Ground, SLEEPER, clear, create, ended, eventually, file, hinted, refused, shell, start,
@@ -170,10 +171,6 @@ async fn a_command_may_lie_in_the_data_directory() {
 fn port(number: u16, protocol: Protocol) -> PortBinding {
     let number = i64::from(number).try_into().unwrap();
     PortBinding { container_port: number, host_port: number, protocol }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]
