@@ -57,7 +57,7 @@ async fn a_first_day() {
     let stopped = house.json("stop trains").await;
     assert_eq!((&stopped["state"], &stopped["attempt"]), (&"stopped".into(), &2.into()));
     assert!(house.ok("stop trains").await.out.starts_with("session 1 of trains had ended before: stopped"));
-    let logs = house.ok("logs trains").await;
+    let logs = house.ok("logs trains -f").await;
     assert_eq!(logs.out.matches("saved").count(), 4, "sent, typed, of the restart and the stop: {logs}");
     let shown = house.ok("session show trains").await;
     assert!(shown.out.contains("stopping") && shown.out.contains("running"), "{shown}");

@@ -157,7 +157,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         // The kernel cuts this name through its eighth letter.
         let program = dir.path().join("\u{43c}\u{43e}\u{439}\u{441}\u{435}\u{440}\u{432}\u{435}\u{440}");
-        fs::copy("/bin/sleep", &program).unwrap();
+        // By a process of its own: what this one has open for writing, its children have too for
+        // a moment, and then it cannot be run.
+        assert!(Command::new("cp").arg("/bin/sleep").arg(&program).status().unwrap().success());
         let mut child = Command::new(&program).arg("600").spawn().unwrap();
         let process = identify(child.id() as i32).unwrap().unwrap();
         let cut = |name: &[u8]| name.starts_with("\u{43c}".as_bytes()) && std::str::from_utf8(name).is_err();

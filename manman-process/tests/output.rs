@@ -39,7 +39,12 @@ async fn what_nobody_reads_is_bounded_and_its_loss_is_said() {
     spec.log = EngineLog { max_size_bytes: 5 << 20, max_files: 2, ..EngineLog::default() };
     started(&runtime, &spec).await;
     let file = ground.run(spec.run).join("stdout");
-    until("all is printed", async || std::fs::metadata(&file).is_ok_and(|it| it.len() > 40_000_000)).await;
+    let len: u64 = (1..=lines).map(|number: u64| number.to_string().len() as u64 + 1001).sum();
+    until("all is printed", async || std::fs::metadata(&file).is_ok_and(|it| it.len() == len)).await;
+    // To where it ends up, within the 64 KiB in which it is cut: nothing goes while it is read.
+    let trimmed =
+        async || std::fs::read_to_string(file.with_extension("trimmed")).unwrap().parse::<u64>().unwrap();
+    until("all that is too old is cut off", async || trimmed().await >= len - (10 << 20) - (64 << 10)).await;
     until("it is within its bound", async || on_disk(&file) <= (10 << 20) + (256 << 10)).await;
 
     let mut screen = Screen::open(&runtime, spec.run).await;

@@ -8,7 +8,10 @@ use tokio::{
     process::Child,
 };
 
-use super::house::{COUNTS, House, Ran, STUBBORN};
+use super::{
+    house::{COUNTS, House, STUBBORN},
+    terminal::Terminal,
+};
 
 pub fn interrupt(child: &Child) {
     let pid = Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
@@ -54,28 +57,19 @@ async fn each_code_is_what_the_page_says() {
     assert_eq!(codes.collect::<Vec<_>>(), [0, 1, 2, 69, 77, 78, 130], "130 is below");
 }
 
-/// Runs a command that is not going to end, interrupts it once it was `asked`, and waits.
-async fn broken_off(house: &House, line: &str, asked: impl AsyncFn() -> bool) -> Ran {
-    let child = house.command(line).stderr(Stdio::piped()).spawn().unwrap();
-    while !asked().await {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    interrupt(&child);
-    child.wait_with_output().await.unwrap().into()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_that_is_broken_off_says_what_goes_on() {
     let house = House::up().await;
     house.deploy_image("rock", STUBBORN).await;
     house.ok("start rock").await;
-    let stopping = async || house.ok("session show rock").await.out.contains("stopping");
-    let ran = broken_off(&house, "stop rock", stopping).await;
-    assert_eq!(ran.code, 130, "{ran}");
-    assert!(
-        ran.err.contains("the stop of session 1 goes on") && ran.err.contains("manman session show 1"),
-        "{ran}"
-    );
+    let mut terminal = Terminal::new();
+    let mut stop = terminal.run(house.command("stop rock"));
+    // Others may see the stop before it knows itself that it was asked for.
+    terminal.until("session 1: stopping (").await;
+    interrupt(&stop);
+    terminal.until("the stop of session 1 goes on").await;
+    terminal.until("manman session show 1").await;
+    assert_eq!(stop.wait().await.unwrap().code(), Some(130), "{}", terminal.all());
     let mut told = house.command("down").stderr(Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(told.stdout.take().unwrap()).lines();
     assert_eq!(said.next_line().await.unwrap().unwrap(), "rock: stopping session 1");

@@ -4,12 +4,15 @@ use std::{fs, time::Duration};
 
 use super::{Installation, scaled, until};
 
-/// Open descriptors and threads of a process, and its memory in KiB.
+/// Open descriptors and threads of a process, and its memory in KiB. Threads of tokio's pool come
+/// and go by its own rules, and are left out.
 fn held(pid: u32) -> (usize, usize, usize) {
-    let count = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().count();
+    let entries = |what: &str| fs::read_dir(format!("/proc/{pid}/{what}")).unwrap().flatten();
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    let threads = entries("task").map(name).filter(|name| !name.starts_with("tokio-")).count();
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let memory = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
-    (count("fd"), count("task"), memory.trim().trim_end_matches(" kB").parse().unwrap())
+    (entries("fd").count(), threads, memory.trim().trim_end_matches(" kB").parse().unwrap())
 }
 
 /// What so many sessions may add to memory, in KiB: each stays on record in the database's

@@ -98,9 +98,12 @@ pub fn endless(mode: &str, rate: u32) -> String {
     format!("--lines endless --rate {rate} --mode {mode} --streams both --end idle")
 }
 
-/// The arguments of a flooder that writes 10,000 lines to each stream in a second and ends
-/// with 7.
-pub const BRIEF: &str = "--lines 20000 --rate 20000 --mode numbered --streams both --end exit 7";
+/// The arguments of a flooder that writes 10,000 lines to each stream in a second, says that it
+/// is [`DONE`] and waits to be told to quit.
+pub const BRIEF: &str = "--lines 20000 --rate 20000 --mode numbered --streams both --end idle";
+
+/// The last line of a flooder of [`BRIEF`].
+pub const DONE: &str = "done out=10000 err=10000";
 
 /// A flood that runs.
 pub struct Flood<'a> {

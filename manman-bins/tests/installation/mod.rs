@@ -108,9 +108,13 @@ impl Installation {
         command
     }
 
-    /// Starts the process and waits until its host manager is heard.
+    /// Starts the process and waits until its host manager is heard, and it has said what it is.
     pub fn start(&mut self) {
+        let before = self.log().len();
         self.spawn();
+        until("the banner", Duration::from_secs(60), || {
+            self.log()[before..].contains("Ctrl-C ends manman").then_some(())
+        });
         until("the server comes online", Duration::from_secs(60), || {
             let servers = self.run(&["server", "list", "-o", "json"]);
             let servers: Value = serde_json::from_str(&servers.out).ok()?;
@@ -147,7 +151,9 @@ impl Installation {
 
     /// What `manman up` has printed so far.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.data().join("up.log")).unwrap_or_default()
+        // A character may be half written.
+        let log = std::fs::read(self.data().join("up.log")).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
     }
 
     /// The process of `manman up`.
@@ -220,6 +226,20 @@ impl Installation {
         let ran = Ran::from(console.wait_with_output().unwrap());
         assert_eq!(ran.code, 0, "{ran}");
         ran
+    }
+
+    /// Waits until a deployment has printed this to stdout.
+    #[track_caller]
+    pub fn await_output(&self, deployment: &str, text: &str) {
+        until(text, Duration::from_secs(60), || {
+            self.ok(&["logs", deployment, "--raw"]).out.contains(text).then_some(())
+        });
+    }
+
+    /// All that the latest session of a deployment has printed, read until it has ended.
+    #[track_caller]
+    pub fn all_output(&self, deployment: &str) -> String {
+        self.ok(&["logs", deployment, "-f", "--raw"]).out
     }
 
     /// Creates game, config and deployment of the same name, with what `config create` takes.

@@ -11,9 +11,8 @@ use crate::{
 fn cycles_leak_nothing() {
     let manman = Installation::up();
     let config = [GAME, &["--port", "7777/tcp", "--stop", "stop:10s"]].concat();
-    manman.deploy("cycle", &config, &["7777/tcp=any:32000-32767"]);
-    let deployment = manman.json(&["deployment", "show", "cycle"]);
-    let port = u16::try_from(deployment["port_bindings"][0]["host_port"].as_u64().unwrap()).unwrap();
+    let port = manman_services::free_port();
+    manman.deploy("cycle", &config, &[&format!("7777/tcp={port}")]);
     let once = || {
         manman.ok(&["start", "cycle"]);
         assert!(TcpListener::bind(("0.0.0.0", port)).is_err(), "the game holds its port");

@@ -21,10 +21,6 @@ fn show(manman: &mut Installation, line: &str) {
     until(line, PATIENCE, || manman.log()[before..].contains(line).then_some(()));
 }
 
-fn await_output(manman: &Installation, line: &str) {
-    until(line, PATIENCE, || manman.ok(&["logs", "demo", "--raw"]).out.contains(line).then_some(()));
-}
-
 #[test]
 fn its_image_holds_one_small_program_that_runs_as_nobody_special() {
     let manman = up();
@@ -43,7 +39,7 @@ fn its_image_holds_one_small_program_that_runs_as_nobody_special() {
 fn its_world_outlives_ctrl_c_a_stop_a_crash_and_the_death_of_manman() {
     let mut manman = up();
     manman.ok(&["send", "demo", "say hello"]);
-    await_output(&manman, "<server> hello\n");
+    manman.await_output("demo", "<server> hello\n");
     until("a day passes", PATIENCE, || manman.log().contains("demo | [day 1] ").then_some(()));
 
     let id = |manman: &Installation| docker::inspect(&manman.container(1))["Id"].clone();
@@ -56,13 +52,13 @@ fn its_world_outlives_ctrl_c_a_stop_a_crash_and_the_death_of_manman() {
     manman.ok(&["stop", "demo"]);
     let stopped = manman.session("demo");
     assert_eq!((&stopped["state"], &stopped["exit_code"]), (&"stopped".into(), &0.into()), "{stopped:#}");
-    await_output(&manman, "the village goes to sleep\nsaved day ");
+    manman.await_output("demo", "the village goes to sleep\nsaved day ");
     let saved = std::fs::read_to_string(manman.game_directory(1).join("village.save")).unwrap();
     let day = saved.lines().nth(1).unwrap().to_owned();
     assert_ne!(day, "day 0");
 
     manman.ok(&["start", "demo"]);
-    await_output(&manman, &format!("village demo: {day}, "));
+    manman.await_output("demo", &format!("village demo: {day}, "));
     manman.ok(&["send", "demo", "crash 42"]);
     assert_eq!(manman.await_state("demo", "crashed")["exit_code"], 42);
     manman.await_nothing_left();

@@ -9,12 +9,12 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    installation::stories::{self, reason},
+    installation::stories::{self, LAST_LINES, reason},
     support::{GAME, Installation, docker, until},
 };
 
 fn started(name: &str, config: &[&str], ports: &[&str]) -> (Installation, i64) {
-    let manman = Installation::up();
+    let manman = Installation::up_by(LAST_LINES);
     let sgc = manman.deploy(name, config, ports);
     manman.ok(&["start", name]);
     (manman, sgc)
@@ -38,7 +38,7 @@ fn exit_0_by_itself_is_completed() {
 
 #[test]
 fn exit_42_is_crashed_with_its_last_lines() {
-    let manman = Installation::up();
+    let manman = Installation::up_by(LAST_LINES);
     stories::exit_42_is_crashed(&manman, GAME);
     manman.await_nothing_left();
 }
@@ -46,6 +46,7 @@ fn exit_42_is_crashed_with_its_last_lines() {
 #[test]
 fn a_game_killed_behind_our_back_is_crashed() {
     let (manman, sgc) = started("victim", GAME, &[]);
+    manman.await_output("victim", "ready for commands");
     docker::ok(&["kill", &manman.container(sgc)]);
     let session = manman.await_state("victim", "crashed");
     assert_eq!(session["exit_code"], 137);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, numbered},
+    installation::flood::{self, BRIEF, Console, DONE, Flood, assert_whole, endless, numbered},
     support::{Installation, docker, until},
 };
 
@@ -55,10 +55,13 @@ fn a_game_that_ended_meanwhile_is_told_as_it_ended() {
     let mut config = vec!["--image", "manman-fixture/flooder:1", "--"];
     config.extend(BRIEF.split(' '));
     let sgc = manman.deploy("brief", &config, &[]);
-    manman.ok(&["start", "brief", "--no-wait"]);
-    manman.await_state("brief", "running");
+    manman.ok(&["start", "brief"]);
     let container = manman.container(sgc);
     manman.kill_9();
+    until("all is printed", Duration::from_secs(60), || {
+        (docker::lines(&["logs", &container]).last()? == DONE).then_some(())
+    });
+    docker::say_last(&container, "quit 7");
     until("the game has ended", Duration::from_secs(60), || {
         (docker::inspect(&container)["State"]["Status"] == "exited").then_some(())
     });

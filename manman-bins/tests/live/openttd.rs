@@ -38,11 +38,9 @@ fn trains(manman: &Installation) -> Option<u32> {
 #[test]
 fn a_third_partys_game_is_played_stopped_and_found_again() {
     let manman = Installation::up();
-    let sgc = manman.deploy("hill", CONFIG, &["3979/tcp=any:31000-31999", "3979/udp=any:31000-31999"]);
-    let deployment = manman.json(&["deployment", "show", "hill"]);
-    let bindings = deployment["port_bindings"].as_array().unwrap();
-    let udp = bindings.iter().find(|binding| binding["protocol"] == "udp").unwrap();
-    let port = u16::try_from(udp["host_port"].as_u64().unwrap()).unwrap();
+    let port = manman_services::free_port();
+    let ports = [format!("3979/tcp={port}"), format!("3979/udp={port}")];
+    let sgc = manman.deploy("hill", CONFIG, &ports.each_ref().map(String::as_str));
 
     manman.ok(&["start", "hill"]);
     until("it answers its own protocol", Duration::from_secs(60), || {

@@ -1,11 +1,6 @@
 //! A first day with manman, on a machine that has nothing but itself.
 
-use std::time::Duration;
-
-use crate::{
-    installation::stories::reason,
-    support::{Installation, until},
-};
+use crate::{installation::stories::reason, support::Installation};
 
 #[test]
 fn a_first_day_from_nothing_to_the_second_session() {
@@ -32,7 +27,7 @@ fn a_first_day_from_nothing_to_the_second_session() {
     assert_eq!((&stopped["state"], &stopped["exit_code"]), (&"stopped".into(), &0.into()), "{stopped:#}");
     assert_eq!(stopped["reason"]["code"], "asked", "{stopped:#}");
     assert!(reason(&stopped).contains("exit code 0"), "{stopped:#}");
-    let logs = manman.ok(&["logs", "village", "--raw"]).out;
+    let logs = manman.all_output("village");
     assert!(logs.contains("[Server] good night\n") && logs.ends_with("Stopped\n"), "{logs}");
     manman.await_nothing_left();
     let world = std::fs::read_to_string(manman.game_directory(sgc).join("world.dat")).unwrap();
@@ -41,9 +36,7 @@ fn a_first_day_from_nothing_to_the_second_session() {
     // The next session finds what the last one left.
     manman.ok(&["start", "village"]);
     manman.ok(&["send", "village", "tick 2"]);
-    until("it counts on", Duration::from_secs(60), || {
-        manman.ok(&["logs", "village", "--raw"]).out.contains("ticks=7\n").then_some(())
-    });
+    manman.await_output("village", "ticks=7\n");
     let second = manman.session("village");
     assert_ne!(second["session_id"], stopped["session_id"]);
     manman.ok(&["kill", "village"]);

@@ -64,7 +64,7 @@ impl Drop for Disk {
 const PRINTER: &str = "exec 2>/dev/null; i=0; lost=0
     while :; do
         n=0; while [ $n -lt 50 ]; do
-            n=$((n+1)); i=$((i+1)); echo \"line $i\" || lost=$((lost+1))
+            n=$((n+1)); i=$((i+1)); echo \"line $i\" || { lost=$((lost+1)); [ -e refused ] || mkdir refused; }
         done
         if [ -e told ]; then echo; echo \"printed $i of which $lost were refused\"; exit 7; fi
         sleep 0.02
@@ -94,7 +94,8 @@ impl Full {
         until("the disk was full for a while", Duration::from_secs(60), || {
             full.disk.fill();
             assert!(lives(full.attempt.game), "the game goes on");
-            (begun.elapsed() > Duration::from_secs(6)).then_some(())
+            let refused = full.manman.game_directory(sgc).join("refused").exists();
+            (refused && begun.elapsed() > Duration::from_secs(6)).then_some(())
         });
         full
     }

@@ -5,13 +5,13 @@ use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
 use serde_json::Value;
 
 use crate::{
-    installation::stories::{self, reason},
+    installation::stories::{self, LAST_LINES, reason},
     support::{Installation, is_root, processes::kill},
 };
 
 /// An installation, and what `config create` takes for the game of these tests.
 fn up() -> (Installation, Vec<String>) {
-    let manman = Installation::up();
+    let manman = Installation::up_by(LAST_LINES);
     let game = manman.game();
     (manman, game)
 }

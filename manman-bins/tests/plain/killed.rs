@@ -1,9 +1,14 @@
 //! `kill -9` of manman at random moments: the game does not notice, and its console is whole.
 
-use std::{fs::File, os::unix::fs::FileExt as _, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    path::Path,
+    time::Duration,
+};
 
 use crate::{
-    installation::flood::{self, BRIEF, Console, Flood, assert_whole, endless, numbered},
+    installation::flood::{self, BRIEF, Console, DONE, Flood, assert_whole, endless, numbered},
     support::{Installation, record, until},
 };
 
@@ -58,11 +63,14 @@ fn identical_lines_are_counted_right() {
 fn a_game_that_ended_meanwhile_is_told_as_it_ended() {
     let mut manman = Installation::up();
     let sgc = manman.deploy_flooder("brief", BRIEF);
-    manman.ok(&["start", "brief", "--no-wait"]);
-    manman.await_state("brief", "running");
-    let attempt = manman.attempt(sgc);
+    manman.ok(&["start", "brief"]);
+    let attempt = manman.attempt(sgc).directory;
     manman.kill_9();
-    until("the game has ended", Duration::from_secs(60), || record(&attempt.directory, "exit.json"));
+    until("all is printed", Duration::from_secs(60), || {
+        (printed(&attempt.join("stdout")).last()? == DONE).then_some(())
+    });
+    fs::write(attempt.join("stdin"), "quit 7\n").unwrap();
+    until("the game has ended", Duration::from_secs(60), || record(&attempt, "exit.json"));
     manman.start();
     let session = manman.await_state("brief", "crashed");
     assert_eq!(session["exit_code"], 7, "{session:#}");

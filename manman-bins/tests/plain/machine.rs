@@ -46,7 +46,7 @@ fn a_restart_of_the_machine_is_told_and_the_console_is_whole() {
     let floods = |manman: &Installation| {
         // Its last line may be of either stream, and shows on the same one of ours.
         let last = manman.ok(&["logs", "flood", "-n", "1", "--raw"]);
-        (last.out.starts_with("out 00") || last.err.starts_with("err 00")).then_some(())
+        (last.out.starts_with("out ") || last.err.starts_with("err ")).then_some(())
     };
     until("it floods", Duration::from_secs(60), || floods(&manman));
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::{
-    installation::stories::{reason, session_of},
+    installation::stories::{LAST_LINES, reason, session_of},
     support::{
         Attempt, Installation,
         processes::{kill, lives},
@@ -16,7 +16,7 @@ use crate::{
 
 /// An installation whose game runs.
 fn played() -> (Installation, Attempt) {
-    let manman = Installation::up();
+    let manman = Installation::up_by(LAST_LINES);
     let sgc = manman.deploy_game("orphan", &["--stop", "stop:10s"]);
     manman.ok(&["start", "orphan"]);
     let attempt = manman.attempt(sgc);
@@ -30,10 +30,7 @@ fn answers(manman: &Installation, line: &str) {
     until("the console takes input", Duration::from_secs(60), || {
         (manman.run(&["send", "orphan", &format!("say {line}")]).code == 0).then_some(())
     });
-    until("the game answers", Duration::from_secs(60), || {
-        let answered = manman.ok(&["logs", "orphan", "--raw"]).out.contains(&format!("[Server] {line}\n"));
-        answered.then_some(())
-    });
+    manman.await_output("orphan", &format!("[Server] {line}\n"));
 }
 
 #[track_caller]
@@ -51,7 +48,7 @@ fn stops(manman: &Installation) {
     let stopped = manman.json(&["stop", "orphan"]);
     let session = session_of(&stopped);
     assert_eq!(session["state"], "stopped", "{session:#}");
-    let logs = manman.ok(&["logs", "orphan", "--raw"]).out;
+    let logs = manman.all_output("orphan");
     assert!(logs.contains("Saved the game") && logs.contains("Stopped"), "{logs}");
     manman.await_nothing_left();
 }

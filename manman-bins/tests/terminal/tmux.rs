@@ -94,9 +94,15 @@ impl Tmux {
         self.tmux(["capture-pane", "-p"]).trim_end().to_owned()
     }
 
-    /// All that was printed since the beginning, with wrapped lines put together.
+    /// All that was printed since the beginning, or since it was [forgotten](Self::forget), with
+    /// wrapped lines put together.
     pub fn history(&self) -> String {
         self.tmux(["capture-pane", "-p", "-J", "-S", "-"])
+    }
+
+    /// Forgets what was printed and has left the screen.
+    pub fn forget(&self) {
+        self.tmux(["clear-history"]);
     }
 
     /// The column of the cursor, counted from zero.

@@ -164,3 +164,29 @@ async fn an_input_that_cannot_be_noted_is_refused_and_said() {
     assert_eq!(input(&world, session, "again").await.outcome, Outcome::Done);
     world.when(async || printed(&world, session) == "again\n").await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn lines_for_a_game_whose_console_is_just_being_opened_are_written_in_order() {
+    let mut world = World::begin().await;
+    let sgc = world.playing(Script::default()).await;
+    let session = world.up(sgc).await;
+    world.kill().await;
+    // It says to nobody what runs and gives nobody a console; it is not waited for for long to
+    // register, and then commands are taken.
+    world.engine.freeze();
+    world.manage();
+    tokio::time::sleep(secs(3)).await;
+    let world = Arc::new(world);
+    let mut typed = Vec::new();
+    for line in ["one", "two", "three"] {
+        let asks = world.clone();
+        typed.push(tokio::spawn(async move { input(&asks, session, line).await.outcome }));
+        tokio::time::sleep(millis(300)).await;
+    }
+    world.engine.thaw();
+    for typed in typed {
+        assert_eq!(typed.await.unwrap(), Outcome::Done);
+    }
+    world.when(async || printed(&world, session).lines().count() == 3).await;
+    assert_eq!(printed(&world, session), "one\ntwo\nthree\n");
+}

@@ -1,6 +1,9 @@
 //! The engine, asked by its own client: the truth that manman is held against.
 
-use std::process::Command;
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use serde_json::Value;
 
@@ -46,4 +49,14 @@ pub fn inspect(container: &str) -> Value {
 #[track_caller]
 pub fn pid(container: &str) -> i64 {
     inspect(container)["State"]["Pid"].as_i64().unwrap()
+}
+
+/// Writes a line to the stdin of a container, which ends by it, as somebody else than manman.
+#[track_caller]
+pub fn say_last(container: &str, line: &str) {
+    let mut client = Command::new("docker");
+    client.args(["attach", "--sig-proxy=false", container]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut client = client.spawn().unwrap();
+    writeln!(client.stdin.take().unwrap(), "{line}").unwrap();
+    client.wait().unwrap();
 }

@@ -46,6 +46,15 @@ impl Installation {
         installation
     }
 
+    /// Sets one up by this configuration and brings it up, on the shared engine.
+    pub fn up_by(toml: &str) -> Self {
+        let mut installation = Self::new(Path::new(SHARED));
+        docker::answers();
+        installation.configure(toml);
+        installation.start();
+        installation
+    }
+
     /// Sets one up for the engine at `socket`, without starting it.
     pub fn new(socket: &Path) -> Self {
         let directory =

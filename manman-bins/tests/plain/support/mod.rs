@@ -77,6 +77,14 @@ impl Installation {
         installation
     }
 
+    /// Sets one up by this configuration and brings it up.
+    pub fn up_by(toml: &str) -> Self {
+        let mut installation = Self::new();
+        installation.configure(toml);
+        installation.start();
+        installation
+    }
+
     /// Sets one up, without starting it.
     pub fn new() -> Self {
         Self::beneath(&std::env::temp_dir())

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{host::Host, place::Place};
 use crate::{
     broker::{Consumer, Delivery, Queue, RoutingKey},
     error::{Chain, ErrorKind, Result},
+    host::console::ConsoleHandle,
     id::{AttemptId, SessionId},
     model::ConsoleLine,
     wire::{Command, Envelope, OneShot, Outcome},
@@ -191,11 +192,7 @@ async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
     if host.now() > input.not_after {
         return Seen::Refused(session, "it came too late".to_owned());
     }
-    let current = host.journal.look(|state| {
-        let memory = &state.sessions.get(&session)?.memory;
-        memory.is_running().then_some(memory.highest)
-    });
-    match current {
+    match running(host, session) {
         None => Seen::Refused(session, "the game does not run".to_owned()),
         Some(attempt) if ![0, attempt].contains(&input.run.attempt) => Seen::Refused(
             session,
@@ -207,10 +204,33 @@ async fn see(host: &Host, input: OneShot<ConsoleLine>) -> Seen {
     }
 }
 
+/// The attempt of a session that is taken to run.
+fn running(host: &Host, session: SessionId) -> Option<u32> {
+    host.journal.look(|state| {
+        let memory = &state.sessions.get(&session)?.memory;
+        memory.is_running().then_some(memory.highest)
+    })
+}
+
 async fn write(host: Arc<Host>, line: Line) {
-    let outcome = match host.consoles.get(line.run) {
-        Some(console) => console.write_line(&line.line, WRITE_WITHIN).await,
-        None => Outcome::Refused("the console is not open".to_owned()),
+    let begun = Instant::now();
+    let outcome = match console(&host, line.run).await {
+        Ok(console) => console.write_line(&line.line, WRITE_WITHIN.saturating_sub(begun.elapsed())).await,
+        Err(why) => Outcome::Refused(why),
     };
     host.reports.outcome(line.run.session, line.id, outcome);
+}
+
+/// The console of an attempt, opened if the game runs: after a restart of ours its actor may not
+/// have come to that. One that is open is asked for in the same way, behind whoever waits for it
+/// to be opened, so that lines keep their order.
+async fn console(host: &Host, run: AttemptId) -> Result<ConsoleHandle, String> {
+    if running(host, run.session) != Some(run.attempt) {
+        // It has ended since it was looked, and what is gone by now is not opened again.
+        return host.consoles.get(run).ok_or_else(|| "the console is not open".to_owned());
+    }
+    match timeout(WRITE_WITHIN, host.consoles.open(run, false)).await {
+        Ok(opened) => opened.map_err(|error| Chain(&error).to_string()),
+        Err(_) => Err("the console was not open in time".to_owned()),
+    }
 }
