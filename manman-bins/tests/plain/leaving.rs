@@ -93,7 +93,7 @@ fn a_demo_that_ended_while_manman_was_away_is_started_again() {
     kill(attempt.game);
     until("all is gone", Duration::from_secs(20), || manman.processes().is_empty().then_some(()));
     manman.spawn_with(&["--demo"]);
-    // That the other one has ended is said unless it was on record before the demo looked.
+    said(&manman, "demo: session 1 has ended (", 1);
     said(&manman, "demo: session 2 runs", 1);
     assert_eq!(manman.session("1")["state"], "crashed");
     assert_eq!(manman.log().matches("session 1 runs").count(), 1, "{}", manman.log());
