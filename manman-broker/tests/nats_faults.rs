@@ -132,6 +132,26 @@ async fn all_arrives_over_a_slow_link_that_breaks(version: NatsVersion) {
     slow_link::everything_arrives(&plane, &host, &proxy).await;
 }
 
+/// A host so far away that an answer takes more than a second gets its turn, and keeps it.
+async fn a_host_that_is_far_away_gets_its_commands(version: NatsVersion) {
+    let server = NatsServer::start(version);
+    let proxy = Proxy::to_port(server.port());
+    let near = open(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let far = open(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let queue = Queue::of_host(ServerId(7));
+    insist_on_queue(&near, &queue).await;
+    insist_on_queue(&far, &queue).await;
+    proxy.delay(Duration::from_millis(600));
+    let mut consumer = far.consume(&queue.name).await.unwrap();
+    for number in 0..2 {
+        let sent = command(ServerId(7), number);
+        insist(&near, sent.clone()).await;
+        let delivery = timeout(PATIENCE, consumer.next()).await.expect("it gets no turn").unwrap();
+        assert_eq!(delivery.message.id, sent.id);
+        delivery.handle.ack().await.unwrap();
+    }
+}
+
 /// Publishing while there is no connection fails, and does not happen later.
 async fn what_was_refused_without_a_connection_does_not_arrive(version: NatsVersion) {
     let server = NatsServer::start(version);
@@ -402,6 +422,7 @@ on_each_server! {
     a_server_that_hangs_is_survived,
     a_half_open_link_is_noticed,
     all_arrives_over_a_slow_link_that_breaks,
+    a_host_that_is_far_away_gets_its_commands,
     what_was_refused_without_a_connection_does_not_arrive,
     a_server_that_comes_later_is_found,
     revoked_credentials_heal,
