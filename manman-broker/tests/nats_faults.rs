@@ -25,7 +25,7 @@ use manman_core::{
 use manman_services::{NatsServer, NatsVersion, Proxy};
 use tokio::time::timeout;
 
-use nats_support::{PATIENCE, command, full, insist, open, report, reports};
+use nats_support::{PATIENCE, command, connected, full, insist, open, report, reports};
 
 /// Row 18 of the faults: with the server killed again and again, whatever was told to be
 /// stored is delivered.
@@ -127,8 +127,8 @@ async fn a_half_open_link_is_noticed(version: NatsVersion) {
 async fn all_arrives_over_a_slow_link_that_breaks(version: NatsVersion) {
     let server = NatsServer::start(version);
     let proxy = Proxy::to_port(server.port());
-    let plane = open(&format!("nats://127.0.0.1:{}", server.port())).await;
-    let host = open(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let plane = connected(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let host = connected(&format!("nats://127.0.0.1:{}", proxy.port())).await;
     slow_link::everything_arrives(&plane, &host, &proxy).await;
 }
 
@@ -136,11 +136,10 @@ async fn all_arrives_over_a_slow_link_that_breaks(version: NatsVersion) {
 async fn a_host_that_is_far_away_gets_its_commands(version: NatsVersion) {
     let server = NatsServer::start(version);
     let proxy = Proxy::to_port(server.port());
-    let near = open(&format!("nats://127.0.0.1:{}", server.port())).await;
-    let far = open(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let near = connected(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let far = connected(&format!("nats://127.0.0.1:{}", proxy.port())).await;
     let queue = Queue::of_host(ServerId(7));
     insist_on_queue(&near, &queue).await;
-    insist_on_queue(&far, &queue).await;
     proxy.delay(Duration::from_millis(600));
     let mut consumer = far.consume(&queue.name).await.unwrap();
     for number in 0..2 {
@@ -264,7 +263,8 @@ async fn beats_do_not_hold_up_a_burial(version: NatsVersion) {
     let server = NatsServer::start(version);
     let url = format!("nats://127.0.0.1:{}", server.port());
     let proxy = Proxy::to_port(server.port());
-    let (near, far) = (open(&url).await, open(&format!("nats://127.0.0.1:{}", proxy.port())).await);
+    let far = format!("nats://127.0.0.1:{}", proxy.port());
+    let (near, far) = (connected(&url).await, connected(&far).await);
     let queue = Queue { max_deliveries: 2, ..reports(ServerId(7)) };
     insist_on_queue(&near, &queue).await;
     let sent = report(ServerId(7), 1);
@@ -320,7 +320,7 @@ async fn beats_do_not_hold_up_a_burial(version: NatsVersion) {
 async fn a_stream_of_another_make_conflicts(version: NatsVersion) {
     let server = NatsServer::start(version);
     let url = format!("nats://127.0.0.1:{}", server.port());
-    let broker = open(&url).await;
+    let broker = connected(&url).await;
     let admin = async_nats::connect(&url).await.unwrap();
     let other = r#"{"name":"manman_q_host-7","subjects":["manman.q.host-7.>"],"retention":"limits","storage":"file","max_msgs":-1,"max_bytes":-1,"max_age":0,"num_replicas":1,"discard":"old"}"#;
     admin.request("$JS.API.STREAM.CREATE.manman_q_host-7", other.into()).await.unwrap();
@@ -377,8 +377,8 @@ async fn a_body_that_is_far_too_large_is_not_kept(version: NatsVersion) {
 async fn prefixes_keep_installations_apart(version: NatsVersion) {
     let server = NatsServer::start(version);
     let (one, other) = (
-        open(&format!("nats://127.0.0.1:{}?prefix=one", server.port())).await,
-        open(&format!("nats://127.0.0.1:{}?prefix=other", server.port())).await,
+        connected(&format!("nats://127.0.0.1:{}?prefix=one", server.port())).await,
+        connected(&format!("nats://127.0.0.1:{}?prefix=other", server.port())).await,
     );
     let queue = Queue::of_host(ServerId(7));
     insist_on_queue(&one, &queue).await;
