@@ -2,10 +2,11 @@
 //! packages and on the newest.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
+mod nats_support;
+
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use manman_broker::nats::NatsBroker;
 use manman_core::{
     broker::Broker,
     id::ServerId,
@@ -13,9 +14,7 @@ use manman_core::{
 };
 use manman_services::{NatsServer, NatsVersion, Proxy};
 
-fn full() -> bool {
-    std::env::var("MANMAN_TESTS").is_ok_and(|scale| scale == "full")
-}
+use nats_support::{connected, full};
 
 /// A server of its own behind a network that can be cut.
 struct Fixture {
@@ -34,8 +33,7 @@ impl Fixture {
 #[async_trait]
 impl BrokerFixture for Fixture {
     async fn client(&self) -> Arc<dyn Broker> {
-        let url = format!("nats://127.0.0.1:{}", self.proxy.port());
-        Arc::new(NatsBroker::open(&url.parse().unwrap()).await.unwrap())
+        Arc::new(connected(&format!("nats://127.0.0.1:{}", self.proxy.port())).await)
     }
 
     fn faults(&self) -> &dyn BrokerFaults {

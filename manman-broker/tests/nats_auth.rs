@@ -20,21 +20,10 @@ use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use nats_support::{PATIENCE, command, message, open, report};
+use nats_support::{PATIENCE, command, connected, message, open, report};
 
 /// What must never be in a message.
 const CANARY: &str = "canary-word";
-
-/// Gets through, as soon as it can.
-async fn gets_in(url: &str) {
-    let broker = open(url).await;
-    let probed = async {
-        while let Err(error) = broker.probe().await {
-            assert!(error.is_temporary(), "{url}: {error:?}");
-        }
-    };
-    timeout(PATIENCE, probed).await.unwrap_or_else(|_| panic!("{url} does not get in"));
-}
 
 /// Does not get through, and the error says `why` and no secret.
 async fn stays_out(url: &str, kind: ErrorKind, why: &str) {
@@ -60,7 +49,7 @@ async fn a_password_counts(version: NatsVersion) {
         format!("authorization {{ users = [ {{ user: manman, password: {CANARY} }} ] }}")
     });
     let at = format!("127.0.0.1:{}", server.port());
-    gets_in(&format!("nats://manman:{CANARY}@{at}")).await;
+    connected(&format!("nats://manman:{CANARY}@{at}")).await;
     stays_out(&format!("nats://other:{CANARY}@{at}"), ErrorKind::Denied, REFUSED).await;
     stays_out(&format!("nats://{at}"), ErrorKind::Denied, REFUSED).await;
 }
@@ -70,9 +59,9 @@ async fn a_token_counts(version: NatsVersion) {
     let at = format!("127.0.0.1:{}", server.port());
     let file = server.dir().join("token");
     std::fs::write(&file, format!("{CANARY}\n")).unwrap();
-    gets_in(&format!("nats://{CANARY}@{at}")).await;
-    gets_in(&format!("nats://{at}?token={CANARY}")).await;
-    gets_in(&format!("nats://{at}?token_file={}", file.display())).await;
+    connected(&format!("nats://{CANARY}@{at}")).await;
+    connected(&format!("nats://{at}?token={CANARY}")).await;
+    connected(&format!("nats://{at}?token_file={}", file.display())).await;
     stays_out(&format!("nats://{at}?token={CANARY}-not"), ErrorKind::Denied, REFUSED).await;
 }
 
@@ -85,7 +74,7 @@ async fn an_nkey_counts(version: NatsVersion) {
     let (good, bad) = (server.dir().join("good"), server.dir().join("bad"));
     std::fs::write(&good, user.seed().unwrap()).unwrap();
     std::fs::write(&bad, KeyPair::new_user().seed().unwrap()).unwrap();
-    gets_in(&format!("nats://{at}?nkey={}", good.display())).await;
+    connected(&format!("nats://{at}?nkey={}", good.display())).await;
     stays_out(&format!("nats://{at}?nkey={}", bad.display()), ErrorKind::Denied, REFUSED).await;
 }
 
@@ -121,7 +110,7 @@ async fn credentials_of_a_file_count(version: NatsVersion) {
     let (good, bad) = (server.dir().join("good.creds"), server.dir().join("bad.creds"));
     std::fs::write(&good, credentials(&account)).unwrap();
     std::fs::write(&bad, credentials(&KeyPair::new_account())).unwrap();
-    gets_in(&format!("nats://{at}?creds={}", good.display())).await;
+    connected(&format!("nats://{at}?creds={}", good.display())).await;
     stays_out(&format!("nats://{at}?creds={}", bad.display()), ErrorKind::Denied, REFUSED).await;
 }
 
@@ -166,7 +155,7 @@ async fn certificates_count(version: NatsVersion) {
     let at = format!("127.0.0.1:{}", server.port());
     let ours = format!("cert={tls}/client.pem&key={tls}/client.key");
     let named = "server_name=nats.example";
-    gets_in(&format!("tls://{at}?ca={tls}/ca.pem&{named}&{ours}")).await;
+    connected(&format!("tls://{at}?ca={tls}/ca.pem&{named}&{ours}")).await;
     let away = ErrorKind::Unavailable;
     stays_out(&format!("tls://{at}?ca={other}/ca.pem&{named}&{ours}"), away, "not accepted, check ca").await;
     stays_out(&format!("tls://{at}?ca={tls}/ca.pem&{ours}"), away, "is for another name").await;
@@ -216,8 +205,8 @@ async fn a_host_can_only_be_itself(version: NatsVersion) {
         )
     });
     let at = format!("127.0.0.1:{}", server.port());
-    let plane = open(&format!("nats://plane:plane@{at}")).await;
-    let host = open(&format!("nats://host-7:host-7@{at}?inbox=_INBOX_host-7")).await;
+    let plane = connected(&format!("nats://plane:plane@{at}")).await;
+    let host = connected(&format!("nats://host-7:host-7@{at}?inbox=_INBOX_host-7")).await;
     let (ours, theirs) = (ServerId(7), ServerId(8));
     for queue in [Queue::of_host(ours), Queue::of_host(theirs), Queue::of_processor()] {
         plane.declare(&queue).await.unwrap();

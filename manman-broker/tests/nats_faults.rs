@@ -25,7 +25,7 @@ use manman_core::{
 use manman_services::{NatsServer, NatsVersion, Proxy};
 use tokio::time::timeout;
 
-use nats_support::{PATIENCE, command, full, insist, open, report, reports};
+use nats_support::{PATIENCE, command, connected, full, insist, open, report, reports};
 
 /// Row 18 of the faults: with the server killed again and again, whatever was told to be
 /// stored is delivered.
@@ -127,9 +127,28 @@ async fn a_half_open_link_is_noticed(version: NatsVersion) {
 async fn all_arrives_over_a_slow_link_that_breaks(version: NatsVersion) {
     let server = NatsServer::start(version);
     let proxy = Proxy::to_port(server.port());
-    let plane = open(&format!("nats://127.0.0.1:{}", server.port())).await;
-    let host = open(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let plane = connected(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let host = connected(&format!("nats://127.0.0.1:{}", proxy.port())).await;
     slow_link::everything_arrives(&plane, &host, &proxy).await;
+}
+
+/// A host so far away that an answer takes more than a second gets its turn, and keeps it.
+async fn a_host_that_is_far_away_gets_its_commands(version: NatsVersion) {
+    let server = NatsServer::start(version);
+    let proxy = Proxy::to_port(server.port());
+    let near = connected(&format!("nats://127.0.0.1:{}", server.port())).await;
+    let far = connected(&format!("nats://127.0.0.1:{}", proxy.port())).await;
+    let queue = Queue::of_host(ServerId(7));
+    insist_on_queue(&near, &queue).await;
+    proxy.delay(Duration::from_millis(600));
+    let mut consumer = far.consume(&queue.name).await.unwrap();
+    for number in 0..2 {
+        let sent = command(ServerId(7), number);
+        insist(&near, sent.clone()).await;
+        let delivery = timeout(PATIENCE, consumer.next()).await.expect("it gets no turn").unwrap();
+        assert_eq!(delivery.message.id, sent.id);
+        delivery.handle.ack().await.unwrap();
+    }
 }
 
 /// Publishing while there is no connection fails, and does not happen later.
@@ -244,7 +263,8 @@ async fn beats_do_not_hold_up_a_burial(version: NatsVersion) {
     let server = NatsServer::start(version);
     let url = format!("nats://127.0.0.1:{}", server.port());
     let proxy = Proxy::to_port(server.port());
-    let (near, far) = (open(&url).await, open(&format!("nats://127.0.0.1:{}", proxy.port())).await);
+    let far = format!("nats://127.0.0.1:{}", proxy.port());
+    let (near, far) = (connected(&url).await, connected(&far).await);
     let queue = Queue { max_deliveries: 2, ..reports(ServerId(7)) };
     insist_on_queue(&near, &queue).await;
     let sent = report(ServerId(7), 1);
@@ -300,7 +320,7 @@ async fn beats_do_not_hold_up_a_burial(version: NatsVersion) {
 async fn a_stream_of_another_make_conflicts(version: NatsVersion) {
     let server = NatsServer::start(version);
     let url = format!("nats://127.0.0.1:{}", server.port());
-    let broker = open(&url).await;
+    let broker = connected(&url).await;
     let admin = async_nats::connect(&url).await.unwrap();
     let other = r#"{"name":"manman_q_host-7","subjects":["manman.q.host-7.>"],"retention":"limits","storage":"file","max_msgs":-1,"max_bytes":-1,"max_age":0,"num_replicas":1,"discard":"old"}"#;
     admin.request("$JS.API.STREAM.CREATE.manman_q_host-7", other.into()).await.unwrap();
@@ -357,8 +377,8 @@ async fn a_body_that_is_far_too_large_is_not_kept(version: NatsVersion) {
 async fn prefixes_keep_installations_apart(version: NatsVersion) {
     let server = NatsServer::start(version);
     let (one, other) = (
-        open(&format!("nats://127.0.0.1:{}?prefix=one", server.port())).await,
-        open(&format!("nats://127.0.0.1:{}?prefix=other", server.port())).await,
+        connected(&format!("nats://127.0.0.1:{}?prefix=one", server.port())).await,
+        connected(&format!("nats://127.0.0.1:{}?prefix=other", server.port())).await,
     );
     let queue = Queue::of_host(ServerId(7));
     insist_on_queue(&one, &queue).await;
@@ -402,6 +422,7 @@ on_each_server! {
     a_server_that_hangs_is_survived,
     a_half_open_link_is_noticed,
     all_arrives_over_a_slow_link_that_breaks,
+    a_host_that_is_far_away_gets_its_commands,
     what_was_refused_without_a_connection_does_not_arrive,
     a_server_that_comes_later_is_found,
     revoked_credentials_heal,

@@ -44,18 +44,30 @@ fn full() -> bool {
 }
 
 fn config(port: u16, vhost: &str) -> RabbitConfig {
-    let mut config: RabbitConfig =
-        format!("amqp://{}:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{port}/{vhost}", Rabbit::USER).parse().unwrap();
-    // A node beside many others may take its time.
-    (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) = (30_000, 60_000, 60_000);
-    config
+    patient(&format!("amqp://{}:p%40ss%2Fwo%3Ard%3F@127.0.0.1:{port}/{vhost}", Rabbit::USER)).unwrap()
 }
 
-/// The same where the bounds are what is asserted.
-fn hurried(port: u16, vhost: &str) -> RabbitConfig {
+/// A node beside many others may take its time.
+fn patient(url: &str) -> Result<RabbitConfig, Error> {
+    let mut config: RabbitConfig = url.parse()?;
+    (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) = (30_000, 60_000, 60_000);
+    Ok(config)
+}
+
+/// One whose bounds are what is asserted, with `queue` declared and connected by now.
+async fn hurried(port: u16, vhost: &str, queue: &Queue) -> RabbitBroker {
     let mut config = config(port, vhost);
+    RabbitBroker::connect(config.clone()).await.unwrap().declare(queue).await.unwrap();
     (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) = (5_000, 10_000, 5_000);
-    config
+    let broker = RabbitBroker::new(config).unwrap();
+    let probed = async {
+        while let Err(error) = broker.probe().await {
+            assert!(error.is_temporary(), "{error:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, probed).await.expect("it does not connect");
+    broker
 }
 
 fn report(number: usize) -> Message {
@@ -176,10 +188,9 @@ async fn every_ok_is_delivered_when_the_node_is_killed() {
 async fn a_node_that_is_frozen_promises_nothing_and_comes_back() {
     let node = NODE.lock().await;
     let vhost = node.vhost();
-    let broker = RabbitBroker::connect(hurried(node.port(), &vhost)).await.unwrap();
     let queue = Queue::of_processor();
-    broker.declare(&queue).await.unwrap();
-    let mut idle = broker.consume(&queue.name).await.unwrap();
+    let broker = hurried(node.port(), &vhost, &queue).await;
+    let mut idle = consumer(&broker, &queue.name).await;
     let frozen = Instant::now();
     node.freeze();
     let messages: Vec<_> = (0..20).map(report).collect();
@@ -210,9 +221,8 @@ async fn a_node_that_is_frozen_promises_nothing_and_comes_back() {
 async fn a_node_without_room_says_so_and_does_not_hang() {
     let node = NODE.lock().await;
     let vhost = node.vhost();
-    let broker = RabbitBroker::connect(hurried(node.port(), &vhost)).await.unwrap();
     let queue = Queue::of_processor();
-    broker.declare(&queue).await.unwrap();
+    let broker = hurried(node.port(), &vhost, &queue).await;
     insist(&broker, &report(1)).await;
     tokio::task::block_in_place(|| node.ctl(&["set_disk_free_limit", "1000000GB"]));
     let begun = Instant::now();
@@ -229,7 +239,7 @@ async fn a_node_without_room_says_so_and_does_not_hang() {
     assert!(error.message().contains("RabbitMQ takes nothing now"), "{error}");
     println!("told after {:?}: {error}", begun.elapsed());
     assert_eq!(broker.probe().await.unwrap_err().kind(), ErrorKind::Busy);
-    let mut consumer = broker.consume(&queue.name).await.unwrap();
+    let mut consumer = consumer(&broker, &queue.name).await;
     timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
     // Longer than a connection may be silent.
     tokio::time::sleep(Duration::from_secs(if full() { 15 } else { 4 })).await;
@@ -248,7 +258,7 @@ async fn tls_and_each_mistake_in_it() {
     let begin = async |port: u16, parameters: String| -> Result<RabbitBroker, Error> {
         let who = format!("{}:p%40ss%2Fwo%3Ard%3F", Rabbit::USER);
         let url = format!("amqps://{who}@127.0.0.1:{port}/{vhost}?{parameters}");
-        RabbitBroker::connect(url.parse()?).await
+        RabbitBroker::connect(patient(&url)?).await
     };
     let port = node.tls_port();
     let named = "server_name=broker.test";

@@ -6,6 +6,7 @@ mod common;
 use std::{path::Path, sync::Arc};
 
 use common::ground::{STOP, VALID, deployment, keyed, write};
+use futures::future::BoxFuture;
 use manman_core::{
     clock::SystemClock,
     error::ErrorKind,
@@ -27,12 +28,19 @@ fn sqlite(dir: &TempDir, name: &str) -> String {
     format!("sqlite://{}", dir.path().join(name).display())
 }
 
-async fn open(url: &str) -> Arc<dyn Store> {
+/// A store, and what closes it: its connections are gone by then.
+async fn open(url: &str) -> (Arc<dyn Store>, BoxFuture<'static, ()>) {
     match url.strip_prefix("sqlite://") {
-        Some(path) => Arc::new(
-            SqliteStore::open(&SqliteConfig::at(path).migrated(), Arc::new(SystemClock)).await.unwrap(),
-        ),
-        None => Arc::new(PostgresStore::open(&PostgresConfig::at(url).migrated()).await.unwrap()),
+        Some(path) => {
+            let config = SqliteConfig::at(path).migrated();
+            let store = Arc::new(SqliteStore::open(&config, Arc::new(SystemClock)).await.unwrap());
+            (store.clone(), Box::pin(async move { store.close().await }))
+        }
+        None => {
+            let config = PostgresConfig::at(url).migrated();
+            let store = Arc::new(PostgresStore::open(&config).await.unwrap());
+            (store.clone(), Box::pin(async move { store.close().await }))
+        }
     }
 }
 
@@ -79,7 +87,7 @@ async fn what_is_saved_comes_back_the_same_on_each_dialect_and_across() {
     .into_iter()
     .enumerate()
     {
-        let store = open(&from).await;
+        let (store, _) = open(&from).await;
         fill(&*store).await;
         let (first, second) =
             (dir.path().join(format!("{number}-1")), dir.path().join(format!("{number}-2")));
@@ -93,7 +101,7 @@ async fn what_is_saved_comes_back_the_same_on_each_dialect_and_across() {
         assert_eq!(restore(&to, &first, Existing::Keep).await.unwrap(), saved);
         backup(&to, &second).await.unwrap();
         assert_eq!(rows(&first), rows(&second), "{from} to {to}");
-        let again = open(&to).await;
+        let (again, _) = open(&to).await;
         assert_eq!(again.cluster().await.unwrap(), store.cluster().await.unwrap());
         assert_eq!(again.cluster_secret().await.unwrap(), store.cluster_secret().await.unwrap());
         // What was done once stays done, what lives goes on, ids go on.
@@ -121,7 +129,7 @@ async fn deployment_after(store: &dyn Store) -> ((), SessionId) {
 async fn what_is_not_empty_is_kept_unless_it_is_to_go() {
     let dir = tempfile::tempdir().unwrap();
     for (number, url) in [sqlite(&dir, "a.db"), common::empty().await].into_iter().enumerate() {
-        let store = open(&url).await;
+        let (store, close) = open(&url).await;
         fill(&*store).await;
         let path = dir.path().join(format!("{number}"));
         let saved = backup(&url, &path).await.unwrap();
@@ -148,11 +156,12 @@ async fn what_is_not_empty_is_kept_unless_it_is_to_go() {
             assert!(store.session_get(later).await.unwrap().is_some());
         }
         drop(store);
+        close.await;
         assert_eq!(restore(&url, &path, Existing::Replace).await.unwrap(), saved);
-        assert!(open(&url).await.session_get(later).await.unwrap().is_none());
+        assert!(open(&url).await.0.session_get(later).await.unwrap().is_none());
         // A store that was only started is empty.
         let fresh = if number == 0 { sqlite(&dir, "fresh.db") } else { common::empty().await };
-        drop(open(&fresh).await);
+        open(&fresh).await.1.await;
         restore(&fresh, &path, Existing::Keep).await.unwrap();
     }
 }
@@ -188,13 +197,13 @@ fn as_of_version_1(backup: &Path) -> String {
 async fn a_backup_of_an_older_schema_is_brought_to_this_builds() {
     let dir = tempfile::tempdir().unwrap();
     let (url, path, old) = (sqlite(&dir, "a.db"), dir.path().join("backup"), dir.path().join("old"));
-    let store = open(&url).await;
+    let (store, _) = open(&url).await;
     fill(&*store).await;
     backup(&url, &path).await.unwrap();
     std::fs::write(&old, as_of_version_1(&path)).unwrap();
     for url in [sqlite(&dir, "b.db"), common::empty().await] {
         assert_eq!(restore(&url, &old, Existing::Keep).await.unwrap().schema, 1);
-        let again = open(&url).await;
+        let (again, _) = open(&url).await;
         let server = again.server_by_name("town").await.unwrap().unwrap();
         assert_eq!(server.health, None);
         assert_eq!(again.session_hand_out(server.id).await.unwrap().len(), 1);

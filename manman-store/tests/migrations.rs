@@ -44,7 +44,10 @@ const HISTORY: [Migration; 3] = [
 ];
 
 async fn pool(path: &Path) -> SqlitePool {
-    sqlite::writer(&SqliteConfig::at(path)).await.unwrap()
+    let mut config = SqliteConfig::at(path);
+    // Who waits for its turn on a disk that hangs waits for long.
+    config.busy_timeout_secs = 60;
+    sqlite::writer(&config).await.unwrap()
 }
 
 /// A database of its own, and a runner of `set` on it.

@@ -81,7 +81,7 @@ async fn a_killed_database_loses_nothing_that_was_committed() {
         })
         .await;
         let (back, known) = (Instant::now(), count());
-        let mut patience = Patience::new(Duration::from_secs(5));
+        let mut patience = Patience::new(PATIENCE);
         while count() == known {
             assert!(!patience.is_spent(), "it is back and nothing is written");
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -7,24 +7,25 @@
 //! when the last one's connection has just ended: no lease has to run out. When two come at
 //! the same moment each hears of the other, and the one that was made first stays.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use async_nats::Subscriber;
 use bytes::Bytes;
 use futures::StreamExt as _;
-use manman_core::error::{ErrorKind, Result};
-use tokio::sync::watch;
+use manman_core::error::{Error, ErrorKind, Result};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::debug;
 use uuid::Uuid;
 
-use super::link::Link;
+use super::link::{DEADLINE, Link};
 
+const OPERATION: &str = "consume";
 /// Between two questions of one that stands by.
 const AGAIN: Duration = Duration::from_millis(250);
 /// How many questions may stay without an answer before the other is taken for dead.
 const UNANSWERED: u32 = 3;
-/// How long an answer is waited for.
+/// How long an answer is waited for before the server is asked whether the silence is its own.
 const ANSWER: Duration = Duration::from_secs(1);
 
 /// A place in the line for a queue; left when dropped.
@@ -41,11 +42,21 @@ struct Line {
     me: Uuid,
 }
 
+/// Who else is in line.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Other {
+    Nobody,
+    Answers,
+    /// Listens and does not answer.
+    Silent,
+}
+
 impl Turn {
     /// Takes a place; where nobody else is, it is our turn by then.
     pub async fn take(link: Arc<Link>, subject: String) -> Result<Self> {
         let line = Line { link, subject, me: Uuid::now_v7() };
-        let mut begun = if line.is_free().await? { Some(line.claim().await?) } else { None };
+        let is_free = line.other().await? == Other::Nobody;
+        let mut begun = if is_free { Some(line.claim().await?) } else { None };
         let (told, ours) = watch::channel(begun.is_some());
         let task = tokio::spawn(async move {
             loop {
@@ -74,17 +85,26 @@ impl Line {
         Bytes::copy_from_slice(self.me.as_bytes())
     }
 
-    async fn is_free(&self) -> Result<bool> {
-        let asked = self.link.ask("consume", &self.subject, None, self.name());
-        match tokio::time::timeout(ANSWER, asked).await {
-            Ok(answer) => Ok(answer?.is_none()),
-            Err(_) => Ok(false),
+    /// Asks. That the server hangs, or is far away, says nothing of the other: one is silent
+    /// when the server has answered a later question.
+    async fn other(&self) -> Result<Other> {
+        let mut asked = pin!(async {
+            let answer = self.link.ask(OPERATION, &self.subject, None, self.name()).await?;
+            Ok(if answer.is_some() { Other::Answers } else { Other::Nobody })
+        });
+        if let Ok(other) = timeout(ANSWER, asked.as_mut()).await {
+            return other;
+        }
+        tokio::select! {
+            biased;
+            other = asked => other,
+            flushed = self.link.flush(OPERATION) => flushed.map(|()| Other::Silent),
         }
     }
 
     /// Listens on the subject, and tells those who do the same now.
     async fn claim(&self) -> Result<Subscriber> {
-        let mut claim = self.link.listen("consume", &self.subject, None).await?;
+        let mut claim = self.link.listen(OPERATION, &self.subject, None).await?;
         self.link.post(&self.subject, self.name());
         let own = self.name();
         let heard = async {
@@ -95,9 +115,8 @@ impl Line {
             }
         };
         // Our own word is back: the server knows that we listen.
-        if tokio::time::timeout(ANSWER, heard).await.is_err() {
-            let message = "the server does not answer";
-            return Err(manman_core::error::Error::new(ErrorKind::Timeout, "consume", message));
+        if timeout(DEADLINE, heard).await.is_err() {
+            return Err(Error::new(ErrorKind::Timeout, OPERATION, "the server does not answer"));
         }
         Ok(claim)
     }
@@ -119,14 +138,13 @@ impl Line {
         let mut unanswered = 0;
         loop {
             tokio::time::sleep(AGAIN).await;
-            let asked = self.link.ask("consume", &self.subject, None, self.name());
-            match tokio::time::timeout(ANSWER, asked).await {
-                Ok(Ok(None)) => return self.claim().await.ok(),
-                Ok(Ok(Some(_))) => unanswered = 0,
+            match self.other().await {
+                Ok(Other::Nobody) => return self.claim().await.ok(),
+                Ok(Other::Answers) => unanswered = 0,
                 // No word from the server says nothing of the other.
-                Ok(Err(_)) => {}
-                Err(_) if unanswered == UNANSWERED => return self.claim().await.ok(),
-                Err(_) => unanswered += 1,
+                Err(_) => {}
+                Ok(Other::Silent) if unanswered == UNANSWERED => return self.claim().await.ok(),
+                Ok(Other::Silent) => unanswered += 1,
             }
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures::{FutureExt as _, StreamExt as _};
 use lapin::{
     Channel,
+    message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, QueueDeclareOptions},
     types::FieldTable,
 };
@@ -16,7 +17,7 @@ use manman_core::{
 };
 use tokio::{
     sync::oneshot,
-    time::{Duration, Instant, sleep, sleep_until, timeout},
+    time::{Duration, Instant, sleep, sleep_until, timeout, timeout_at},
 };
 use tracing::debug;
 use uuid::Uuid;
@@ -35,7 +36,7 @@ const LOCK: &str = "manman.dead.lock";
 /// How long none may come before it is asked whether there are more.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How long it is waited until what was read is back.
+/// How long it is waited until what was read is back where some of it may have to go meanwhile.
 const PUT_BACK: Duration = Duration::from_secs(2);
 
 /// The newest, newest first.
@@ -237,25 +238,35 @@ impl<'a> Reading<'a> {
                 next = all.next() => next,
                 () = self.desk.link.ended() => return Err(lost(self.desk.operation)),
                 () = sleep(QUIET) => {
-                    if self.count().await? == 0 {
-                        // Those over the bound went meanwhile.
-                        break;
+                    if self.count().await? > 0 {
+                        continue;
                     }
-                    continue;
+                    // Those over the bound went meanwhile. What was on its way when it was counted
+                    // comes before the next answer.
+                    self.count().await?;
+                    while let Some(next) = all.next().now_or_never() {
+                        self.push(next)?;
+                    }
+                    break;
                 }
                 () = sleep_until(self.desk.deadline) => {
                     let message = format!("{} of {count} dead letters came in time", self.letters.len());
                     return Err(Error::new(ErrorKind::Timeout, self.desk.operation, message));
                 }
             };
-            let delivery = next.ok_or_else(|| lost(self.desk.operation))?;
-            let mut delivery = delivery.map_err(|error| lost(self.desk.operation).because(error))?;
-            let (tag, died) = (delivery.delivery_tag, death::died(&delivery));
-            self.letters.push(Taken { tag, died, letter: death::dead_letter(&mut delivery) });
+            self.push(next)?;
         }
         self.letters.sort_by_key(|taken| taken.died);
         let cancel = self.channel.basic_cancel(all.tag(), Default::default());
         self.desk.call(cancel).await
+    }
+
+    fn push(&mut self, next: Option<lapin::Result<Delivery>>) -> Result<()> {
+        let delivery = next.ok_or_else(|| lost(self.desk.operation))?;
+        let mut delivery = delivery.map_err(|error| lost(self.desk.operation).because(error))?;
+        let (tag, died) = (delivery.delivery_tag, death::died(&delivery));
+        self.letters.push(Taken { tag, died, letter: death::dead_letter(&mut delivery) });
+        Ok(())
     }
 
     async fn forget(&self, tags: &[u64]) -> Result<usize> {
@@ -265,9 +276,12 @@ impl<'a> Reading<'a> {
         Ok(tags.len())
     }
 
-    /// Puts back what is not `gone`, and waits until it is there for the next reader.
+    /// Puts back what is not `gone`, and waits until it is there for the next reader: on a disk
+    /// that hangs that takes a while, and there is no answer to wait for.
     async fn end(self, gone: usize) -> Result<()> {
         let left = self.letters.len() - gone;
+        // Fewer come back where the oldest had to go meanwhile.
+        let patience = if self.fill_it() { Instant::now() + PUT_BACK } else { self.desk.deadline };
         if left > 0 {
             let all = BasicNackOptions { multiple: true, requeue: true };
             self.desk.call(self.channel.basic_nack(0, all)).await?;
@@ -278,8 +292,14 @@ impl<'a> Reading<'a> {
             }
             Ok(())
         };
-        // Fewer where the oldest had to go meanwhile.
-        timeout(PUT_BACK, there).await.unwrap_or(Ok(()))?;
+        timeout_at(patience, there).await.unwrap_or(Ok(()))?;
         self.desk.call(self.channel.close(200, "OK".into())).await
+    }
+
+    /// Whether little is missing to one of the bounds.
+    fn fill_it(&self) -> bool {
+        let near = |has: usize, bound: i64| has as u64 >= bound.unsigned_abs() / 10 * 9;
+        let bytes = self.letters.iter().map(|taken| taken.letter.message.body.len()).sum();
+        near(self.letters.len(), map::DEAD_KEPT) || near(bytes, map::DEAD_BYTES)
     }
 }

@@ -40,8 +40,8 @@ const TELEMETRY_TTL_MS: i64 = 30_000;
 /// How long a queue that lives with its consumer waits for the first one.
 const UNUSED_MS: i64 = 60_000;
 /// Dead letters that are kept at most: so many, so many bytes, for so long.
-const DEAD_KEPT: i64 = 10_000;
-const DEAD_BYTES: i64 = 64 * 1024 * 1024;
+pub(super) const DEAD_KEPT: i64 = 10_000;
+pub(super) const DEAD_BYTES: i64 = 64 * 1024 * 1024;
 const DEAD_TTL_MS: i64 = 14 * 24 * 60 * 60 * 1000;
 /// The longest time that RabbitMQ counts: some 49 days.
 pub(super) const LONGEST_TTL_MS: i64 = 0xffff_ffff;

@@ -1,6 +1,6 @@
 //! What the tests of NATS share.
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
-#![allow(dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, unused_macros, reason = "each test program uses its part")]
 
 use std::time::Duration;
 
@@ -40,8 +40,21 @@ pub fn full() -> bool {
     std::env::var("MANMAN_TESTS").as_deref() == Ok("full")
 }
 
+/// Whether it gets through is not known yet.
 pub async fn open(url: &str) -> NatsBroker {
     NatsBroker::open(&url.parse().unwrap()).await.unwrap()
+}
+
+/// Gets through, as soon as it can.
+pub async fn connected(url: &str) -> NatsBroker {
+    let broker = open(url).await;
+    let probed = async {
+        while let Err(error) = broker.probe().await {
+            assert!(error.is_temporary(), "{url}: {error:?}");
+        }
+    };
+    timeout(PATIENCE, probed).await.unwrap_or_else(|_| panic!("{url} does not get in"));
+    broker
 }
 
 pub fn message(class: Class, key: RoutingKey, number: usize) -> Message {

@@ -12,7 +12,7 @@ use manman_services::{Permissions, Rabbit};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Ground, node, url};
+use super::{Ground, node, patient, url};
 
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -44,7 +44,7 @@ async fn a_host_may_do_what_is_its_own_and_nothing_else() {
     let user = format!("host-7-of-{}", ground.vhost);
     node().user(&user, "hunter2");
     permit_host(&ground, &user, ours);
-    let host = RabbitBroker::connect(ground.url(&user, "hunter2").parse().unwrap()).await.unwrap();
+    let host = RabbitBroker::connect(patient(&ground.url(&user, "hunter2"))).await.unwrap();
 
     // What is its own.
     control.publish(message(Class::Command, RoutingKey::command(ours))).await.unwrap();
@@ -116,7 +116,7 @@ async fn a_host_may_do_what_is_its_own_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_not_let_in_is_told_once_and_clearly() {
     let ground = Ground::new();
-    let begin = async |url: String| RabbitBroker::connect(url.parse().unwrap()).await.unwrap_err();
+    let begin = async |url: String| RabbitBroker::connect(patient(&url)).await.unwrap_err();
     let port = ground.proxy.port();
     let error = begin(ground.url(Rabbit::USER, "hunter2")).await;
     assert_eq!((error.kind(), error.is_temporary()), (ErrorKind::Denied, true), "{error:?}");
@@ -142,7 +142,7 @@ async fn credentials_that_are_taken_away_and_given_back() {
         node().permit(&user, &ground.vhost, &all);
     };
     let_in();
-    let broker = RabbitBroker::connect(ground.url(&user, "hunter2").parse().unwrap()).await.unwrap();
+    let broker = RabbitBroker::connect(patient(&ground.url(&user, "hunter2"))).await.unwrap();
     let queue = Queue::of_host(ServerId(7));
     broker.declare(&queue).await.unwrap();
     let mut consumer = broker.consume(&queue.name).await.unwrap();

@@ -15,7 +15,7 @@ use manman_core::{
 use manman_services::{Proxy, Rabbit, until};
 use tokio::{sync::MutexGuard, task::block_in_place};
 
-use super::url;
+use super::{patient, url};
 
 /// It ends with this program.
 static NODE: LazyLock<tokio::sync::Mutex<Rabbit>> =
@@ -51,7 +51,7 @@ impl Alone {
 impl BrokerFixture for Alone {
     async fn client(&self) -> Arc<dyn Broker> {
         let url = url(Rabbit::USER, Rabbit::PASSWORD, self.proxy.port(), &self.vhost);
-        Arc::new(RabbitBroker::new(url.parse().unwrap()).unwrap())
+        Arc::new(RabbitBroker::new(patient(&url)).unwrap())
     }
 
     fn faults(&self) -> &dyn BrokerFaults {

@@ -54,11 +54,7 @@ impl Ground {
     }
 
     pub fn config(&self) -> RabbitConfig {
-        let mut config: RabbitConfig = self.url(Rabbit::USER, Rabbit::PASSWORD).parse().unwrap();
-        // A node beside many others may take its time; what is asserted are no deadlines.
-        (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) =
-            (30_000, 60_000, 60_000);
-        config
+        patient(&self.url(Rabbit::USER, Rabbit::PASSWORD))
     }
 
     pub fn broker(&self) -> Arc<dyn Broker> {
@@ -70,6 +66,13 @@ impl Drop for Ground {
     fn drop(&mut self) {
         node().remove_vhost(&self.vhost);
     }
+}
+
+/// A node beside many others may take its time; what is asserted are no deadlines.
+pub fn patient(url: &str) -> RabbitConfig {
+    let mut config: RabbitConfig = url.parse().unwrap();
+    (config.connect_timeout_ms, config.call_timeout_ms, config.publish_timeout_ms) = (30_000, 60_000, 60_000);
+    config
 }
 
 pub fn url(user: &str, password: &str, port: u16, vhost: &str) -> String {

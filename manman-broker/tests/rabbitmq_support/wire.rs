@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lapin::{
     Connection, ConnectionProperties,
-    options::{BasicGetOptions, BasicNackOptions},
+    options::{BasicGetOptions, BasicNackOptions, QueueDeclareOptions},
 };
-use manman_broker::rabbitmq::{RabbitBroker, RabbitConfig};
+use manman_broker::rabbitmq::RabbitBroker;
 use manman_core::{
     broker::{Broker, Class, Exchange, Message, Queue, RoutingKey},
     id::ServerId,
@@ -15,7 +15,7 @@ use manman_services::Rabbit;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use super::{Ground, node, url};
+use super::{Ground, node, patient, url};
 use crate::slow_link::everything_arrives;
 
 const SERVER: ServerId = ServerId(7);
@@ -71,31 +71,43 @@ async fn a_queue_that_an_administrator_deletes_ends_its_consumer() {
     timeout(Duration::from_secs(30), consumer.next()).await.unwrap().unwrap().handle.ack().await.unwrap();
 }
 
-/// Publishes are on their way together: over a slow network, a hundred at once take no
-/// longer than a few one after the other.
+/// Publishes are on their way together: a hundred are stored before one of them is answered.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn publishes_do_not_wait_for_each_other() {
     let ground = Ground::new();
     let broker = ground.broker();
-    broker.declare(&Queue::of_host(SERVER)).await.unwrap();
+    let queue = Queue::of_host(SERVER);
+    broker.declare(&queue).await.unwrap();
     broker.publish(command(0)).await.unwrap();
-    ground.proxy.delay(Duration::from_millis(50));
-    let begun = Instant::now();
-    let all = (0..100).map(|number| broker.publish(command(number)));
-    for published in futures::future::join_all(all).await {
+    let url = url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost);
+    let direct = Connection::connect(&url, ConnectionProperties::default()).await.unwrap();
+    let channel = direct.create_channel().await.unwrap();
+    ground.proxy.withhold();
+    let stored = async {
+        let passive = QueueDeclareOptions { passive: true, ..Default::default() };
+        let count = async || {
+            let declare = channel.queue_declare(queue.name.as_str().into(), passive, Default::default());
+            declare.await.unwrap().message_count()
+        };
+        while count().await < 101 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        ground.proxy.pass();
+    };
+    let all = futures::future::join_all((1..=100).map(|number| broker.publish(command(number))));
+    let (published, stored) = tokio::join!(all, timeout(Duration::from_secs(30), stored));
+    stored.expect("they wait for each other");
+    for published in published {
         published.unwrap();
     }
-    // One after the other: at least ten seconds.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 /// Row 23 of the faults.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_arrives_over_a_slow_link_that_breaks() {
     let ground = Ground::new();
-    let plane: RabbitConfig =
-        url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost).parse().unwrap();
-    let plane = RabbitBroker::connect(plane).await.unwrap();
+    let plane = url(Rabbit::USER, Rabbit::PASSWORD, node().port(), &ground.vhost);
+    let plane = RabbitBroker::connect(patient(&plane)).await.unwrap();
     everything_arrives(&plane, &*ground.broker(), &ground.proxy).await;
 }
 
@@ -119,10 +131,10 @@ async fn a_reading_of_dead_letters_that_is_dropped_holds_up_nobody() {
     for part in 0..20 {
         // Some of these are through before they are dropped; most are not.
         let _ = timeout(usual * part / 20, broker.dead_letters(10)).await;
-        let begun = Instant::now();
+        // While the first connection stands: nothing but its reading gives the lock back.
         assert_eq!(other.dead_letters(10).await.unwrap().len(), 5, "{part}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{part}: it took {:?}", begun.elapsed());
     }
+    drop(broker);
 }
 
 /// Where nothing was declared yet there are no dead letters, and nobody is held up either.
@@ -131,9 +143,8 @@ async fn no_dead_letters_hold_up_nobody() {
     let ground = Ground::new();
     let (one, other) = (ground.broker(), ground.broker());
     assert!(one.dead_letters(10).await.unwrap().is_empty());
-    let begun = Instant::now();
     assert!(other.dead_letters(10).await.unwrap().is_empty());
-    assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+    drop(one);
 }
 
 /// What RabbitMQ itself gives up, as those who took it died of it, is a dead letter like any

@@ -102,8 +102,9 @@ impl Consume {
             }
             Verdict::Dead(reason) => {
                 warn!(message.id = %message.id, message.key = %message.key, "a dead letter: {reason}");
+                handle.dead(&reason).await?;
                 self.stats.dead(1);
-                handle.dead(&reason).await
+                Ok(())
             }
             Verdict::Later(error) => {
                 self.stats.given_back(1);

@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Stats, probe::Probe, within::within};
-use crate::{broker::Broker, control::ControlConfig, error::Chain, error::Result, store::Store};
+use crate::{
+    broker::Broker, clock::Timestamp, control::ControlConfig, error::Chain, error::Result, store::Store,
+};
 
 /// Looks for what is overdue.
 ///
@@ -76,6 +78,9 @@ impl Sweep {
     }
 
     async fn look(&self, probe: &mut Probe, hearing: &mut Hearing) {
+        // Before the probe: what was said until then is heard when it is back. A pause of ours
+        // after it is nobody's silence.
+        let now = within("now", self.config.store_timeout(), self.store.now()).await;
         match probe.returns().await {
             Ok(()) => hearing.heard(Instant::now(), self.config.sweep_every() + self.config.probe_timeout()),
             Err(error) => {
@@ -89,18 +94,21 @@ impl Sweep {
         if !judged {
             self.stats.not_judged(1);
         }
-        if let Err(error) = self.sweep(judged).await {
+        let swept = match now {
+            Ok(now) => self.sweep(judged.then(|| now.minus(self.config.stale_after()))).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = swept {
             warn!(error = %Chain(&error), "what is overdue cannot be looked for");
             // Beats are not noted either by a store that does not answer.
             hearing.deaf();
         }
     }
 
-    async fn sweep(&self, judged: bool) -> Result<()> {
+    /// Who was last heard before `cutoff` is silent; without one nobody is.
+    async fn sweep(&self, cutoff: Option<Timestamp>) -> Result<()> {
         let longest = self.config.store_timeout();
-        if judged {
-            let now = within("now", longest, self.store.now()).await?;
-            let cutoff = now.minus(self.config.stale_after());
+        if let Some(cutoff) = cutoff {
             let silent = within("server_sweep", longest, self.store.server_sweep(cutoff)).await?;
             for server in &silent {
                 warn!(server.id = %server.id, "server {} fell silent", server.name);
@@ -124,6 +132,47 @@ impl Sweep {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        broker::Queue,
+        memory::{MemoryBroker, MemoryStore},
+        processor::probe::echo,
+        store::{Registration, ServerStore as _},
+        testkit::ManualClock,
+    };
+
+    /// It stands still while its probe is on its way, and the store's clock does not.
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_of_ours_is_nobodys_silence() {
+        let (clock, broker, config) =
+            (Arc::new(ManualClock::default()), Arc::new(MemoryBroker::new()), ControlConfig::default());
+        let store = Arc::new(MemoryStore::new(clock.clone()));
+        let hello = Registration {
+            name: "box".parse().unwrap(),
+            environment: Default::default(),
+            machine_id: "box".into(),
+            engine_id: "engine".into(),
+            capacity: Default::default(),
+            public_address: None,
+            take_over: false,
+        };
+        store.server_register(&hello, config.stale_after()).await.unwrap();
+        let sweep = Sweep::new(store.clone(), broker.clone(), config.clone(), Stats::default());
+        let queue = Queue::of_processor();
+        broker.declare(&queue).await.unwrap();
+        let mut reports = broker.consume(&queue.name).await.unwrap();
+        let long_ago = Instant::now() - 2 * config.stale_after();
+        let mut hearing = Hearing { since: Some(long_ago), last: Some(Instant::now()) };
+        let mut probe = Probe::new(broker.clone(), config.probe_timeout());
+        let answer = async {
+            let delivery = reports.next().await.unwrap();
+            clock.advance(2 * config.stale_after());
+            broker.publish(echo(&delivery.message).unwrap()).await.unwrap();
+            delivery.handle.ack().await.unwrap();
+        };
+        tokio::join!(sweep.look(&mut probe, &mut hearing), answer);
+        assert!(hearing.lasts(config.stale_after(), Instant::now()));
+        assert_eq!(sweep.stats.counters().stale, 0);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn hearing_counts_from_the_last_gap() {

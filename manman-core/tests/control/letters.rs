@@ -6,7 +6,7 @@ use manman_core::{
     broker::{Broker, Class, DeadLetter, Exchange, Message, RoutingKey},
     id::{Epoch, ServerId, SessionId},
     model::State,
-    testkit::Faults,
+    testkit::{Faults, broker::Nastiness},
     wire::{Beat, HostReport, Report},
 };
 use uuid::Uuid;
@@ -62,6 +62,20 @@ async fn what_cannot_be_is_a_dead_letter_and_the_next_flows() {
         assert_eq!(dead.attempts, 1);
     }
     assert_eq!(world.stats.counters().dead, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_buried_yet_is_not_counted() {
+    let world = World::begin().await;
+    let host = world.host("box").await;
+    world.broker.set(Nastiness { refuse_ack: 1.0, ..Nastiness::default() });
+    let bad = raw(RoutingKey::host_status(host.me.server), "not json");
+    world.broker.publish(bad.clone()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!((world.memory.dead_letters(9).await.unwrap(), world.stats.counters().dead), (vec![], 0));
+    world.broker.set(Nastiness::default());
+    assert_eq!(dead(&world, bad.id).await.attempts, 2);
+    assert_eq!(world.stats.counters().dead, 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -56,8 +56,9 @@ fn acquire_timeout_secs() -> u32 {
 
 /// The longest that a statement runs.
 const STATEMENT: &str = "10s";
-/// The longest that a statement waits for what another one holds.
-const LOCK: &str = "8s";
+/// The longest that a statement waits for what another one holds. A host's beats come after the
+/// report that waits: half of the time after which it would be called stale.
+const LOCK: &str = "5s";
 /// The longest that a deed waits for us between two statements.
 const IDLE: &str = "15s";
 /// The longest that an idle connection takes to say that it is still there.
@@ -228,7 +229,15 @@ mod tests {
         net::TcpListener,
     };
 
+    use manman_core::control::ControlConfig;
+
     use super::*;
+
+    #[test]
+    fn a_report_that_waits_makes_no_host_stale() {
+        let lock: u32 = LOCK.trim_end_matches('s').parse().unwrap();
+        assert!(2 * lock <= ControlConfig::default().stale_after_secs);
+    }
 
     #[test]
     fn what_is_wrong_with_a_url_is_said_without_its_secret() {

@@ -65,6 +65,11 @@ pub(super) async fn within<T>(
     }
 }
 
+/// A connection, by the end of the pool's own patience (`acquire_timeout_secs`).
+async fn lent(name: &'static str, pool: &PgPool) -> Result<Lent> {
+    Lent::of(pool).await.map_err(|error| translate(name, error))
+}
+
 /// The database's clock, read when the locks are held.
 macro_rules! locked {
     ($locks:literal) => {
@@ -78,7 +83,7 @@ pub(super) async fn begin(
     name: &'static str,
     scope: Scope,
 ) -> Result<(Tx, Timestamp)> {
-    let mut tx = within(name, Lent::of(&store.pool)).await?;
+    let mut tx = lent(name, &store.pool).await?;
     within(name, tx.begin("BEGIN ISOLATION LEVEL READ COMMITTED")).await?;
     let (all, server) = (Lock::Everything.number(), Lock::Server.number());
     let query = match scope {
@@ -142,14 +147,14 @@ pub(super) async fn read_optional(
     name: &'static str,
     query: Query<'_>,
 ) -> Result<Option<Row>> {
-    let mut connection = within(name, Lent::of(pool)).await?;
+    let mut connection = lent(name, pool).await?;
     let row = within(name, query.fetch_optional(&mut *connection)).await;
     drop(connection);
     all_fresh(pool, row).await
 }
 
 pub(super) async fn read_all(pool: &PgPool, name: &'static str, query: Query<'_>) -> Result<Vec<Row>> {
-    let mut connection = within(name, Lent::of(pool)).await?;
+    let mut connection = lent(name, pool).await?;
     let rows = within(name, query.fetch_all(&mut *connection)).await;
     drop(connection);
     all_fresh(pool, rows).await
