@@ -86,7 +86,10 @@ async fn open(path: &Path) -> Result<SqlitePool> {
 async fn open_as(path: &Path, way: &str) -> Result<SqlitePool> {
     let uri = format!("file:{}?mode=ro&{way}", encoded(path));
     let options = SqliteConnectOptions::new().filename(uri).read_only(true);
-    SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
+    // A file is opened when it is read for the first time.
+    rows(&pool, "SELECT 1 FROM sqlite_schema LIMIT 1").await?;
+    Ok(pool)
 }
 
 /// A path as a URI has it.
@@ -161,6 +164,7 @@ mod tests {
         examine(&killed.path().join("a b%#?.db")).await.unwrap();
         assert_eq!(files(killed.path()), before);
         store.close().await;
+        open_as(&path, "readonly_shm=1").await.expect_err("a log that is gone is noticed at once");
         let before = files(dir.path());
         let closed = examine(&path).await.unwrap();
         assert_eq!(files(dir.path()), before);
