@@ -13,7 +13,7 @@ use manman_core::{
     runtime::Owner,
 };
 use tokio::runtime::Handle;
-use tracing::warn;
+use tracing::debug;
 
 use crate::{
     client::{Client, within},
@@ -60,10 +60,12 @@ impl Probes {
         let options = CreateContainerOptionsBuilder::new().name(&name).build();
         let docker = self.client.docker(operation).await?.clone();
         // Before it is there: also a lost answer may leave one.
-        let probe = Probe { client: Arc::clone(&self.client), name, removed: false };
+        let mut probe = Probe { client: Arc::clone(&self.client), name, removed: false };
         let create = async move {
             let created = docker.create_container(Some(options), body).await;
-            created.map_err(|error| translate(operation, error))?;
+            created.map_err(|error| translate(operation, error)).inspect_err(|error| {
+                probe.removed = !matches!(error.kind(), ErrorKind::Timeout | ErrorKind::Unavailable);
+            })?;
             Ok(probe)
         };
         // On a task of its own, which outlasts a caller; what is late beyond that is swept.
@@ -123,7 +125,7 @@ impl Drop for Probe {
 async fn clear(client: Arc<Client>, probe: String) {
     let operation = "remove a probe";
     if let Err(error) = client.within(operation, remove(&client, operation, &probe)).await {
-        warn!(error = %Chain(&error), "the probe {probe} may stay behind, to be swept");
+        debug!(error = %Chain(&error), "the probe {probe} may stay behind, to be swept");
     }
 }
 

@@ -281,7 +281,8 @@ impl<'a> Reading<'a> {
     async fn end(self, gone: usize) -> Result<()> {
         let left = self.letters.len() - gone;
         // Fewer come back where the oldest had to go meanwhile.
-        let patience = if self.fill_it() { Instant::now() + PUT_BACK } else { self.desk.deadline };
+        let soon = Instant::now() + PUT_BACK;
+        let patience = if self.is_nearly_full() { soon } else { self.desk.deadline.max(soon) };
         if left > 0 {
             let all = BasicNackOptions { multiple: true, requeue: true };
             self.desk.call(self.channel.basic_nack(0, all)).await?;
@@ -297,7 +298,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether little is missing to one of the bounds.
-    fn fill_it(&self) -> bool {
+    fn is_nearly_full(&self) -> bool {
         let near = |has: usize, bound: i64| has as u64 >= bound.unsigned_abs() / 10 * 9;
         let bytes = self.letters.iter().map(|taken| taken.letter.message.body.len()).sum();
         near(self.letters.len(), map::DEAD_KEPT) || near(bytes, map::DEAD_BYTES)

@@ -32,8 +32,8 @@ pub(super) fn client(config: &TlsConfig, server_name: &str) -> Result<Arc<Client
     Ok(Arc::new(files.end(builder)?))
 }
 
-/// Whether the other side of a connection asked for a certificate of ours. Whoever does not like
-/// the answer ends the connection when our side of the handshake of TLS 1.3 is over, and its word
+/// Whether the other side of a connection asked for a certificate and we have none. Whoever
+/// demands one ends the connection when our side of the handshake of TLS 1.3 is over, and its word
 /// on that is lost where it had not read all that we sent: this is all that is known then.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Asked(Arc<AtomicBool>);
@@ -60,8 +60,9 @@ struct Listening {
 
 impl ResolvesClientCert for Listening {
     fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        self.asked.0.store(true, Ordering::Release);
-        self.answers.resolve(authorities, schemes)
+        let answer = self.answers.resolve(authorities, schemes);
+        self.asked.0.store(answer.is_none(), Ordering::Release);
+        answer
     }
 
     fn only_raw_public_keys(&self) -> bool {

@@ -17,8 +17,8 @@ pub(super) fn translate(operation: &'static str, error: lapin::Error) -> Error {
     Error::new(kind, operation, message).because(error)
 }
 
-/// Why there is no connection, which the other side `asked` for a certificate of ours. Whoever is
-/// refused is tried again for ever: an administrator may help while we wait.
+/// Why there is no connection, and whether the other side `asked` for a certificate and we have
+/// none. Whoever is refused is tried again for ever: an administrator may help while we wait.
 pub(super) fn translate_open(place: &str, user: &str, asked: bool, error: lapin::Error) -> Error {
     use AMQPHardError::NOTALLOWED;
     const OPERATION: &str = "connect";

@@ -81,8 +81,11 @@ impl Sweep {
         // Before the probe: what was said until then is heard when it is back. A pause of ours
         // after it is nobody's silence.
         let now = within("now", self.config.store_timeout(), self.store.now()).await;
-        match probe.returns().await {
-            Ok(()) => hearing.heard(Instant::now(), self.config.sweep_every() + self.config.probe_timeout()),
+        let returned = probe.returns().await;
+        // One moment for both: a pause of ours between two of them would count as heard.
+        let then = Instant::now();
+        match returned {
+            Ok(()) => hearing.heard(then, self.config.sweep_every() + self.config.probe_timeout()),
             Err(error) => {
                 if hearing.last.is_some() {
                     warn!(error = %Chain(&error), "our own probe does not return: nobody's silence counts");
@@ -90,7 +93,7 @@ impl Sweep {
                 hearing.deaf();
             }
         }
-        let judged = hearing.lasts(self.config.stale_after(), Instant::now());
+        let judged = hearing.lasts(self.config.stale_after(), then);
         if !judged {
             self.stats.not_judged(1);
         }
