@@ -41,7 +41,7 @@ know_packages() {
 }
 
 update_packages() {
-  can_be_root || die "apt's lists are missing or old: run first: sudo apt-get update"
+  can_be_root || die "apt's lists are missing or old, or its mirror cannot be reached: run first: sudo apt-get update"
   as_root apt-get -qq -o DPkg::Lock::Timeout=300 update >&2
 }
 

@@ -27,7 +27,7 @@ docker_forget_dead() {
   for name in dockerd=/var/run/docker.pid containerd=/run/docker/containerd/containerd.pid; do
     file=${name#*=}
     pid=$(as_root cat "$file" 2>/dev/null) || continue
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${name%%=*}" ] || as_root rm -f "$file"
+    [ "$(as_root cat "/proc/$pid/comm" 2>/dev/null)" = "${name%%=*}" ] || as_root rm -f "$file"
   done
 }
 

@@ -189,8 +189,8 @@ impl Demo {
         Ok(self.client.list_sessions(request).await?.into_inner().sessions.pop())
     }
 
-    /// The live session, or a new one that has come to run. What became of one that ended by
-    /// itself is said: its end may have been noticed before we asked.
+    /// The live session, or a new one that has come to run. What became of one that crashed is
+    /// said: its end may have been noticed before we asked.
     async fn session(&mut self, deployment: i64) -> anyhow::Result<i64> {
         let of_interest = |session: &v1::Session| {
             session.ended_at.is_none() || session.state() == v1::SessionState::Crashed

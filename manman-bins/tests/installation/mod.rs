@@ -110,11 +110,10 @@ impl Installation {
 
     /// Starts the process and waits until its host manager is heard, and it has said what it is.
     pub fn start(&mut self) {
-        let before = self.log().len();
+        let banner = |log: &str| log.matches("Ctrl-C ends manman").count();
+        let before = banner(&self.log());
         self.spawn();
-        until("the banner", Duration::from_secs(60), || {
-            self.log()[before..].contains("Ctrl-C ends manman").then_some(())
-        });
+        until("the banner", Duration::from_secs(60), || (banner(&self.log()) > before).then_some(()));
         until("the server comes online", Duration::from_secs(60), || {
             let servers = self.run(&["server", "list", "-o", "json"]);
             let servers: Value = serde_json::from_str(&servers.out).ok()?;

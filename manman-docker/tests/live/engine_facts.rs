@@ -164,12 +164,15 @@ fn every_fact_has_a_test_or_a_reason() {
 const FLOOD: &str = "line=$(head -c 4000 /dev/zero | tr '\\0' x); i=0
     while :; do echo $line; i=$((i+1)); echo $i > /data/game/count; done";
 
-/// Whether a game waits for a reader of its output: the function of the kernel that it sleeps in
-/// (proc(5), `wchan`) is `pipe_write`, `anon_pipe_write` or, before Linux 5.5, `pipe_wait`.
-fn waits_in_write(init: i64) -> bool {
+/// Whether a game sleeps (proc(5), `stat`), which it does for a reader of its output alone: one
+/// that has no processor runs, and one whose disk is slow waits without being disturbed.
+fn sleeps(init: i64) -> bool {
     let read = |path: String| std::fs::read_to_string(path).unwrap_or_default();
     let children = read(format!("/proc/{init}/task/{init}/children"));
-    children.split_whitespace().any(|child| read(format!("/proc/{child}/wchan")).contains("pipe_w"))
+    children.split_whitespace().any(|child| {
+        let stat = read(format!("/proc/{child}/stat"));
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('S'))
+    })
 }
 
 /// The number that a game counts up, once it has stayed the same for a second of looks at which
@@ -180,7 +183,7 @@ async fn stalled(ground: &Ground, init: i64) -> u64 {
     loop {
         let count =
             std::fs::read_to_string(&path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-        if count != last || !waits_in_write(init) {
+        if count != last || !sleeps(init) {
             (last, looks) = (count, 0);
         }
         looks += 1;

@@ -15,9 +15,10 @@ pub fn holder(file: &Path) -> io::Result<Option<u32>> {
     let (device, inode) = (found.dev(), found.ino());
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let mut holders = locks.lines().filter_map(|line| held(line, inode));
-    // Files of several file systems may have the same number.
+    // Files of several file systems may have the same number; of some the device is told otherwise
+    // there, and then whoever may have it open has it.
     let holder = holders.find(|(on, pid)| {
-        *on == (rustix::fs::major(device), rustix::fs::minor(device)) || has_open(*pid, file)
+        *on == (rustix::fs::major(device), rustix::fs::minor(device)) || opens(*pid, file) != Some(false)
     });
     if let Some((_, pid)) = holder {
         return Ok(Some(pid));
@@ -25,7 +26,7 @@ pub fn holder(file: &Path) -> io::Result<Option<u32>> {
     // Some file systems number a file otherwise there, and a container's kernel may show no
     // locks: then what the file says counts, if that process has it open.
     let said = fs::read_to_string(file).ok().and_then(|text| text.trim().parse::<u32>().ok());
-    Ok(said.filter(|pid| has_open(*pid, file)))
+    Ok(said.filter(|pid| opens(*pid, file) == Some(true)))
 }
 
 /// The device and the process of a line of /proc/locks (proc_locks(5)), if it is about a file of
@@ -41,10 +42,11 @@ fn held(line: &str, inode: u64) -> Option<((u32, u32), u32)> {
     (number.parse() == Ok(inode)).then_some((device, pid))
 }
 
-fn has_open(pid: u32, file: &Path) -> bool {
+/// Whether a process has a file open; `None` if that may not be seen.
+fn opens(pid: u32, file: &Path) -> Option<bool> {
     let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-    open.filter_map(|entry| fs::read_link(entry.path()).ok()).any(|target| target == file)
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    Some(open.any(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == file)))
 }
 
 #[cfg(test)]
