@@ -72,24 +72,10 @@ pub async fn examine(path: &Path) -> Result<Examination> {
 async fn open(path: &Path) -> Result<SqlitePool> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    let log = Path::new(&log);
-    if log.exists() {
-        match open_as(path, "readonly_shm=1").await {
-            // The last one that had it open has closed it just now.
-            Err(_) if !log.exists() => {}
-            opened => return opened,
-        }
-    }
-    open_as(path, "immutable=1").await
-}
-
-async fn open_as(path: &Path, way: &str) -> Result<SqlitePool> {
-    let uri = format!("file:{}?mode=ro&{way}", encoded(path));
+    let way = if Path::new(&log).exists() { "mode=ro&readonly_shm=1" } else { "mode=ro&immutable=1" };
+    let uri = format!("file:{}?{way}", encoded(path));
     let options = SqliteConnectOptions::new().filename(uri).read_only(true);
-    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)?;
-    // A file is opened when it is read for the first time.
-    rows(&pool, "SELECT 1 FROM sqlite_schema LIMIT 1").await?;
-    Ok(pool)
+    SqlitePoolOptions::new().max_connections(1).connect_with(options).await.map_err(failed)
 }
 
 /// A path as a URI has it.
@@ -164,7 +150,6 @@ mod tests {
         examine(&killed.path().join("a b%#?.db")).await.unwrap();
         assert_eq!(files(killed.path()), before);
         store.close().await;
-        open_as(&path, "readonly_shm=1").await.expect_err("a log that is gone is noticed at once");
         let before = files(dir.path());
         let closed = examine(&path).await.unwrap();
         assert_eq!(files(dir.path()), before);
