@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 mod common;
+#[path = "common/gate.rs"]
+mod gate;
 
 use std::{
     sync::{
-        Arc, Condvar, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -13,6 +15,7 @@ use std::{
 
 use common::*;
 use futures::StreamExt;
+use gate::Gate;
 use manman_core::{
     clock::Timestamp,
     console::{Batch, Channel, Position, Resume},
@@ -536,38 +539,17 @@ async fn a_follower_of_a_session_that_is_not_taken_up_yet_waits_for_it() {
 #[derive(Clone, Debug, Default)]
 struct HeldUp {
     spool: MemorySpool,
-    gate: Arc<(Mutex<bool>, Condvar)>,
+    gate: Gate,
     /// Reading and marks of ends fail.
     broken: Arc<AtomicBool>,
 }
 
 impl HeldUp {
-    /// Until what is given back is dropped.
-    fn hold(&self) -> Held {
-        *self.gate.0.lock().unwrap() = true;
-        Held(self.gate.clone())
-    }
-
-    fn wait(&self) {
-        let held = self.gate.0.lock().unwrap();
-        drop(self.gate.1.wait_while(held, |held| *held).unwrap());
-    }
-
     fn works(&self) -> Result<()> {
         match self.broken.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorKind::Unavailable, "use the disk", "it is broken")),
             false => Ok(()),
         }
-    }
-}
-
-/// Lets the disk go on, whatever becomes of the test: a runtime waits for its threads.
-struct Held(Arc<(Mutex<bool>, Condvar)>);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap() = false;
-        self.0.1.notify_all();
     }
 }
 
@@ -595,7 +577,7 @@ impl Spool for HeldUp {
 
     fn open(&self, session: SessionId) -> Result<Box<dyn Keeper>> {
         if session == SESSION {
-            self.wait();
+            self.gate.pass();
         }
         Ok(Box::new(HeldUpKeeper { keeper: self.spool.open(session)?, spool: self.clone() }))
     }
@@ -640,7 +622,7 @@ impl Keeper for HeldUpKeeper {
     }
 
     fn append(&mut self, entries: &[Entry]) -> Result<()> {
-        self.spool.wait();
+        self.spool.gate.pass();
         self.keeper.append(entries)
     }
 }
@@ -654,7 +636,7 @@ async fn a_disk_that_does_not_answer_holds_up_nobody() {
     consoles.open(RUN, true).await.unwrap();
     let mut shown = consoles.view(SESSION, Begin::At(1), true).await.unwrap();
     let mut seen = Seen::default();
-    let held = spool.hold();
+    let held = spool.gate.shut();
     world.runtime().start(RUN).await.unwrap();
     let told = async {
         while seen.pieces.len() < 6000 || consoles.warnings().is_empty() {
@@ -743,7 +725,7 @@ async fn a_session_whose_disk_does_not_answer_holds_up_no_other() {
     let other = AttemptId::new(SessionId(8), 1);
     world.create(RUN, flood(10, false)).await;
     let consoles = world.consoles();
-    let held = spool.hold();
+    let held = spool.gate.shut();
     let stuck = consoles.clone();
     let stuck = tokio::spawn(async move { stuck.open(RUN, true).await.map(drop) });
     tokio::task::yield_now().await;

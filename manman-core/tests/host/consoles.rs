@@ -2,7 +2,7 @@
 //! is kept, and what is missing is on record.
 
 use std::sync::{
-    Arc, Condvar, Mutex,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -23,7 +23,10 @@ use manman_core::{
 };
 use tokio::{sync::Notify, time::timeout};
 
-use super::world::{World, alice, millis, run, secs};
+use super::{
+    gate::Gate,
+    world::{World, alice, millis, run, secs},
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_console_that_cannot_be_opened_at_first_is_opened_later() {
@@ -131,17 +134,7 @@ struct Between {
     spool: MemorySpool,
     asked: AtomicBool,
     looked: Notify,
-    goes_on: Arc<(Mutex<bool>, Condvar)>,
-}
-
-/// Lets whoever is held go on, whatever becomes of the test: a runtime waits for its threads.
-struct Holds(Arc<(Mutex<bool>, Condvar)>);
-
-impl Drop for Holds {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap() = true;
-        self.0.1.notify_all();
-    }
+    gate: Gate,
 }
 
 impl Spool for Between {
@@ -169,8 +162,7 @@ impl Spool for Between {
         let ended = self.spool.ended(session);
         if !self.asked.swap(true, Ordering::SeqCst) {
             self.looked.notify_one();
-            let (goes_on, changed) = &*self.goes_on;
-            drop(changed.wait_while(goes_on.lock().unwrap(), |goes_on| !*goes_on).unwrap());
+            self.gate.pass();
         }
         ended
     }
@@ -187,7 +179,7 @@ impl Spool for Between {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_comes_while_a_session_ends_comes_to_its_end() {
     let spool = Arc::new(Between::default());
-    let holds = Holds(spool.goes_on.clone());
+    let held = spool.gate.shut();
     let gap = Gap { channel: None, bytes: None, lines: None, uncertain: true, reason: "a gap".to_owned() };
     let what = Kept::Gap(gap, Position::START, Timestamp::default());
     spool.open(SESSION).unwrap().append(&[Entry { first: 1, numbers: 1, attempt: 1, what }]).unwrap();
@@ -205,7 +197,7 @@ async fn whoever_comes_while_a_session_ends_comes_to_its_end() {
     });
     spool.looked.notified().await;
     consoles.end(SESSION).await.unwrap();
-    drop(holds);
+    drop(held);
     let shown = timeout(secs(20), follower).await;
     assert_eq!(shown.expect("it follows for ever").unwrap(), 1);
     assert_eq!(consoles.sweep().await.unwrap(), []);

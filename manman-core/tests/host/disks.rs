@@ -1,7 +1,7 @@
 //! The journal's disk is full, may only be read, is broken, or hangs: games that run are
 //! served all the same, what needs the disk waits or says why it cannot be, and beats tell.
 
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
 
 use manman_core::{
     console::Channel,
@@ -14,7 +14,10 @@ use manman_core::{
 };
 use tokio::time::Instant;
 
-use super::world::{World, alice, millis, run, secs};
+use super::{
+    gate::Gate,
+    world::{World, alice, millis, run, secs},
+};
 
 /// A deployment that is told to save and to say bye before its signal.
 async fn saving(world: &mut World) -> SgcId {
@@ -111,14 +114,7 @@ async fn a_restart_that_cannot_be_written_down_leaves_no_riddle() {
 #[derive(Debug)]
 struct HungDisk {
     inner: MemoryDisk,
-    hangs: Arc<(Mutex<bool>, Condvar)>,
-}
-
-impl HungDisk {
-    fn wait(&self) {
-        let (hangs, changed) = &*self.hangs;
-        drop(changed.wait_while(hangs.lock().unwrap(), |hangs| *hangs).unwrap());
-    }
+    gate: Gate,
 }
 
 impl Disk for HungDisk {
@@ -131,27 +127,17 @@ impl Disk for HungDisk {
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        self.wait();
+        self.gate.pass();
         self.inner.append(bytes)
     }
 
     fn replace(&mut self, bytes: &[u8]) -> Result<()> {
-        self.wait();
+        self.gate.pass();
         self.inner.replace(bytes)
     }
 
     fn set_aside(&mut self) -> Result<String> {
         self.inner.set_aside()
-    }
-}
-
-/// Lets the disk go on, whatever becomes of the test.
-struct Hangs(Arc<(Mutex<bool>, Condvar)>);
-
-impl Drop for Hangs {
-    fn drop(&mut self) {
-        *self.0.0.lock().unwrap() = false;
-        self.0.1.notify_all();
     }
 }
 
@@ -162,8 +148,9 @@ async fn a_disk_that_hangs_stops_no_host() {
     let (crashes, later) = (world.playing(Script::default()).await, world.playing(Script::default()).await);
     let (stopped, killed, crashed) = (world.up(saves).await, world.up(plain).await, world.up(crashes).await);
     world.kill().await;
-    let hangs = Hangs(Arc::new((Mutex::new(true), Condvar::new())));
-    let disk = HungDisk { inner: world.disk.clone(), hangs: hangs.0.clone() };
+    let gate = Gate::default();
+    let hangs = gate.shut();
+    let disk = HungDisk { inner: world.disk.clone(), gate };
     let runtime = Arc::new(world.engine.runtime(world.owner.clone()));
     let manager = world.manager_with(runtime, world.uplink.clone(), Journal::open(disk).unwrap());
     drop(world.run(manager));

@@ -9,6 +9,8 @@ mod crashes;
 mod disks;
 mod ends;
 mod engine;
+#[path = "../common/gate.rs"]
+mod gate;
 mod mortal;
 mod recovery;
 mod standby;
