@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    faults::{TICKING, answers, game, is_never_lost, playing, playing_on, ticked, was_never_lost},
+    faults::{
+        TICKING, answers, game, is_never_lost, playing, playing_on, says_of_its_parts, ticked, was_never_lost,
+    },
     installation::scaled,
     support::{Broker, Cluster, GAME, Kind, PATIENCE, docker, until},
     typed::Typed,
@@ -18,11 +20,7 @@ fn row_17_a_killed_node_costs_nobody_anything() {
     cluster.broker.settled();
     let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
     node.kill();
-    let named = [r#""broker":"#, r#""store":"ok""#];
-    until("the broker is named, and the store answers", PATIENCE, || {
-        let health = cluster.apis[0].run(&["health"]);
-        (health.code != 0 && named.iter().all(|part| health.err.contains(part))).then_some(())
-    });
+    says_of_its_parts(&cluster, [r#""broker":"#, r#""store":"ok""#]);
     let Broker::OwnRabbitMq(node, _) = &mut cluster.broker else { unreachable!() };
     node.again();
     answers(&cluster, 0, "again");

@@ -35,6 +35,15 @@ pub fn game(cluster: &Cluster) -> String {
     docker(&["inspect", "-f", "{{.State.Pid}} {{.State.Running}}", &containers[0]])
 }
 
+/// Waits until the first replica of the API is not ready, and says this of two of its parts.
+#[track_caller]
+pub fn says_of_its_parts(cluster: &Cluster, said: [&str; 2]) {
+    until(&format!("it says {said:?}"), PATIENCE, || {
+        let health = cluster.apis[0].run(&["health"]);
+        (health.code != 0 && said.iter().all(|part| health.err.contains(part))).then_some(())
+    });
+}
+
 /// Whether anything ever took the host for silent.
 #[track_caller]
 pub fn was_never_lost(cluster: &Cluster) {
@@ -191,11 +200,7 @@ fn a_database_is_killed(kind: Kind) {
         (ran.code != 0).then_some(ran)
     });
     assert!(!refused.err.contains("internal"), "{refused}");
-    let named = [r#""store":"#, r#""broker":"ok""#];
-    until("the store is named, and the broker answers", PATIENCE, || {
-        let health = cluster.apis[0].run(&["health"]);
-        (health.code != 0 && named.iter().all(|part| health.err.contains(part))).then_some(())
-    });
+    says_of_its_parts(&cluster, [r#""store":"#, r#""broker":"ok""#]);
     postgres.start_again();
     until("it takes writes again", PATIENCE, || {
         let ran = cluster.run_at(0, &["game", "create", "another"]);
